@@ -1,0 +1,8 @@
+package hearth.agent
+
+/** The languages the agent speaks. */
+object Languages {
+  val all: Seq[Language] = Seq.empty
+
+  def of(kind: String): Option[Language] = all.find(_.kind == kind)
+}
