@@ -1,0 +1,1 @@
+//! One `spark-submit` of a jar or a script.

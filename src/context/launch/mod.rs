@@ -1,0 +1,62 @@
+//! Starting Spark applications.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use crate::time::Span;
+
+/// The section `launch`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Applications that may be starting at once.
+    pub concurrency: usize,
+    /// Contexts and batches alive at once on this host; 0: by memory.
+    pub contexts: usize,
+    /// How many may wait in line.
+    pub queue: usize,
+    /// After this time without an answer a start is given up.
+    pub start_timeout: Span,
+    /// How long a driver lives without a gateway.
+    pub orphan_timeout: Span,
+    /// OS user of drivers when the gateway runs as root; empty: root.
+    pub user: String,
+    /// Log lines kept for each application.
+    pub log_lines: i64,
+    /// How long launch folders of ended applications stay.
+    pub keep_folders: Span,
+}
+
+/// A named template of a context.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Profile {
+    /// Folder of a Spark distribution; empty: found.
+    #[serde(default)]
+    pub spark_home: String,
+    /// Spark master.
+    #[serde(default = "Profile::default_master")]
+    pub master: String,
+    /// Python of the sessions; empty: found.
+    #[serde(default)]
+    pub python: String,
+    /// Driver memory of a request that names none.
+    #[serde(default = "Profile::default_driver_memory")]
+    pub driver_memory: String,
+    /// Options of the driver's JVM.
+    #[serde(default)]
+    pub java_options: String,
+    /// Spark conf of every application.
+    #[serde(default)]
+    pub conf: BTreeMap<String, String>,
+}
+
+impl Profile {
+    fn default_master() -> String {
+        "local[*]".to_owned()
+    }
+    fn default_driver_memory() -> String {
+        "1g".to_owned()
+    }
+}

@@ -1,0 +1,2 @@
+//! A Spark application.
+pub mod launch;

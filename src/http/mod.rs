@@ -1,0 +1,2 @@
+//! The front doors.
+pub mod limits;

@@ -1,0 +1,34 @@
+//! Hearth: Spark as a service for many people at once.
+//!
+//! The map, in order of dependence; a module may use only what stands below it (`tests/architecture.rs` holds this):
+//!
+//! - [`cli`]: the commands `serve`, `migrate`, `doctor`, `agent build` and the shim `child`
+//! - [`gateway`]: the composition root, the only file that knows everything
+//! - [`config`]: loads the sections that the slices own; `defaults.toml` is the manual
+//! - [`http`]: the front doors (Livy's REST API, Hearth's own API, the driver's door, operations)
+//! - [`batch`]: one `spark-submit` of a jar or a script
+//! - [`statement`]: one piece of code and its output
+//! - [`session`]: an interactive workspace in a context
+//! - [`context`]: a Spark application: launch, link, log, end
+//! - [`access`]: what may they do
+//! - [`identity`]: who is asking
+//! - [`store`]: Postgres
+//! - [`telemetry`], [`life`]: logs, metrics, tasks and stopping
+//! - [`kind`], [`id`], [`time`]: error kinds, typed ids, time
+
+pub mod access;
+pub mod batch;
+pub mod cli;
+pub mod config;
+pub mod context;
+pub mod gateway;
+pub mod http;
+pub mod id;
+pub mod identity;
+pub mod kind;
+pub mod life;
+pub mod session;
+pub mod statement;
+pub mod store;
+pub mod telemetry;
+pub mod time;

@@ -1,0 +1,118 @@
+//! The life of the process: named, supervised tasks, and how it stops.
+//!
+//! Two stops. **Drain** (SIGTERM): stop accepting, finish what is being answered, leave the drivers to the gateway that comes
+//! next. **Shut** (SIGINT, Ctrl-C): the same, and end every driver that runs on this host first. A task that ends by itself or
+//! panics stops the gateway, by name: nothing dies in silence.
+
+use std::future::Future;
+use std::time::Duration;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{error, info, warn};
+
+/// How long running tasks may take to end after a stop.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Why the gateway stops.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stop {
+    /// SIGTERM: drivers stay for the next gateway.
+    Drain,
+    /// SIGINT: drivers end too.
+    Shut,
+    /// A supervised task ended that should not have.
+    Failed,
+}
+
+/// Spawns named tasks and stops them together. Cheap to clone.
+#[derive(Clone)]
+pub struct Life {
+    soft: CancellationToken,
+    tracker: TaskTracker,
+    ended: mpsc::UnboundedSender<&'static str>,
+}
+
+/// Receives what [`Life`] needs to wait for; owned by the one who runs the process.
+pub struct Watch(mpsc::UnboundedReceiver<&'static str>);
+
+impl Life {
+    /// A new life, and what watches over it.
+    #[must_use]
+    pub fn new() -> (Self, Watch) {
+        let (ended, watch) = mpsc::unbounded_channel();
+        (Self { soft: CancellationToken::new(), tracker: TaskTracker::new(), ended }, Watch(watch))
+    }
+
+    /// Cancelled when the gateway begins to stop.
+    #[must_use]
+    pub fn stopping(&self) -> CancellationToken {
+        self.soft.clone()
+    }
+
+    /// Runs a task for as long as the gateway lives. If it ends before, the gateway stops.
+    pub fn spawn<F>(&self, name: &'static str, task: F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let (soft, ended) = (self.soft.clone(), self.ended.clone());
+        let handle = self.tracker.spawn(task);
+        // The watcher outlives a panic of the task itself.
+        self.tracker.spawn(async move {
+            let outcome = handle.await;
+            if soft.is_cancelled() {
+                return;
+            }
+            match outcome {
+                Ok(()) => error!(task = name, "Task {name} ended by itself"),
+                Err(e) => error!(task = name, error = %e, "Task {name} crashed"),
+            }
+            let _ = ended.send(name);
+        });
+    }
+
+    /// Runs a task that may end at any time (one connection, one link, one launch); stopping waits for it.
+    pub fn spawn_short<F>(&self, name: &'static str, task: F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let handle = self.tracker.spawn(task);
+        self.tracker.spawn(async move {
+            if let Err(e) = handle.await
+                && e.is_panic()
+            {
+                error!(task = name, error = %e, "Task {name} crashed");
+            }
+        });
+    }
+
+    /// Waits until a signal or a failed task asks for the end.
+    ///
+    /// # Errors
+    /// When signal handlers cannot be installed.
+    pub async fn until_stop(&self, watch: &mut Watch) -> std::io::Result<Stop> {
+        let mut term = signal(SignalKind::terminate())?;
+        let mut int = signal(SignalKind::interrupt())?;
+        let stop = tokio::select! {
+            _ = term.recv() => Stop::Drain,
+            _ = int.recv() => Stop::Shut,
+            name = watch.0.recv() => {
+                error!(task = name.unwrap_or("?"), "Stopping because a task ended");
+                Stop::Failed
+            }
+        };
+        info!(?stop, "Stopping");
+        Ok(stop)
+    }
+
+    /// Tells every task to end and waits for them, at most ten seconds.
+    pub async fn end(&self) {
+        self.soft.cancel();
+        self.tracker.close();
+        if tokio::time::timeout(PATIENCE, self.tracker.wait()).await.is_err() {
+            warn!(left = self.tracker.len(), "Some tasks did not end in time");
+        }
+    }
+}

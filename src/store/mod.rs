@@ -1,0 +1,139 @@
+//! Postgres: the pool, migrations, what its errors mean, and paging. No domain SQL: each slice keeps its own in `store.rs`.
+
+pub mod embedded;
+pub mod idempotency;
+pub mod notify;
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use secrecy::{ExposeSecret, SecretString};
+use sqlx::PgPool;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+
+use crate::kind::{Classify, Kind};
+
+/// How long a caller is asked to wait while the database is away.
+pub const RETRY_AFTER: Duration = Duration::from_secs(2);
+
+/// A failure of the database.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// It does not answer, or is stopping or starting.
+    #[error("the database does not answer; nothing was lost, try again")]
+    Away(#[source] sqlx::Error),
+    /// It refused a value, such as a text with a NUL character.
+    #[error("the database refuses this value: {0}")]
+    Refused(String),
+    /// A defect, or a schema of another version.
+    #[error("the database answered with an error")]
+    Failed(#[source] sqlx::Error),
+}
+
+impl Classify for Error {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Away(_) => Kind::Unavailable { retry_after: RETRY_AFTER },
+            Self::Refused(_) => Kind::Invalid,
+            Self::Failed(_) => Kind::Internal,
+        }
+    }
+}
+
+impl From<sqlx::Error> for Error {
+    fn from(e: sqlx::Error) -> Self {
+        match &e {
+            sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::Protocol(_) => {
+                Self::Away(e)
+            }
+            sqlx::Error::Database(db) => match db.code().as_deref() {
+                // Class 08 connection, 57P01..57P03 shutdown and start-up, 53300 too many connections, 25006 read only standby,
+                // 40001 and 40P01 serialization and deadlock: all pass with time.
+                Some(c) if c.starts_with("08") || c.starts_with("57P") => Self::Away(e),
+                Some("53300" | "25006" | "40001" | "40P01" | "55P03") => Self::Away(e),
+                // Class 22: the value itself (NUL in text, number out of range).
+                Some(c) if c.starts_with("22") => Self::Refused(db.message().to_owned()),
+                _ => Self::Failed(e),
+            },
+            _ => Self::Failed(e),
+        }
+    }
+}
+
+/// The name of the constraint an error speaks of, when it is a violated constraint.
+#[must_use]
+pub fn constraint(e: &sqlx::Error) -> Option<&str> {
+    match e {
+        sqlx::Error::Database(db) => db.constraint(),
+        _ => None,
+    }
+}
+
+/// Where the database is.
+#[derive(Debug, Clone)]
+pub struct Address(PgConnectOptions);
+
+impl Address {
+    /// Reads a `postgres://` URL. The URL may hold a password, so errors do not repeat it.
+    ///
+    /// # Errors
+    /// When it is no such URL.
+    pub fn from_url(url: &SecretString) -> Result<Self, BadUrl> {
+        PgConnectOptions::from_str(url.expose_secret()).map(Self).map_err(|_| BadUrl)
+    }
+
+    /// Wraps options made elsewhere (the embedded server).
+    #[must_use]
+    pub fn from_options(options: PgConnectOptions) -> Self {
+        Self(options)
+    }
+
+    /// Options for one connection.
+    #[must_use]
+    pub fn options(&self) -> PgConnectOptions {
+        self.0.clone().application_name("hearth")
+    }
+}
+
+/// The database URL could not be read.
+#[derive(Debug, thiserror::Error)]
+#[error("the database URL is not of the form postgres://user:password@host:port/database")]
+pub struct BadUrl;
+
+/// Opens a pool. It connects when first used, so a gateway starts while its database is still away.
+#[must_use]
+pub fn pool(address: &Address, connections: u32) -> PgPool {
+    PgPoolOptions::new()
+        .max_connections(connections)
+        .min_connections(1)
+        .acquire_timeout(Duration::from_secs(3))
+        .test_before_acquire(false)
+        .max_lifetime(Duration::from_secs(3600))
+        .connect_lazy_with(address.options())
+}
+
+/// Brings the schema up to this version.
+///
+/// # Errors
+/// When the database is away or a migration fails.
+pub async fn migrate(pool: &PgPool) -> Result<(), sqlx::migrate::MigrateError> {
+    sqlx::migrate!("./migrations").run(pool).await
+}
+
+/// One page of a list.
+#[derive(Debug, Clone)]
+pub struct Page<T> {
+    /// The rows.
+    pub rows: Vec<T>,
+    /// How many rows the caller could see in all.
+    pub total: i64,
+}
+
+/// Which rows of a list are wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Range {
+    /// How many to pass over.
+    pub from: i64,
+    /// How many to give at most.
+    pub size: i64,
+}

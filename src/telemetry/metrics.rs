@@ -1,0 +1,1 @@
+//! Every series, declared once.
