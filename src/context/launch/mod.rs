@@ -1,8 +1,12 @@
 //! Starting Spark applications.
 
+pub mod bundle;
 pub mod child;
+mod compile;
+pub mod environment;
 pub mod folder;
 pub mod process;
+pub mod spark_home;
 pub mod table;
 pub mod tail;
 
@@ -32,6 +36,8 @@ pub struct Config {
     pub log_lines: i64,
     /// How long launch folders of ended applications stay.
     pub keep_folders: Span,
+    /// Jar of the agent made beforehand; empty: compiled on site.
+    pub agent_jar: String,
 }
 
 /// A named template of a context.
