@@ -3,10 +3,15 @@
 pub mod bundle;
 pub mod child;
 mod compile;
+mod conf;
 pub mod environment;
 pub mod folder;
+pub mod java_command;
 pub mod process;
+pub mod properties;
+pub mod resources;
 pub mod spark_home;
+pub mod submit;
 pub mod table;
 pub mod tail;
 
