@@ -50,6 +50,8 @@ pub struct Config {
 pub struct Http {
     /// Address and port to listen on. Port 0 takes any free one.
     pub listen: SocketAddr,
+    /// Path before every route, as a reverse proxy may leave it (`/livy`); requests without it are served too.
+    pub prefix: String,
     /// Bounds on requests.
     pub limits: HttpLimits,
 }

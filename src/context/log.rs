@@ -51,11 +51,11 @@ pub async fn append(
     db: &mut PgConnection,
     source: Uuid,
     first: i64,
-    lines: &[(Stream, Vec<u8>)],
+    lines: &[(Stream, String)],
     keep: i64,
 ) -> Result<(), sqlx::Error> {
     let (streams, texts): (Vec<String>, Vec<Vec<u8>>) =
-        lines.iter().map(|(s, l)| (s.as_str().to_owned(), l.clone())).unzip();
+        lines.iter().map(|(s, l)| (s.as_str().to_owned(), l.clone().into_bytes())).unzip();
     sqlx::query!(
         "insert into log_line (source_id, number, stream, line)
          select $1, $2 + n - 1, stream, line from unnest($3::text[], $4::bytea[]) with ordinality as t(stream, line, n)

@@ -11,6 +11,7 @@ use tracing::{error, info, warn};
 
 use super::driver::wire::Outgoing;
 use super::driver::{Signal, Sink};
+use super::launch::folder::Folder;
 use super::launch::line::{self, Limits};
 use super::launch::process;
 use super::launch::start::Starter;
@@ -116,9 +117,9 @@ impl Reconciler {
         if self.ending.insert(context.id) {
             let body = serde_json::json!({ "reason": cause });
             self.contexts.links().tell(context.id, Signal::Send(Outgoing::new("shutdown", &body)));
-            let dir = std::path::PathBuf::from(&application.launch_dir);
+            let folder = Folder::at(&application.launch_dir);
             self.life.spawn_short("application end", async move {
-                if let Err(e) = process::terminate(&dir, GRACE).await {
+                if let Err(e) = process::terminate(&folder, GRACE).await {
                     error!(error = %e, "An application could not be ended");
                 }
             });

@@ -116,7 +116,12 @@ impl Service {
     ///
     /// # Errors
     /// A bad name, profile or request, a taken name, a full line, the database.
-    pub async fn create(&self, who: &Principal, new: NewContext, key: Option<&idempotency::Key>) -> Result<Context, Error> {
+    pub async fn create(
+        &self,
+        who: &Principal,
+        new: NewContext,
+        key: Option<&idempotency::Key>,
+    ) -> Result<Context, Error> {
         let mut tx = self.0.pool.begin().await?;
         let id = ContextId::generate();
         if let Some(key) = key
@@ -276,5 +281,29 @@ impl Service {
             self.wake();
         }
         Ok(())
+    }
+}
+
+impl Service {
+    /// Tells every living context of this host to end.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn stop_all(&self, cause: &str) -> Result<(), Error> {
+        let mut db = self.0.pool.acquire().await?;
+        for context in store::living_on(&mut db, &self.0.host).await? {
+            store::mark_stopping(&mut db, context.id, cause).await?;
+        }
+        self.wake();
+        Ok(())
+    }
+
+    /// How many contexts of this host are alive.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn count_living(&self) -> Result<usize, Error> {
+        let mut db = self.0.pool.acquire().await?;
+        Ok(store::living_on(&mut db, &self.0.host).await?.len())
     }
 }

@@ -131,7 +131,11 @@ pub(super) async fn find_living(db: &mut PgConnection, tenant: &str, name: &str)
 }
 
 /// The contexts that the caller owns, newest first.
-pub(super) async fn list_contexts(db: &mut PgConnection, who: &Principal, range: Range) -> Result<Page<Context>, Error> {
+pub(super) async fn list_contexts(
+    db: &mut PgConnection,
+    who: &Principal,
+    range: Range,
+) -> Result<Page<Context>, Error> {
     let rows = sqlx::query_as!(
         Row,
         r#"select c.context_id as "context_id: _", c.tenant, c.owner, c.via, c.run_as, c.name, c.profile, c.share, c.state, c.cause
@@ -192,7 +196,12 @@ pub async fn count_waiting(db: &mut PgConnection, host: &str) -> Result<i64, sql
 }
 
 /// Moves a context from one state to another; false when it was not in the first.
-pub(super) async fn move_state(db: &mut PgConnection, id: ContextId, from: State, to: State) -> Result<bool, sqlx::Error> {
+pub(super) async fn move_state(
+    db: &mut PgConnection,
+    id: ContextId,
+    from: State,
+    to: State,
+) -> Result<bool, sqlx::Error> {
     let done = sqlx::query!(
         "update context set state = $3, ready_at = case when $3 = 'ready' then now() else ready_at end
           where context_id = $1 and state = $2",
@@ -266,7 +275,11 @@ pub(super) async fn renew_leases(db: &mut PgConnection, me: GatewayId) -> Result
 }
 
 /// Takes contexts of this host whose holder's lease has run out; the epoch rises, so the old holder's writes fail.
-pub(super) async fn take_lapsed(db: &mut PgConnection, host: &str, me: GatewayId) -> Result<Vec<ContextId>, sqlx::Error> {
+pub(super) async fn take_lapsed(
+    db: &mut PgConnection,
+    host: &str,
+    me: GatewayId,
+) -> Result<Vec<ContextId>, sqlx::Error> {
     let ids = sqlx::query_scalar!(
         "update context set epoch = epoch + 1, held_by = $2, lease_until = now() + interval '15 seconds'
           where host = $1 and ended_at is null and held_by is distinct from $2 and lease_until < now()
@@ -442,7 +455,11 @@ pub(super) async fn load_cause(db: &mut PgConnection, id: ContextId) -> Result<O
 }
 
 /// Whether a context's newest application began longer ago than this and is not ready.
-pub(super) async fn is_starting_too_long(db: &mut PgConnection, id: ContextId, limit_ms: i64) -> Result<bool, sqlx::Error> {
+pub(super) async fn is_starting_too_long(
+    db: &mut PgConnection,
+    id: ContextId,
+    limit_ms: i64,
+) -> Result<bool, sqlx::Error> {
     sqlx::query_scalar!(
         r#"select exists (select 1 from application where context_id = $1 and ended_at is null
                            and started_at < now() - $2::bigint * interval '1 millisecond') as "too_long!""#,

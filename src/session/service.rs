@@ -90,7 +90,12 @@ impl Service {
     ///
     /// # Errors
     /// A bad name, kind, time, profile or request; a taken name; a context that is not there; the database.
-    pub async fn create(&self, who: &Principal, new: NewSession, key: Option<&idempotency::Key>) -> Result<View, Error> {
+    pub async fn create(
+        &self,
+        who: &Principal,
+        new: NewSession,
+        key: Option<&idempotency::Key>,
+    ) -> Result<View, Error> {
         if new.kind == Kind::Sparkr {
             return Err(Error::NotOffered(new.kind));
         }
@@ -267,7 +272,12 @@ impl Service {
     ///
     /// # Errors
     /// The database's.
-    pub async fn wait(&self, id: SessionId, limit: Duration, done: impl Fn(&View) -> bool) -> Result<Option<View>, Error> {
+    pub async fn wait(
+        &self,
+        id: SessionId,
+        limit: Duration,
+        done: impl Fn(&View) -> bool,
+    ) -> Result<Option<View>, Error> {
         let until = Instant::now() + limit;
         loop {
             let live = self.0.live.get(id);
@@ -301,7 +311,8 @@ impl Service {
         }
         let mut tx = self.0.contexts.pool().begin().await?;
         store::mark_ending(&mut tx, session.id, cause).await?;
-        let own = context::store::load_context(&mut tx, session.context_id).await?.is_some_and(|c| !c.outlives_sessions);
+        let own =
+            context::store::load_context(&mut tx, session.context_id).await?.is_some_and(|c| !c.outlives_sessions);
         tx.commit().await?;
         if let Some(live) = self.0.live.get(session.id) {
             live.change(|s| s.state = State::ShuttingDown);

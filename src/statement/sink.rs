@@ -34,13 +34,19 @@ impl Sink for Service {
     ) -> BoxFuture<'a, Sql<Vec<Owed>>> {
         async move {
             let mut owed = Vec::new();
-            for row in session::store::living_in(db, context).await.map_err(into_sql)? {
+            for row in session::store::living_in(db, context).await.map_err(|e| e.into_sqlx())? {
                 let opens = row.state.takes_statements();
                 let after = sent.get(&row.id).copied().unwrap_or(-1);
                 let pending = store::waiting_after(db, row.id, after, i64::from(AHEAD)).await?;
                 let statements = pending.into_iter().filter_map(|p| run_message(row.id, p)).collect();
                 let cancels = store::cancelling_in(db, row.id).await?;
-                owed.push(Owed { session: row.id, message: self.session_message(&row, opens), opens, statements, cancels });
+                owed.push(Owed {
+                    session: row.id,
+                    message: self.session_message(&row, opens),
+                    opens,
+                    statements,
+                    cancels,
+                });
             }
             Ok(owed)
         }
@@ -81,7 +87,9 @@ impl Sink for Service {
             for (place, envelope) in batch.iter().enumerate() {
                 // Of several reports of progress in one batch the last one is enough.
                 let newer = |later: &Envelope| {
-                    later.kind == "progress" && later.session == envelope.session && later.statement == envelope.statement
+                    later.kind == "progress"
+                        && later.session == envelope.session
+                        && later.statement == envelope.statement
                 };
                 if envelope.kind == "progress" && batch.iter().skip(place + 1).any(newer) {
                     continue;
@@ -124,7 +132,7 @@ impl Sink for Service {
         number: i32,
     ) -> BoxFuture<'a, Sql<AfterCommit>> {
         async move {
-            let row = session::store::load_session(db, session).await.map_err(into_sql)?;
+            let row = session::store::load_session(db, session).await.map_err(|e| e.into_sqlx())?;
             match row {
                 Some(row) => self.end_unsent(db, row.context_id, session, number).await,
                 None => Ok(Vec::new()),
@@ -136,13 +144,13 @@ impl Sink for Service {
     fn adopt<'a>(&'a self, db: &'a mut PgConnection, context: ContextId) -> BoxFuture<'a, Sql<()>> {
         async move {
             let live = self.sessions().contexts().live().keep(context);
-            if let Some(c) = context::store::load_context(db, context).await.map_err(into_sql)?
+            if let Some(c) = context::store::load_context(db, context).await.map_err(|e| e.into_sqlx())?
                 && let Some(a) = c.application
             {
                 if live.tail().is_empty() {
                     let wanted = context::log::Wanted { from: None, size: Some(context::live::TAIL as i64) };
                     let page = context::log::read(db, a.id.0, wanted).await?;
-                    live.log(page.lines.iter().map(String::as_bytes));
+                    live.log(page.lines.iter().map(String::as_str));
                 }
                 live.learn(|f| {
                     f.app_id.clone_from(&a.cluster_id);
@@ -150,8 +158,8 @@ impl Sink for Service {
                     f.waits = None;
                 });
             }
-            let unfinished = store::unfinished_in(db, context).await.map_err(into_sql)?;
-            for row in session::store::living_in(db, context).await.map_err(into_sql)? {
+            let unfinished = store::unfinished_in(db, context).await.map_err(|e| e.into_sqlx())?;
+            for row in session::store::living_in(db, context).await.map_err(|e| e.into_sqlx())? {
                 let mine: Vec<_> = unfinished.iter().filter(|s| s.session_id == row.id).cloned().collect();
                 let count = i64::try_from(mine.len()).unwrap_or(0);
                 self.live().keep(row.id, mine);
@@ -178,7 +186,7 @@ impl Sink for Service {
     ) -> BoxFuture<'a, Sql<AfterCommit>> {
         async move {
             let mut after = AfterCommit::new();
-            for row in session::store::living_in(db, context).await.map_err(into_sql)? {
+            for row in session::store::living_in(db, context).await.map_err(|e| e.into_sqlx())? {
                 after.append(&mut self.end_session(db, context, row.id, cause).await?);
             }
             Ok(after)
@@ -395,7 +403,9 @@ impl Service {
                 continue;
             }
             let evalue = if statement.started {
-                format!("The session ended while this statement ran, so its result is lost: {cause}. It was not run again.")
+                format!(
+                    "The session ended while this statement ran, so its result is lost: {cause}. It was not run again."
+                )
             } else {
                 format!("The session ended before this statement ran: {cause}. It did not run.")
             };
@@ -427,9 +437,4 @@ fn run_message(session: SessionId, pending: store::Pending) -> Option<(i32, Outg
 
 fn moment(ms: i64) -> Option<Timestamp> {
     chrono::DateTime::from_timestamp_millis(ms)
-}
-
-/// An inconsistent row is a defect; for a link it counts as a failed statement of SQL.
-fn into_sql<E: std::error::Error + Send + Sync + 'static>(e: E) -> sqlx::Error {
-    sqlx::Error::Decode(Box::new(e))
 }

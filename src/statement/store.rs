@@ -138,10 +138,9 @@ pub(super) async fn list_statements(
     )
     .fetch_all(&mut *db)
     .await?;
-    let total =
-        sqlx::query_scalar!(r#"select count(*) as "count!" from statement where session_id = $1"#, session.0)
-            .fetch_one(db)
-            .await?;
+    let total = sqlx::query_scalar!(r#"select count(*) as "count!" from statement where session_id = $1"#, session.0)
+        .fetch_one(db)
+        .await?;
     Ok(Page { rows: rows.into_iter().map(Statement::try_from).collect::<Result<_, _>>()?, total })
 }
 

@@ -2,7 +2,10 @@
 
 pub mod child;
 pub mod folder;
+pub mod line;
 pub mod process;
+pub mod resources;
+pub mod start;
 pub mod table;
 pub mod tail;
 
