@@ -1,6 +1,7 @@
 """The way into the driver's JVM: PySpark, attached to the SparkContext that is there and to this session's own SparkSession."""
 
 import importlib.util
+import json
 import logging
 import os
 import sys
@@ -41,8 +42,16 @@ def _find():
     sys.path[1:1] = paths
 
 
+class Failed(Exception):
+    """The agent answers with an error: `output` is what to show for it."""
+
+    def __init__(self, output):
+        super().__init__(output["evalue"])
+        self.output = output
+
+
 class Spark:
-    """PySpark in this process."""
+    """PySpark in this process. Frames and queries are shown by the agent, in the same way for all languages."""
 
     def __init__(self, port, secret, statement, interrupts):
         """Attaches to the JVM.
@@ -81,8 +90,27 @@ class Spark:
 
         from hearth_runner.gateway import group_each_statement  # needs Py4J, which `load` has found
 
+        self._number = number
         self.session = SparkSession(self.context, self._sessions.session(number))
         group_each_statement(self._gateway._gateway_client, _SESSIONS, number, self._statement, self._interrupts)
+
+    def table(self, frame, max_rows):
+        """The first rows as Livy's table: data, columns and what is left out.
+
+        @throws Failed, and what PySpark raises when the frame cannot be computed
+        """
+        return _parts(self._sessions.table(frame._jdf, max_rows))
+
+    def json(self, frame, max_rows):
+        """The first rows as a list of objects: like `table`."""
+        return _parts(self._sessions.json(frame._jdf, max_rows))
+
+    def sql(self, query, max_rows):
+        """The first rows of a query's result as in an SQL session: like `table`."""
+        return _parts(self._sessions.sql(self._number, query, max_rows))
+
+    def columns(self, frame):
+        return json.loads(self._sessions.columns(frame._jdf))
 
     def names(self):
         """What user code finds without importing it."""
@@ -92,6 +120,13 @@ class Spark:
             warnings.simplefilter("ignore")
             sql_context = SQLContext(self.context, self.session)
         return {"spark": self.session, "sc": self.context, "sqlContext": sql_context, "HiveContext": HiveContext}
+
+
+def _parts(reply):
+    reply = json.loads(reply)
+    if reply["output"]["status"] == "error":
+        raise Failed(reply["output"])
+    return reply["output"]["data"], reply["columns"], reply["truncated"]
 
 
 def _quieten():
