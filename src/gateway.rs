@@ -18,6 +18,7 @@ use crate::http::{self, Doors, Parts};
 use crate::id::GatewayId;
 use crate::identity::Principal;
 use crate::life::{Life, Stop};
+use crate::store::notify::Notifier;
 use crate::{context, session, statement, store};
 
 /// How long Ctrl-C waits for drivers to end.
@@ -42,8 +43,14 @@ pub async fn serve(config: Config) -> anyhow::Result<ExitCode> {
             format!("listening on {} (http.listen): is another Hearth or Livy running there?", config.http.listen)
         })?;
     let local = listener.local();
-    let contexts =
-        context::service::Service::new(pool.clone(), me, host_name(), config.profiles.clone(), config.launch.clone());
+    let contexts = context::service::Service::new(
+        pool.clone(),
+        me,
+        host_name(),
+        config.profiles.clone(),
+        config.launch.clone(),
+        Notifier::new(pool.clone(), &life),
+    );
     let sessions = session::service::Service::new(contexts.clone(), config.session.clone());
     let statements = statement::service::Service::new(sessions.clone());
     let sink = Arc::new(statements.clone());
@@ -52,6 +59,11 @@ pub async fn serve(config: Config) -> anyhow::Result<ExitCode> {
     let starter = Starter;
     let reconciler = Reconciler::new(contexts.clone(), sink, starter, life.clone());
     life.spawn("contexts", reconciler.run());
+    let links = contexts.links().clone();
+    life.spawn(
+        "notifications",
+        store::notify::listen(pool.clone(), life.clone(), move |id| links.look(id.map(Into::into))),
+    );
     life.spawn("session clocks", session::expire::run(sessions.clone(), life.clone()));
     let doors = Doors::new(Parts {
         local: Principal::local(),

@@ -483,3 +483,13 @@ pub(super) async fn newest_application(
     .await?;
     Ok(id.map(ApplicationId::from))
 }
+
+/// Whether no agent of this context has ever dialled.
+pub async fn was_never_linked(db: &mut PgConnection, id: ContextId) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"select not exists (select 1 from application where context_id = $1 and incarnation is not null) as "never!""#,
+        id.0
+    )
+    .fetch_one(db)
+    .await
+}

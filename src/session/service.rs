@@ -109,6 +109,7 @@ impl Service {
             Some(called) => Some(self.0.contexts.open::<Attach>(who, called).await?),
             None => None,
         };
+        let held_here = attach.as_ref().is_none_or(|c| c.held_by == Some(self.0.contexts.me()));
         let id = SessionId::generate();
         let mut tx = self.0.contexts.pool().begin().await?;
         if let Some(key) = key
@@ -138,11 +139,12 @@ impl Service {
         }
         let session = store::load_session(&mut tx, id).await?.ok_or(Error::Inconsistent(id))?;
         tx.commit().await?;
-        let live = self.0.live.keep(session, self.0.contexts.live().keep(context_id), 0);
-        if !self.0.contexts.links().tell(context_id, Signal::Look) {
-            self.0.contexts.wake();
+        if held_here {
+            self.0.live.keep(session, self.0.contexts.live().keep(context_id), 0);
         }
-        Ok(live.view())
+        self.0.contexts.signal(context_id, Signal::Look);
+        self.0.contexts.wake();
+        self.view(id).await?.ok_or(Error::Inconsistent(id))
     }
 
     /// The context, the session's number in it, and whose identity it has.
@@ -320,7 +322,7 @@ impl Service {
         if own {
             self.0.contexts.stop_by_id(session.context_id, cause).await?;
         } else {
-            self.0.contexts.links().tell(session.context_id, Signal::Look);
+            self.0.contexts.signal(session.context_id, Signal::Look);
         }
         Ok(())
     }

@@ -150,6 +150,14 @@ impl Links {
         !matches!(link.signals.try_send(signal), Err(mpsc::error::TrySendError::Closed(_)))
     }
 
+    /// Tells one link, or all, to look at the rows.
+    pub fn look(&self, context: Option<ContextId>) {
+        match context {
+            Some(context) => drop(self.tell(context, Signal::Look)),
+            None => self.0.iter().for_each(|link| drop(link.signals.try_send(Signal::Look))),
+        }
+    }
+
     fn enter(&self, context: ContextId, link: Link) {
         if let Some(old) = self.0.insert(context, link) {
             old.closed.cancel();

@@ -6,6 +6,7 @@ pub mod line;
 pub mod process;
 pub mod resources;
 pub mod start;
+pub mod sweep;
 pub mod table;
 pub mod tail;
 
