@@ -9,9 +9,9 @@ use super::Statement;
 use crate::id::SessionId;
 
 /// Ended statements kept for each session; older ones are read from the database.
-const KEPT: usize = 32;
+const KEPT: usize = 16;
 /// An ended statement with a larger output is not kept, bytes.
-const LARGEST: usize = 256 * 1024;
+const LARGEST: usize = 64 * 1024;
 
 type Shelf = Arc<Mutex<BTreeMap<i32, Arc<Statement>>>>;
 

@@ -179,6 +179,14 @@ impl Sink for Service {
         .boxed()
     }
 
+    fn warm<'a>(&'a self, db: &'a mut PgConnection, context: ContextId) -> BoxFuture<'a, Sql<Option<String>>> {
+        async move {
+            let kind = session::store::first_kind(db, context).await?;
+            Ok(kind.filter(|k| k != session::Kind::Shared.as_str()))
+        }
+        .boxed()
+    }
+
     fn leave(&self, context: ContextId) {
         for session in self.sessions().live().of(context) {
             self.live().forget(session.row().id);

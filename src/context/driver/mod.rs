@@ -84,6 +84,13 @@ pub trait Sink: Send + Sync + 'static {
     /// Remembers what the context holds, because this gateway answers for it from now on.
     fn adopt<'a>(&'a self, db: &'a mut PgConnection, context: ContextId) -> BoxFuture<'a, Result<(), sqlx::Error>>;
 
+    /// The kind of interpreter that the context's driver should start beside Spark.
+    fn warm<'a>(
+        &'a self,
+        db: &'a mut PgConnection,
+        context: ContextId,
+    ) -> BoxFuture<'a, Result<Option<String>, sqlx::Error>>;
+
     /// Another gateway answers for the context: forgets it here.
     fn leave(&self, context: ContextId);
 
