@@ -54,12 +54,11 @@ class Spark:
     """PySpark in this process. Frames and queries are shown by the agent, in the same way for all languages."""
 
     def __init__(self, port, secret, statement, interrupts):
-        """Attaches to the JVM.
+        """Connects to the JVM, which need not have a SparkContext yet.
 
         @param port, secret  of the Py4J server that the agent has started for this process
         @param statement     function that gives the number of the running statement, or None
         """
-        from pyspark import SparkConf, SparkContext
         from pyspark.java_gateway import launch_gateway
 
         # By way of the environment, which is the only one PySpark has, and not a moment longer: programs inherit it.
@@ -70,11 +69,7 @@ class Spark:
             del os.environ["PYSPARK_GATEWAY_PORT"], os.environ["PYSPARK_GATEWAY_SECRET"]
         self._statement = statement
         self._interrupts = interrupts
-        jsc = self._sessions.context()
-        conf = SparkConf(_jvm=self._gateway.jvm, _jconf=jsc.getConf())
-        self.context = SparkContext(gateway=self._gateway, jsc=jsc, conf=conf)
-        _quieten()
-        interrupts.install()  # SparkContext's own handler cancels the jobs of every session
+        self.context = None
         self.session = None
 
     @property
@@ -85,12 +80,19 @@ class Spark:
         return found
 
     def open(self, number):
-        """Binds to the SparkSession of session `number`. (PySpark makes it the default of the whole JVM; the agent undoes that.)"""
+        """Binds to the SparkContext and to the SparkSession of session `number`. (PySpark makes that the default of the whole JVM;
+        the agent undoes it.)"""
+        from pyspark import SparkConf, SparkContext
         from pyspark.sql import SparkSession
 
         from hearth_runner.gateway import group_each_statement  # needs Py4J, which `load` has found
 
         self._number = number
+        jsc = self._sessions.context()
+        conf = SparkConf(_jvm=self._gateway.jvm, _jconf=jsc.getConf())
+        self.context = SparkContext(gateway=self._gateway, jsc=jsc, conf=conf)
+        self._interrupts.install()  # SparkContext's own handler cancels the jobs of every session
+        _quieten()
         self.session = SparkSession(self.context, self._sessions.session(number))
         group_each_statement(self._gateway._gateway_client, _SESSIONS, number, self._statement, self._interrupts)
 

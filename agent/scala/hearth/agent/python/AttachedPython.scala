@@ -1,30 +1,40 @@
 package hearth.agent.python
 
-import org.apache.spark.SparkContext
+import java.io.IOException
+
+import scala.util.control.NonFatal
+
+import com.fasterxml.jackson.databind.node.ObjectNode
+import org.apache.spark.SparkConf
 import org.apache.spark.hearth.SparkInternals
 
 import hearth.agent.Workspace
 
-/** A Python process and the Py4J server that serves it alone: callbacks and pinned threads are per server. */
-private[python] final class AttachedPython(command: PythonCommand) {
+/** A Python process and the Py4J server that serves it alone: callbacks and pinned threads are per server.
+  *
+  * Both start, and PySpark is imported and connected, without waiting for a SparkContext.
+  *
+  * @throws PythonFailure if there is no such program
+  */
+private[python] final class AttachedPython(command: PythonCommand, conf: SparkConf) {
+  import AttachedPython._
   import PythonProcess._
 
-  val process = new PythonProcess(command)
-  private var gateway: Option[SparkInternals.Gateway] = None
-
-  /** Lets PySpark into the JVM; does nothing the second time.
-    *
-    * @throws PythonFailure if it cannot
-    */
-  def attach(context: SparkContext): Unit = synchronized {
-    if (gateway.isEmpty) {
-      PythonSessions.share(context)
-      expect("started")
-      val made = new SparkInternals.Gateway(context.getConf)
-      gateway = Some(made)
-      send("attach")(_.put("port", made.port).put("secret", made.secret))
-      expect("attached")
+  val process: PythonProcess =
+    try new PythonProcess(command)
+    catch { case failure: IOException => throw new PythonFailure(s"Python did not start: ${failure.getMessage}") }
+  private val gateway =
+    try new SparkInternals.Gateway(conf)
+    catch {
+      case NonFatal(failure) =>
+        process.close()
+        throw failure
     }
+  try send("attach")(_.put("port", gateway.port).put("secret", gateway.secret))
+  catch {
+    case failure: PythonFailure =>
+      close()
+      throw failure
   }
 
   /** Binds it to a session, whose SparkSession is known to [[PythonSessions]].
@@ -32,7 +42,9 @@ private[python] final class AttachedPython(command: PythonCommand) {
     * @throws PythonFailure if it cannot
     */
   def open(workspace: Workspace): Unit = {
-    attach(workspace.spark.sparkContext)
+    PythonSessions.share(workspace.spark.sparkContext)
+    expect("started")
+    expect("attached")
     PythonSessions.keepingDefault {
       send("open")(_.put("number", workspace.number))
       expect("ready")
@@ -41,26 +53,28 @@ private[python] final class AttachedPython(command: PythonCommand) {
 
   def close(): Unit = {
     process.close()
-    synchronized(gateway.foreach(_.close()))
+    gateway.close()
   }
 
-  private def send(kind: String)(fill: com.fasterxml.jackson.databind.node.ObjectNode => Unit): Unit =
+  private def send(kind: String)(fill: ObjectNode => Unit): Unit =
     try process.send(kind)(fill)
-    catch { case _: java.io.IOException => throw new PythonFailure(s"Python did not start: ${process.obituary}") }
+    catch { case _: IOException => throw gone }
 
-  private def expect(kind: String): Unit = process.answer(AttachedPython.patience) match {
+  private def expect(kind: String): Unit = process.answer(patience) match {
     case Some(Reply(`kind`, _)) =>
     case Some(Reply("failed", body)) => throw new PythonFailure(body.path("reason").asText)
     case Some(Reply(other, _)) => throw new PythonFailure(s"Python answered $other instead of $kind")
-    case Some(Gone) => throw new PythonFailure(s"Python did not start: ${process.obituary}")
-    case None => throw new PythonFailure(s"Python did not say $kind within ${AttachedPython.patience} s")
+    case Some(Gone) => throw gone
+    case None => throw new PythonFailure(s"Python did not say $kind within $patience s")
   }
+
+  private def gone = new PythonFailure(s"Python did not start: ${process.obituary}")
 }
 
-private[python] object AttachedPython {
+private object AttachedPython {
 
   /** Seconds that a step of the start may take; it bounds a hang, on a machine however busy. */
-  private val patience = 120L
+  val patience = 120L
 }
 
 /** Python could not be started, in words for the person who wanted it. */

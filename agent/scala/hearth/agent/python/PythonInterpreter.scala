@@ -6,12 +6,16 @@ import scala.util.control.NonFatal
 
 import hearth.agent.{Interpreter, Outcome, Running, Workspace}
 
-/** Python in one session. When its process dies, the statement says so, and the next one gets a new process. */
-private[python] final class PythonInterpreter(command: PythonCommand, first: AttachedPython, workspace: Workspace)
+/** Python in one session. When its process dies, the statement says so, and the next one gets a new process.
+  *
+  * @param first  the process to begin with
+  * @param another makes a new one
+  */
+private[python] final class PythonInterpreter(first: AttachedPython, another: () => AttachedPython, workspace: Workspace)
     extends Interpreter {
   import PythonProcess._
 
-  val kind = "pyspark"
+  override val kind = "pyspark"
 
   private val requests = new AtomicInteger
   @volatile private var closed = false
@@ -24,7 +28,7 @@ private[python] final class PythonInterpreter(command: PythonCommand, first: Att
       throw failure
   }
 
-  def run(statement: Running): Outcome = {
+  override def run(statement: Running): Outcome = {
     val anew = renew()
     PythonSessions.prepare(workspace.number, statement)
     val process = python.process
@@ -43,11 +47,11 @@ private[python] final class PythonInterpreter(command: PythonCommand, first: Att
     if (sent) finish(process, statement) else died(process)
   }
 
-  def cancel(statement: Running): Unit =
+  override def cancel(statement: Running): Unit =
     try python.process.send("cancel")(_.put("id", statement.number))
     catch { case _: java.io.IOException => } // its end ends the statement
 
-  def complete(code: String, cursor: Int): Seq[String] = {
+  override def complete(code: String, cursor: Int): Seq[String] = {
     val request = requests.incrementAndGet()
     val process = python.process
     try {
@@ -56,7 +60,7 @@ private[python] final class PythonInterpreter(command: PythonCommand, first: Att
     } catch { case _: java.io.IOException => Nil }
   }
 
-  def close(): Unit = {
+  override def close(): Unit = {
     closed = true
     python.close()
     PythonSessions.remove(workspace.number)
@@ -91,11 +95,10 @@ private[python] final class PythonInterpreter(command: PythonCommand, first: Att
   private def renew(): Option[String] =
     if (closed || !python.process.ended) None
     else {
-      val how = python.process.obituary.takeWhile(_ != '\n').stripSuffix(":")
+      val how = python.process.end
       python.close()
-      val made = new AttachedPython(command)
-      python = made
-      made.open(workspace)
+      python = another()
+      python.open(workspace)
       Some(s"[Python was started anew, because $how: variables of earlier statements are gone.]\n")
     }
 }

@@ -49,13 +49,18 @@ private[python] final class PythonProcess(command: PythonCommand) {
   /** Waits for an answer however long it takes. */
   def answer(): Answer = if (ended) Option(answers.poll()).getOrElse(Gone) else answers.take()
 
-  /** How it ended, in words, with the last lines that it wrote to its standard error. */
+  /** How it ended, in words. */
+  def end: String = {
+    process.waitFor(endSeconds, TimeUnit.SECONDS)
+    "the Python process " + (if (process.isAlive) "closed its end of the pipe" else Exit.describe(process.exitValue))
+  }
+
+  /** How it ended, with the last lines that it wrote to its standard error. */
   def obituary: String = {
-    process.waitFor(5, TimeUnit.SECONDS)
+    val how = end
     log.join(1000)
-    val how = if (process.isAlive) "closed its end of the pipe" else Exit.describe(process.exitValue)
     val words = lastWords.synchronized(lastWords.mkString("\n"))
-    s"the Python process $how" + (if (words.isEmpty) "" else s"; its last words:\n$words")
+    if (words.isEmpty) how else s"$how; its last words:\n$words"
   }
 
   /** Ends the process and those that it has started. */
@@ -117,8 +122,9 @@ private[python] object PythonProcess {
   final case class Reply(kind: String, body: JsonNode) extends Answer
   case object Gone extends Answer
 
-  /** Seconds that the process may take to end by itself. */
+  /** Seconds that the process may take to end by itself when told to, and when its pipe has ended. */
   private val grace = 3L
+  private val endSeconds = 5L
 
   /** Lines of standard error that are kept, and code units of each. */
   private val mostWords = 20

@@ -1,5 +1,6 @@
 package hearth.agent.python
 
+import java.lang.ref.WeakReference
 import java.util.Properties
 import java.util.concurrent.ConcurrentHashMap
 
@@ -15,12 +16,16 @@ import hearth.agent.sql.{SqlFailure, SqlInterpreter}
 /** What the Python processes call, by Py4J: each finds its own session here. */
 object PythonSessions {
 
-  /** A session, with the statement that it runs and what the session's own thread has set for it (job group, pool and the like). */
+  /** A session, the statement that it runs, and what its own thread has set for that: job group, pool and the like, and the loader
+    * that finds the classes of Scala code in the same context.
+    */
   private final class Entry(val spark: SparkSession) {
     @volatile var statement: Option[Running] = None
     @volatile var properties = new Properties
+    @volatile var loader: ClassLoader = Thread.currentThread.getContextClassLoader
   }
 
+  private val threads = new ConcurrentHashMap[Long, WeakReference[Thread]]
   private val entries = new ConcurrentHashMap[Int, Entry]
   @volatile private var shared: JavaSparkContext = _
 
@@ -32,12 +37,21 @@ object PythonSessions {
 
   /** Makes the calling thread one of the session's statement: its jobs belong to the statement's group, and code that asks for
     * the active SparkSession gets this one. Called by each Python thread before the first call it makes in a statement.
+    *
+    * @return what [[abandon]] takes
     */
-  def begin(number: Int, statement: Int): Unit = {
+  def begin(number: Int, statement: Int): Long = {
     val entry = this.entry(number)
+    val thread = Thread.currentThread
+    threads.put(thread.getId, new WeakReference(thread))
     SparkInternals.setLocalProperties(shared.sc, entry.properties)
+    thread.setContextClassLoader(entry.loader)
     SparkSession.setActiveSession(entry.spark)
+    thread.getId
   }
+
+  /** Interrupts a thread that still does what Python has given up waiting for. Its connection is closed, so it serves nothing else. */
+  def abandon(thread: Long): Unit = Option(threads.remove(thread)).flatMap(held => Option(held.get)).foreach(_.interrupt())
 
   /** A frame's columns, as JSON. */
   def columns(frame: Dataset[_]): String = Replies.text(Types.columns(frame.schema))
@@ -68,6 +82,7 @@ object PythonSessions {
   private[python] def prepare(number: Int, statement: Running): Unit = {
     val entry = this.entry(number)
     entry.properties = SparkInternals.localProperties(shared.sc)
+    entry.loader = Thread.currentThread.getContextClassLoader
     entry.statement = Some(statement)
   }
 
