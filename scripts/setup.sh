@@ -29,8 +29,9 @@ apt() { root && command -v apt-get >/dev/null; }
 # apt_install PACKAGE...: installs Debian packages without a question, with fresh lists when the old ones do not do.
 apt_install() {
   say "installing $* with apt-get"
-  apt-get install -qy --no-install-recommends "$@" >&2 </dev/null || {
-    apt-get update -q >&2 </dev/null && apt-get install -qy --no-install-recommends "$@" >&2 </dev/null
+  local install=(apt-get install -qqy --no-install-recommends "$@")
+  "${install[@]}" >/dev/null 2>&1 </dev/null || {
+    apt-get update -qq >/dev/null </dev/null && "${install[@]}" >/dev/null </dev/null
   }
 }
 
