@@ -12,8 +12,9 @@
 //! - [`context`]: a Spark application: launch, link, log, end
 //! - [`access`]: what may they do
 //! - [`identity`]: who is asking
-//! - [`store`]: Postgres
+//! - [`store`]: Postgres, the only durable state
 //! - [`telemetry`], [`life`]: logs, metrics, tasks and stopping
+//! - [`home`], [`shim`]: the state folder; the program as its own helper
 //! - [`kind`], [`id`], [`time`]: error kinds, typed ids, time
 
 pub mod access;
@@ -22,12 +23,14 @@ pub mod cli;
 pub mod config;
 pub mod context;
 pub mod gateway;
+pub mod home;
 pub mod http;
 pub mod id;
 pub mod identity;
 pub mod kind;
 pub mod life;
 pub mod session;
+pub mod shim;
 pub mod statement;
 pub mod store;
 pub mod telemetry;

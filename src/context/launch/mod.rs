@@ -1,5 +1,11 @@
 //! Starting Spark applications.
 
+pub mod child;
+pub mod folder;
+pub mod process;
+pub mod table;
+pub mod tail;
+
 use std::collections::BTreeMap;
 
 use serde::Deserialize;

@@ -1,0 +1,177 @@
+//! Brings what runs in line with the rows: launches who is next, adopts what a former gateway left, ends who was told to end.
+//!
+//! One idempotent pass without input, woken by a signal for speed and by a timer for truth. The same pass serves the happy case,
+//! the restart after kill -9, and the take-over from another gateway of this host.
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tracing::{error, info, warn};
+
+use super::driver::wire::Outgoing;
+use super::driver::{Signal, Sink};
+use super::launch::line::{self, Limits};
+use super::launch::process;
+use super::launch::start::Starter;
+use super::service::Service;
+use super::watch::{self, Watcher};
+use super::{Application, Context, State, store};
+use crate::id::{ApplicationId, ContextId};
+use crate::life::Life;
+
+/// How often a pass is made without a signal.
+const EVERY: Duration = Duration::from_secs(2);
+/// How long a driver told to end may take before it is killed.
+const GRACE: Duration = Duration::from_secs(8);
+
+/// Reconciles the contexts of this host.
+pub struct Reconciler {
+    contexts: Service,
+    sink: Arc<dyn Sink>,
+    starter: Starter,
+    life: Life,
+    limits: Limits,
+    watched: Arc<Mutex<HashSet<ApplicationId>>>,
+    ending: HashSet<ContextId>,
+}
+
+impl Reconciler {
+    /// A reconciler that hands what it finds to `sink`.
+    #[must_use]
+    pub fn new(contexts: Service, sink: Arc<dyn Sink>, starter: Starter, life: Life) -> Self {
+        let limits = Limits::new(contexts.launch_config());
+        Self { contexts, sink, starter, life, limits, watched: Arc::default(), ending: HashSet::new() }
+    }
+
+    /// Makes passes until the gateway stops.
+    pub async fn run(mut self) {
+        let stopping = self.life.stopping();
+        loop {
+            if let Err(e) = self.pass().await {
+                warn!(error = %e, "The contexts could not be looked after now");
+            }
+            tokio::select! {
+                () = stopping.cancelled() => return,
+                () = self.contexts.woken() => {}
+                () = tokio::time::sleep(EVERY) => {}
+            }
+        }
+    }
+
+    async fn pass(&mut self) -> Result<(), super::Error> {
+        let (host, me) = (self.contexts.host().to_owned(), self.contexts.me());
+        let mut db = self.contexts.pool().acquire().await?;
+        store::renew_leases(&mut db, me).await?;
+        for id in store::take_lapsed(&mut db, &host, me).await? {
+            info!(context.id = %id, "Context {id} is adopted");
+            self.sink.adopt(&mut db, id).await?;
+        }
+        let living = store::living_on(&mut db, &host).await?;
+        drop(db);
+        self.ending.retain(|id| living.iter().any(|c| c.id == *id));
+        for context in living.iter().filter(|c| c.held_by == Some(me)) {
+            if let Some(application) = &context.application {
+                self.watch(context, application);
+            }
+            match context.state {
+                State::Stopping => self.end(context).await?,
+                State::Starting => self.give_up(context).await?,
+                State::Waiting | State::Ready | State::Ended => {}
+            }
+        }
+        if living.iter().any(|c| c.state == State::Waiting) {
+            self.launch(&living).await?;
+        }
+        Ok(())
+    }
+
+    fn watch(&self, context: &Context, application: &Application) {
+        let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
+        if !watched.insert(application.id) {
+            return;
+        }
+        let watcher = Watcher::new(self.contexts.clone(), self.sink.clone(), context, application);
+        let (set, id, stopping) = (self.watched.clone(), application.id, self.life.stopping());
+        self.life.spawn_short("application watch", async move {
+            tokio::select! {
+                () = watcher.run() => {}
+                () = stopping.cancelled() => {}
+            }
+            set.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
+        });
+    }
+
+    /// Ends a context that was told to: at once when it never ran, else through its agent, then by force.
+    async fn end(&mut self, context: &Context) -> Result<(), super::Error> {
+        let cause = context.cause.clone().unwrap_or_else(|| "stopped".to_owned());
+        let Some(application) = &context.application else {
+            let mut tx = self.contexts.pool().begin().await?;
+            let after = watch::end(&mut tx, &*self.sink, context.id, &cause).await?;
+            tx.commit().await?;
+            super::driver::run_effects(after);
+            self.contexts.live().forget(context.id);
+            return Ok(());
+        };
+        if self.ending.insert(context.id) {
+            let body = serde_json::json!({ "reason": cause });
+            self.contexts.links().tell(context.id, Signal::Send(Outgoing::new("shutdown", &body)));
+            let dir = std::path::PathBuf::from(&application.launch_dir);
+            self.life.spawn_short("application end", async move {
+                if let Err(e) = process::terminate(&dir, GRACE).await {
+                    error!(error = %e, "An application could not be ended");
+                }
+            });
+        }
+        Ok(())
+    }
+
+    async fn give_up(&self, context: &Context) -> Result<(), super::Error> {
+        let limit = self.contexts.launch_config().start_timeout;
+        let mut db = self.contexts.pool().acquire().await?;
+        if store::is_starting_too_long(&mut db, context.id, limit.as_millis()).await? {
+            let cause = format!("Spark was not ready {} s after its start (launch.start_timeout)", limit.0.as_secs());
+            store::mark_stopping(&mut db, context.id, &cause).await?;
+            self.contexts.wake();
+        }
+        Ok(())
+    }
+
+    /// Launches as many of the line as may start, and tells the others why they wait.
+    async fn launch(&self, living: &[Context]) -> Result<(), super::Error> {
+        let mut tx = self.contexts.pool().begin().await?;
+        let line = line::lock(&mut tx, self.contexts.host()).await?;
+        let may_start = line.may_start(self.limits);
+        let mut chosen = Vec::new();
+        for (place, waiting) in line.waiting.iter().enumerate().filter(|(_, w)| !w.is_batch) {
+            let id = ContextId::from(waiting.id);
+            let Some(context) = living.iter().find(|c| c.id == id) else { continue };
+            if place < may_start {
+                if store::move_state(&mut tx, id, State::Waiting, State::Starting).await? {
+                    chosen.push(context.clone());
+                }
+            } else if let Some(live) = self.contexts.live().get(id) {
+                let reason = line.reason(place - may_start.min(place), self.limits);
+                live.learn(|f| f.waits = Some(reason.clone()));
+            }
+        }
+        tx.commit().await?;
+        for context in chosen {
+            if let Some(live) = self.contexts.live().get(context.id) {
+                live.learn(|f| f.waits = None);
+            }
+            let (starter, contexts, sink) = (self.starter.clone(), self.contexts.clone(), self.sink.clone());
+            self.life.spawn_short("application start", async move {
+                if let Err(e) = starter.start(&contexts, &*sink, &context).await {
+                    warn!(context.id = %context.id, error = %e, "Context {} could not be launched", context.id);
+                    let cause = format!("it could not be launched: {e}");
+                    if let Err(e) = contexts.stop_by_id(context.id, &cause).await {
+                        error!(context.id = %context.id, error = %e, "A failed launch could not be written");
+                    }
+                }
+                contexts.wake();
+            });
+        }
+        Ok(())
+    }
+}
