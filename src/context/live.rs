@@ -48,13 +48,13 @@ impl LiveContext {
     }
 
     /// Adds lines of log.
-    pub fn log<'a>(&self, lines: impl Iterator<Item = &'a [u8]>) {
+    pub fn log<'a>(&self, lines: impl Iterator<Item = &'a str>) {
         let mut tail = self.tail.lock().unwrap_or_else(PoisonError::into_inner);
         for line in lines {
             if tail.len() == TAIL {
                 tail.pop_front();
             }
-            tail.push_back(String::from_utf8_lossy(line).as_ref().into());
+            tail.push_back(line.into());
         }
     }
 

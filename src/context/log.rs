@@ -1,5 +1,7 @@
 //! What launched processes printed: kept in Postgres as lines, shown by number.
 
+use std::collections::HashMap;
+
 use sqlx::PgConnection;
 use uuid::Uuid;
 
@@ -51,11 +53,11 @@ pub async fn append(
     db: &mut PgConnection,
     source: Uuid,
     first: i64,
-    lines: &[(Stream, Vec<u8>)],
+    lines: &[(Stream, String)],
     keep: i64,
 ) -> Result<(), sqlx::Error> {
     let (streams, texts): (Vec<String>, Vec<Vec<u8>>) =
-        lines.iter().map(|(s, l)| (s.as_str().to_owned(), l.clone())).unzip();
+        lines.iter().map(|(s, l)| (s.as_str().to_owned(), l.clone().into_bytes())).unzip();
     sqlx::query!(
         "insert into log_line (source_id, number, stream, line)
          select $1, $2 + n - 1, stream, line from unnest($3::text[], $4::bytea[]) with ordinality as t(stream, line, n)
@@ -95,4 +97,30 @@ pub async fn read(db: &mut PgConnection, source: Uuid, wanted: Wanted) -> Result
     .await?;
     let lines = rows.into_iter().map(|l| String::from_utf8_lossy(&l).into_owned()).collect();
     Ok(LogPage { from, total: bounds.total, lines })
+}
+
+/// The last `size` lines of each log.
+///
+/// # Errors
+/// The database's.
+pub async fn tails(
+    db: &mut PgConnection,
+    sources: &[Uuid],
+    size: i64,
+) -> Result<HashMap<Uuid, Vec<String>>, sqlx::Error> {
+    let rows = sqlx::query!(
+        r#"select s.id as "id!", l.line
+             from unnest($1::uuid[]) as s(id)
+            cross join lateral (select number, line from log_line where source_id = s.id order by number desc limit $2) as l
+            order by s.id, l.number"#,
+        sources,
+        size
+    )
+    .fetch_all(db)
+    .await?;
+    let mut tails: HashMap<Uuid, Vec<String>> = HashMap::new();
+    for row in rows {
+        tails.entry(row.id).or_default().push(String::from_utf8_lossy(&row.line).into_owned());
+    }
+    Ok(tails)
 }

@@ -53,7 +53,9 @@ impl State {
     }
 
     fn parse(text: &str) -> Option<Self> {
-        [Self::Waiting, Self::Starting, Self::Ready, Self::Stopping, Self::Ended].into_iter().find(|s| s.as_str() == text)
+        [Self::Waiting, Self::Starting, Self::Ready, Self::Stopping, Self::Ended]
+            .into_iter()
+            .find(|s| s.as_str() == text)
     }
 }
 
@@ -193,6 +195,16 @@ impl Error {
         match refused {
             Refused::NotFound => Self::NotFound(called.to_string()),
             Refused::Denied => Self::Denied,
+        }
+    }
+}
+
+impl Error {
+    /// The error of the database below; anything else is a row that makes no sense.
+    pub(crate) fn into_sqlx(self) -> sqlx::Error {
+        match self {
+            Self::Store(e) => e.into_sqlx(),
+            other => sqlx::Error::Decode(Box::new(other)),
         }
     }
 }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use sqlx::{PgConnection, PgPool};
 use tokio::sync::Notify;
 
-use super::driver::Links;
 use super::driver::wire::ContextState;
+use super::driver::{Links, Signal};
 use super::launch::{self, Profile};
 use super::live::Live;
 use super::log::{self, LogPage, Wanted};
@@ -15,6 +15,7 @@ use super::{Context, Error, NewContext, State, is_name, store};
 use crate::access::{self, Action, Allowed, Manage, View};
 use crate::id::{ContextId, GatewayId};
 use crate::identity::Principal;
+use crate::store::notify::Notifier;
 use crate::store::{Page, Range, constraint, idempotency};
 
 /// The name of the profile that is taken when none is asked for.
@@ -33,6 +34,7 @@ struct Parts {
     links: Links,
     live: Live,
     wake: Notify,
+    others: Notifier,
 }
 
 impl Service {
@@ -44,9 +46,17 @@ impl Service {
         host: String,
         profiles: BTreeMap<String, Profile>,
         launch: launch::Config,
+        others: Notifier,
     ) -> Self {
         let (links, live, wake) = (Links::default(), Live::default(), Notify::new());
-        Self(Arc::new(Parts { pool, me, host, profiles, launch, links, live, wake }))
+        Self(Arc::new(Parts { pool, me, host, profiles, launch, links, live, wake, others }))
+    }
+
+    /// Tells the context's link something, or, when another gateway holds it, tells that one to look at the rows.
+    pub fn signal(&self, context: ContextId, signal: Signal) {
+        if !self.0.links.tell(context, signal) {
+            self.0.others.tell(context.0);
+        }
     }
 
     /// The links held here.
@@ -116,7 +126,12 @@ impl Service {
     ///
     /// # Errors
     /// A bad name, profile or request, a taken name, a full line, the database.
-    pub async fn create(&self, who: &Principal, new: NewContext, key: Option<&idempotency::Key>) -> Result<Context, Error> {
+    pub async fn create(
+        &self,
+        who: &Principal,
+        new: NewContext,
+        key: Option<&idempotency::Key>,
+    ) -> Result<Context, Error> {
         let mut tx = self.0.pool.begin().await?;
         let id = ContextId::generate();
         if let Some(key) = key
@@ -276,5 +291,29 @@ impl Service {
             self.wake();
         }
         Ok(())
+    }
+}
+
+impl Service {
+    /// Tells every living context of this host to end.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn stop_all(&self, cause: &str) -> Result<(), Error> {
+        let mut db = self.0.pool.acquire().await?;
+        for context in store::living_on(&mut db, &self.0.host).await? {
+            store::mark_stopping(&mut db, context.id, cause).await?;
+        }
+        self.wake();
+        Ok(())
+    }
+
+    /// How many contexts of this host are alive.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn count_living(&self) -> Result<usize, Error> {
+        let mut db = self.0.pool.acquire().await?;
+        Ok(store::living_on(&mut db, &self.0.host).await?.len())
     }
 }

@@ -3,13 +3,14 @@
 //! The driver runs under `hearth child` and outlives the gateway; the gateway that comes next watches on from the offsets that the
 //! row holds, so no line is lost or written twice.
 
-use std::path::{Path, PathBuf};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tracing::{info, warn};
 
 use super::driver::Sink;
+use super::launch::folder::Folder;
 use super::launch::process::{self, Status};
 use super::launch::tail;
 use super::log::{self, Stream};
@@ -22,16 +23,19 @@ const EVERY: Duration = Duration::from_millis(200);
 /// Bytes of a log read at once.
 const CHUNK: usize = 256 * 1024;
 
+/// Lines in which the cause of an end is looked for.
+const REMEMBERED: usize = 200;
+
 /// Watches one application until it has ended and its end is written.
 pub struct Watcher {
     contexts: Service,
     sink: Arc<dyn Sink>,
     context: ContextId,
     application: ApplicationId,
-    dir: PathBuf,
+    folder: Folder,
     offsets: [u64; 2],
     lines: i64,
-    last_lines: Vec<String>,
+    last_lines: VecDeque<String>,
 }
 
 impl Watcher {
@@ -43,10 +47,10 @@ impl Watcher {
             sink,
             context: context.id,
             application: application.id,
-            dir: PathBuf::from(&application.launch_dir),
+            folder: Folder::at(&application.launch_dir),
             offsets: [0, 0],
             lines: 0,
-            last_lines: Vec::new(),
+            last_lines: VecDeque::new(),
         }
     }
 
@@ -57,8 +61,9 @@ impl Watcher {
             tokio::time::sleep(EVERY * 5).await;
         }
         loop {
-            let status = process::status(&self.dir);
-            let over = matches!(status, Status::Ended { .. } | Status::Lost);
+            // A folder that is gone can tell nothing any more.
+            let status = process::status(&self.folder).unwrap_or(Status::Lost);
+            let over = status.is_over();
             let more = match self.copy(over).await {
                 Ok(more) => more,
                 Err(e) => {
@@ -94,11 +99,9 @@ impl Watcher {
         let mut lines = Vec::new();
         let mut offsets = self.offsets;
         let mut more = false;
-        for ((stream, name), offset) in
-            [(Stream::Stdout, "stdout"), (Stream::Stderr, "stderr")].into_iter().zip(offsets.iter_mut())
-        {
-            let read = tail::read(&self.dir.join(name), *offset, CHUNK, flush);
-            if let Ok(read) = read {
+        let files = [(Stream::Stdout, self.folder.stdout()), (Stream::Stderr, self.folder.stderr())];
+        for ((stream, file), offset) in files.into_iter().zip(offsets.iter_mut()) {
+            if let Ok(read) = tail::read(&file, *offset, CHUNK, flush) {
                 more |= read.more;
                 *offset = read.offset;
                 lines.extend(read.lines.into_iter().map(|l| (stream, l)));
@@ -115,26 +118,22 @@ impl Watcher {
         self.offsets = offsets;
         self.lines = total;
         if let Some(live) = self.contexts.live().get(self.context) {
-            live.log(lines.iter().map(|(_, l)| l.as_slice()));
+            live.log(lines.iter().map(|(_, l)| l.as_str()));
         }
         for (_, line) in lines {
-            self.remember(&line);
+            if self.last_lines.len() == REMEMBERED {
+                self.last_lines.pop_front();
+            }
+            self.last_lines.push_back(line);
         }
         Ok(more)
-    }
-
-    fn remember(&mut self, line: &[u8]) {
-        if self.last_lines.len() == 200 {
-            self.last_lines.remove(0);
-        }
-        self.last_lines.push(String::from_utf8_lossy(line).into_owned());
     }
 
     async fn finish(&self, status: &Status) -> Result<(), sqlx::Error> {
         let live = self.contexts.live().get(self.context);
         let last_words = live.and_then(|l| l.facts().last_words.clone());
         let cause = cause(status, last_words.as_deref(), &self.last_lines);
-        let exit_code = if let Status::Ended { code, .. } = status { *code } else { None };
+        let exit_code = if let Status::Ended(exit) = status { exit.code } else { None };
         let mut tx = self.contexts.pool().begin().await?;
         store::end_application(&mut tx, self.application, exit_code, &cause).await?;
         let after = end(&mut tx, &*self.sink, self.context, &cause).await?;
@@ -164,36 +163,33 @@ pub(super) async fn end(
 
 /// Why a driver ended, for people.
 #[must_use]
-pub fn cause(status: &Status, last_words: Option<&str>, log: &[String]) -> String {
-    let out_of_memory = log.iter().rev().any(|l| l.contains("java.lang.OutOfMemoryError"));
-    let last_error = log.iter().rev().find(|l| l.contains("ERROR") || l.contains("Exception") || l.contains("Error:"));
-    let how = match status {
-        Status::Ended { signal: Some(9), .. } => "the driver was killed (signal 9), by hand or for want of memory".to_owned(),
-        Status::Ended { signal: Some(n), .. } => format!("the driver was ended by signal {n}"),
-        Status::Ended { code: Some(137), .. } => "the driver was killed (exit code 137), by hand or for want of memory".to_owned(),
-        Status::Ended { code: Some(143), .. } => "the driver was terminated (exit code 143)".to_owned(),
-        Status::Ended { code: Some(0), .. } => "the driver ended by itself (exit code 0)".to_owned(),
-        Status::Ended { code: Some(code), .. } => format!("the driver failed (exit code {code})"),
+pub fn cause(status: &Status, last_words: Option<&str>, log: &VecDeque<String>) -> String {
+    let mut cause = match status {
+        Status::Ended(exit) => match (exit.code, exit.signal, &exit.error) {
+            (_, _, Some(error)) => format!("the driver could not be started: {error}"),
+            (Some(137), ..) | (_, Some(9), _) => {
+                "the driver was killed (SIGKILL), by hand or for want of memory".to_owned()
+            }
+            (Some(143), ..) | (_, Some(15), _) => "the driver was terminated (SIGTERM)".to_owned(),
+            (Some(0), ..) => "the driver ended by itself (exit code 0)".to_owned(),
+            (Some(code), ..) => format!("the driver failed (exit code {code})"),
+            (None, Some(signal), _) => format!("the driver was ended by signal {signal}"),
+            (None, None, None) => "the driver ended".to_owned(),
+        },
         _ => "the driver is gone, and nobody saw how it ended".to_owned(),
     };
-    let mut cause = how;
-    if out_of_memory {
+    if log.iter().rev().any(|l| l.contains("java.lang.OutOfMemoryError")) {
         cause.push_str("; it ran out of Java heap: ask for more driverMemory");
     }
+    let failed = !matches!(status, Status::Ended(e) if matches!(e.code, Some(0 | 143)));
+    let last_error =
+        || log.iter().rev().find(|l| l.contains(" ERROR ") || l.contains("Exception") || l.contains("Error:"));
     if let Some(words) = last_words {
         cause.push_str("; it said: ");
         cause.push_str(words);
-    } else if !matches!(status, Status::Ended { code: Some(0 | 143), .. })
-        && let Some(line) = last_error
-    {
+    } else if failed && let Some(line) = last_error() {
         cause.push_str("; last error in its log: ");
         cause.extend(line.trim().chars().take(300));
     }
     cause
-}
-
-/// The folder's name within the launches of a state folder.
-#[must_use]
-pub fn launch_dir(home: &Path, id: impl std::fmt::Display) -> PathBuf {
-    home.join("launch").join(id.to_string())
 }

@@ -30,8 +30,7 @@ pub async fn run(sessions: Service, life: Life) {
 async fn pass(sessions: &Service) -> Result<(), Error> {
     let all = sessions.live().all();
     let mut db = sessions.contexts().pool().acquire().await?;
-    let moved: Vec<_> =
-        all.iter().filter(|s| s.last_active() > s.row().last_active_at.timestamp_millis()).collect();
+    let moved: Vec<_> = all.iter().filter(|s| s.last_active() > s.row().last_active_at.timestamp_millis()).collect();
     if !moved.is_empty() {
         let ids: Vec<_> = moved.iter().map(|s| s.row().id.0).collect();
         let at: Vec<_> =

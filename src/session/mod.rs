@@ -264,6 +264,16 @@ impl Error {
     }
 }
 
+impl Error {
+    /// The error of the database below; anything else is a row that makes no sense.
+    pub(crate) fn into_sqlx(self) -> sqlx::Error {
+        match self {
+            Self::Store(e) => e.into_sqlx(),
+            other => sqlx::Error::Decode(Box::new(other)),
+        }
+    }
+}
+
 impl Classify for Error {
     fn kind(&self) -> ErrorKind {
         match self {

@@ -14,7 +14,7 @@ use tracing::warn;
 
 use super::service::Service;
 use super::store::{self, End};
-use super::{Raw, State};
+use super::{Raw, State, Statement};
 use crate::context;
 use crate::context::driver::wire::{self, Envelope, Outgoing};
 use crate::context::driver::{AHEAD, AfterCommit, Owed, Sink};
@@ -34,13 +34,28 @@ impl Sink for Service {
     ) -> BoxFuture<'a, Sql<Vec<Owed>>> {
         async move {
             let mut owed = Vec::new();
-            for row in session::store::living_in(db, context).await.map_err(into_sql)? {
+            let live = self.sessions().contexts().live().keep(context);
+            for row in session::store::living_in(db, context).await.map_err(|e| e.into_sqlx())? {
+                if self.sessions().live().get(row.id).is_none() {
+                    // Made through another gateway.
+                    self.sessions().live().keep(row.clone(), live.clone(), 0);
+                }
                 let opens = row.state.takes_statements();
                 let after = sent.get(&row.id).copied().unwrap_or(-1);
-                let pending = store::waiting_after(db, row.id, after, i64::from(AHEAD)).await?;
-                let statements = pending.into_iter().filter_map(|p| run_message(row.id, p)).collect();
+                let pending =
+                    store::waiting_after(db, row.id, after, i64::from(AHEAD)).await.map_err(|e| e.into_sqlx())?;
+                for statement in &pending {
+                    self.remember(statement);
+                }
+                let statements = pending.iter().map(run_message).collect();
                 let cancels = store::cancelling_in(db, row.id).await?;
-                owed.push(Owed { session: row.id, message: self.session_message(&row, opens), opens, statements, cancels });
+                owed.push(Owed {
+                    session: row.id,
+                    message: self.session_message(&row, opens),
+                    opens,
+                    statements,
+                    cancels,
+                });
             }
             Ok(owed)
         }
@@ -81,7 +96,9 @@ impl Sink for Service {
             for (place, envelope) in batch.iter().enumerate() {
                 // Of several reports of progress in one batch the last one is enough.
                 let newer = |later: &Envelope| {
-                    later.kind == "progress" && later.session == envelope.session && later.statement == envelope.statement
+                    later.kind == "progress"
+                        && later.session == envelope.session
+                        && later.statement == envelope.statement
                 };
                 if envelope.kind == "progress" && batch.iter().skip(place + 1).any(newer) {
                     continue;
@@ -124,7 +141,7 @@ impl Sink for Service {
         number: i32,
     ) -> BoxFuture<'a, Sql<AfterCommit>> {
         async move {
-            let row = session::store::load_session(db, session).await.map_err(into_sql)?;
+            let row = session::store::load_session(db, session).await.map_err(|e| e.into_sqlx())?;
             match row {
                 Some(row) => self.end_unsent(db, row.context_id, session, number).await,
                 None => Ok(Vec::new()),
@@ -136,13 +153,13 @@ impl Sink for Service {
     fn adopt<'a>(&'a self, db: &'a mut PgConnection, context: ContextId) -> BoxFuture<'a, Sql<()>> {
         async move {
             let live = self.sessions().contexts().live().keep(context);
-            if let Some(c) = context::store::load_context(db, context).await.map_err(into_sql)?
+            if let Some(c) = context::store::load_context(db, context).await.map_err(|e| e.into_sqlx())?
                 && let Some(a) = c.application
             {
                 if live.tail().is_empty() {
                     let wanted = context::log::Wanted { from: None, size: Some(context::live::TAIL as i64) };
                     let page = context::log::read(db, a.id.0, wanted).await?;
-                    live.log(page.lines.iter().map(String::as_bytes));
+                    live.log(page.lines.iter().map(String::as_str));
                 }
                 live.learn(|f| {
                     f.app_id.clone_from(&a.cluster_id);
@@ -150,14 +167,22 @@ impl Sink for Service {
                     f.waits = None;
                 });
             }
-            let unfinished = store::unfinished_in(db, context).await.map_err(into_sql)?;
-            for row in session::store::living_in(db, context).await.map_err(into_sql)? {
+            let unfinished = store::unfinished_in(db, context).await.map_err(|e| e.into_sqlx())?;
+            for row in session::store::living_in(db, context).await.map_err(|e| e.into_sqlx())? {
                 let mine: Vec<_> = unfinished.iter().filter(|s| s.session_id == row.id).cloned().collect();
                 let count = i64::try_from(mine.len()).unwrap_or(0);
                 self.live().keep(row.id, mine);
                 self.sessions().live().keep(row, live.clone(), count);
             }
             Ok(())
+        }
+        .boxed()
+    }
+
+    fn warm<'a>(&'a self, db: &'a mut PgConnection, context: ContextId) -> BoxFuture<'a, Sql<Option<String>>> {
+        async move {
+            let kind = session::store::first_kind(db, context).await?;
+            Ok(kind.filter(|k| k != session::Kind::Shared.as_str()))
         }
         .boxed()
     }
@@ -178,7 +203,7 @@ impl Sink for Service {
     ) -> BoxFuture<'a, Sql<AfterCommit>> {
         async move {
             let mut after = AfterCommit::new();
-            for row in session::store::living_in(db, context).await.map_err(into_sql)? {
+            for row in session::store::living_in(db, context).await.map_err(|e| e.into_sqlx())? {
                 after.append(&mut self.end_session(db, context, row.id, cause).await?);
             }
             Ok(after)
@@ -315,6 +340,15 @@ impl Service {
         Outgoing::new("open_session", &body).on(row.id)
     }
 
+    /// Keeps a statement in memory and tells that it is there, unless it is kept already.
+    pub(super) fn remember(&self, statement: &Statement) {
+        if let Some(live) = self.sessions().live().get(statement.session_id)
+            && self.live().add(statement.clone())
+        {
+            live.statement_added(statement.number);
+        }
+    }
+
     fn tell(&self, session: SessionId, event: Event) {
         if let Some(live) = self.sessions().live().get(session) {
             live.tell(event);
@@ -339,12 +373,12 @@ impl Service {
         let (ran_us, started, completed) = (end.ran_us, end.started, end.completed);
         let this = self.clone();
         Ok(vec![Box::new(move || {
-            this.live().change(session, number, |s| {
+            let ended = this.live().change(session, number, |s| {
                 (s.state, s.output, s.columns, s.truncated) = (state, output, columns, truncated);
                 (s.ran_us, s.completed_at, s.progress) = (ran_us, Some(completed), 1.0);
                 s.started_at = started.or(s.started_at);
             });
-            if let Some(live) = this.sessions().live().get(session) {
+            if ended && let Some(live) = this.sessions().live().get(session) {
                 live.statement_ended(number);
             }
         })])
@@ -395,7 +429,9 @@ impl Service {
                 continue;
             }
             let evalue = if statement.started {
-                format!("The session ended while this statement ran, so its result is lost: {cause}. It was not run again.")
+                format!(
+                    "The session ended while this statement ran, so its result is lost: {cause}. It was not run again."
+                )
             } else {
                 format!("The session ended before this statement ran: {cause}. It did not run.")
             };
@@ -419,17 +455,12 @@ impl Service {
     }
 }
 
-fn run_message(session: SessionId, pending: store::Pending) -> Option<(i32, Outgoing)> {
-    let code = RawValue::from_string(String::from_utf8(pending.code).ok()?).ok()?;
-    let run = wire::Run { kind: &pending.kind, code: &code };
-    Some((pending.number, Outgoing::new("run", &run).on(session).at(pending.number)))
+/// The message that runs a statement.
+pub(super) fn run_message(s: &Statement) -> (i32, Outgoing) {
+    let run = wire::Run { kind: s.kind.as_str(), code: &s.code };
+    (s.number, Outgoing::new("run", &run).on(s.session_id).at(s.number))
 }
 
 fn moment(ms: i64) -> Option<Timestamp> {
     chrono::DateTime::from_timestamp_millis(ms)
-}
-
-/// An inconsistent row is a defect; for a link it counts as a failed statement of SQL.
-fn into_sql<E: std::error::Error + Send + Sync + 'static>(e: E) -> sqlx::Error {
-    sqlx::Error::Decode(Box::new(e))
 }

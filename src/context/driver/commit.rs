@@ -99,7 +99,9 @@ impl Committer {
             };
             match told.await {
                 Ok(held) => held?,
-                Err(e) => error!(context.id = %self.context, error = %e, "A refused message could not be told to its statement"),
+                Err(e) => {
+                    error!(context.id = %self.context, error = %e, "A refused message could not be told to its statement")
+                }
             }
         }
         Ok(())

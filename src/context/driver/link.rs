@@ -63,8 +63,12 @@ async fn converse(
     let (out, mut incoming) = socket.split();
     let (arriving, to_commit) = mpsc::channel(BACKLOG);
     let (committed, mut acks) = mpsc::channel(BACKLOG);
-    let committer =
-        Committer { door: door.clone(), application: granted.application, context: granted.context, epoch: granted.epoch };
+    let committer = Committer {
+        door: door.clone(),
+        application: granted.application,
+        context: granted.context,
+        epoch: granted.epoch,
+    };
     door.life.spawn_short("link commit", committer.run(to_commit, committed));
 
     let stopping = door.life.stopping();
@@ -130,7 +134,8 @@ async fn converse(
             }
         }
     };
-    let _ = tokio::time::timeout(PING, talk.out.send(Message::Close(Some(CloseFrame { code, reason: "".into() })))).await;
+    let _ =
+        tokio::time::timeout(PING, talk.out.send(Message::Close(Some(CloseFrame { code, reason: "".into() })))).await;
     code
 }
 
@@ -143,7 +148,12 @@ enum LookError {
 
 impl Talk<'_> {
     /// Takes one frame; true when a statement has ended, so that more may be owed.
-    async fn take(&mut self, text: &str, expected: &mut i64, arriving: &mpsc::Sender<Envelope>) -> Result<bool, Broken> {
+    async fn take(
+        &mut self,
+        text: &str,
+        expected: &mut i64,
+        arriving: &mpsc::Sender<Envelope>,
+    ) -> Result<bool, Broken> {
         let envelope = Envelope::parse(text).map_err(|e| {
             warn!(context.id = %self.granted.context, error = %e, "An agent sent what is no envelope");
             Broken

@@ -34,7 +34,10 @@ impl Limits {
 
 fn memory() -> u64 {
     let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    let kib = text.lines().find_map(|l| l.strip_prefix("MemTotal:")).and_then(|l| l.split_whitespace().next()?.parse::<u64>().ok());
+    let kib = text
+        .lines()
+        .find_map(|l| l.strip_prefix("MemTotal:"))
+        .and_then(|l| l.split_whitespace().next()?.parse::<u64>().ok());
     // Where the system does not tell, room for four.
     kib.map_or(4 * MEMORY_EACH, |kib| kib * 1024)
 }
@@ -84,7 +87,9 @@ impl Line {
 /// # Errors
 /// The database's.
 pub async fn lock(db: &mut PgConnection, host: &str) -> Result<Line, sqlx::Error> {
-    sqlx::query!("select pg_advisory_xact_lock(hashtextextended('hearth line ' || $1, 0))", host).execute(&mut *db).await?;
+    sqlx::query!("select pg_advisory_xact_lock(hashtextextended('hearth line ' || $1, 0))", host)
+        .execute(&mut *db)
+        .await?;
     let counts = sqlx::query!(
         r#"select count(*) filter (where state = 'starting') as "starting!", count(*) as "alive!" from (
                select state from context where host = $1 and ended_at is null and state <> 'waiting'
