@@ -8,12 +8,22 @@ use std::time::Instant;
 
 use hearth::config;
 use hearth::context::launch::bundle::{self, Error};
+use hearth::context::launch::environment::Environment;
 use hearth::context::launch::spark_home::{self, SparkHome};
-use hearth::context::launch::{Profile, environment::Environment};
+
+mod real;
 
 async fn spark(environment: &Environment) -> SparkHome {
-    let profile: Profile = serde_json::from_str("{}").unwrap();
-    spark_home::find(&profile, environment).await.unwrap()
+    spark_home::find(&real::profile(&real::spark_35()), environment).await.unwrap()
+}
+
+#[tokio::test]
+async fn the_agent_compiles_against_the_newest_spark() {
+    let environment = config::environment();
+    let spark = spark_home::find(&real::profile(&real::spark_4()), &environment).await.unwrap();
+    assert_eq!(spark.scala, "2.13");
+    let cache = tempfile::tempdir().unwrap();
+    assert!(bundle::agent(&spark, None, cache.path(), &environment).await.unwrap().jar.is_file());
 }
 
 #[tokio::test]

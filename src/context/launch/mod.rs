@@ -2,6 +2,7 @@
 
 pub mod bundle;
 pub mod child;
+mod compile;
 pub mod environment;
 pub mod folder;
 pub mod line;
