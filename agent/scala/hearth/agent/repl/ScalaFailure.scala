@@ -45,7 +45,9 @@ private final class ScalaFailure(lines: Lines) {
     val number = Registry.lineOf(frame.getClassName)
     if (number < 0) frame.toString
     else {
-      val place = offsets.get(number).fold("<console>")(offset => s"<console>:${frame.getLineNumber + offset}")
+      val place =
+        if (frame.getLineNumber < 1) "Unknown Source"
+        else offsets.get(number).fold("<console>")(offset => s"<console>:${frame.getLineNumber + offset}")
       val owner = unmangled(frame.getClassName).stripPrefix(".")
       val name = Seq(owner, if (frame.getMethodName == "<init>") "" else frame.getMethodName).filter(_.nonEmpty).mkString(".")
       if (name.isEmpty) place else s"$name($place)"
