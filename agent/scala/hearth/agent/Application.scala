@@ -1,11 +1,12 @@
 package hearth.agent
 
 import java.util.UUID
-import java.util.concurrent.{CompletableFuture, ConcurrentHashMap, CountDownLatch, ExecutionException, ScheduledExecutorService, ScheduledThreadPoolExecutor, ThreadFactory}
+import java.util.concurrent.{CompletableFuture, ConcurrentHashMap, ExecutionException, ScheduledExecutorService, ScheduledThreadPoolExecutor, ThreadFactory, TimeUnit}
 import java.util.concurrent.atomic.AtomicBoolean
 
 import scala.collection.JavaConverters._
 
+import com.fasterxml.jackson.databind.JsonNode
 import com.fasterxml.jackson.databind.node.ObjectNode
 import hearth.agent.link.{Envelope, Link}
 import org.apache.spark.scheduler.{SparkListener, SparkListenerApplicationEnd}
@@ -25,7 +26,10 @@ final class Application(override val settings: Settings) extends Link.Owner with
       made.setDaemon(true)
       made
     }
-    new ScheduledThreadPoolExecutor(1, named)
+    val made = new ScheduledThreadPoolExecutor(1, named)
+    // Started now, so that it inherits nothing from a session's or a listener's thread.
+    made.prestartCoreThread()
+    made
   }
   override val spares = new Spares(settings)
   override val link = new Link(settings, this)
@@ -107,7 +111,7 @@ final class Application(override val settings: Settings) extends Link.Owner with
 
   override def closed(session: Session): Unit = sessions.remove(session.order.session, session)
 
-  private def open(id: String, body: com.fasterxml.jackson.databind.JsonNode): Unit = if (!leaving.get) {
+  private def open(id: String, body: JsonNode): Unit = if (!leaving.get) {
     val order = Session.Order(
       id,
       body.path("number").asInt,
@@ -137,8 +141,13 @@ final class Application(override val settings: Settings) extends Link.Owner with
   private def leave(state: String, reason: String, code: Int): Unit = if (leaving.compareAndSet(false, true)) {
     Log.info(s"leaving: $reason")
     tell(state, reason)
-    val thread = new Thread(() => {
-      timer.schedule((() => Runtime.getRuntime.halt(code)): Runnable, 30, java.util.concurrent.TimeUnit.SECONDS)
+    timer.schedule((() => Runtime.getRuntime.halt(code)): Runnable, 30, TimeUnit.SECONDS)
+    // The thread is made on the timer's: one made by a listener could not stop the SparkContext.
+    timer.execute(() => new Thread(() => end(state, reason, code), "hearth-leave").start())
+  }
+
+  private def end(state: String, reason: String, code: Int): Unit =
+    try {
       val open = sessions.values.asScala.toSeq
       // A statement that has stopped the SparkContext itself gets the time to answer.
       if (state == "failed") open.foreach(_.awaitQuiet(2000))
@@ -148,8 +157,6 @@ final class Application(override val settings: Settings) extends Link.Owner with
       link.drained(3000)
       if (spark0.isDone && !spark0.isCompletedExceptionally) spark0.get.stop()
       link.stop()
-      System.exit(code)
-    }, "hearth-leave")
-    thread.start()
-  }
+    } catch { case failure: Throwable => Log.error("stopping", failure) }
+    finally System.exit(code)
 }

@@ -137,7 +137,7 @@ final class Session(val order: Session.Order, host: Session.Host) {
   private def interpreter(kind: String): Interpreter =
     interpreters.getOrElseUpdate(
       kind,
-      host.spares.take(kind).getOrElse(throw new IllegalArgumentException(s"no interpreter for kind $kind"))
+      host.spares.take(kind).getOrElse(throw Session.UnknownKind(kind))
         .open(workspace.getOrElse(throw new IllegalStateException("the session has no Spark yet"))))
 
   private def perform(task: Run): Unit = {
@@ -183,6 +183,7 @@ final class Session(val order: Session.Order, host: Session.Host) {
           try chosen.run(statement)
           finally context.foreach(_.clearJobGroup())
       } catch {
+        case Session.UnknownKind(kind) => Outcome.Failed("UnknownKind", s"no interpreter for kind $kind", Nil)
         case failure: Throwable =>
           if (!statement.cancelled) Log.error(s"statement ${task.number} of session ${order.number}", failure)
           Outcome.Failed(failure.getClass.getSimpleName, Trace.headline(failure), Nil)
@@ -251,6 +252,8 @@ object Session {
     def after(millis: Long)(work: => Unit): Unit =
       timer.schedule((() => work): Runnable, millis, TimeUnit.MILLISECONDS)
   }
+
+  private final case class UnknownKind(kind: String) extends RuntimeException(s"no interpreter for kind $kind")
 
   private sealed trait Task
   private final case class Run(number: Int, kind: String, code: String) extends Task

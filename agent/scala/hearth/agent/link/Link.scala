@@ -3,7 +3,7 @@ package hearth.agent.link
 import java.net.URI
 import java.net.http.{HttpClient, WebSocket, WebSocketHandshakeException}
 import java.time.Duration
-import java.util.concurrent.{CompletionException, ExecutionException, Executors, ThreadFactory, ThreadLocalRandom, TimeUnit, TimeoutException}
+import java.util.concurrent.{ExecutionException, LinkedBlockingQueue, ThreadFactory, ThreadLocalRandom, ThreadPoolExecutor, TimeUnit, TimeoutException}
 import java.util.concurrent.atomic.AtomicInteger
 
 import com.fasterxml.jackson.databind.JsonNode
@@ -19,15 +19,16 @@ final class Link(settings: Settings, owner: Link.Owner) {
 
   private val outbox = new Outbox(memoryLimit, diskLimit, settings.scratch)
   private val client: HttpClient = {
-    val threads = new AtomicInteger
-    val named = new ThreadFactory {
-      override def newThread(work: Runnable): Thread = {
-        val made = new Thread(work, s"hearth-link-io-${threads.incrementAndGet()}")
-        made.setDaemon(true)
-        made
-      }
+    val numbers = new AtomicInteger
+    val named: ThreadFactory = work => {
+      val made = new Thread(work, s"hearth-link-io-${numbers.incrementAndGet()}")
+      made.setDaemon(true)
+      made
     }
-    HttpClient.newBuilder().connectTimeout(Duration.ofMillis(dialMillis)).executor(Executors.newFixedThreadPool(2, named)).build()
+    val threads = new ThreadPoolExecutor(2, 2, 0, TimeUnit.SECONDS, new LinkedBlockingQueue[Runnable], named)
+    // Started now, so that they inherit nothing from a session's thread.
+    threads.prestartAllCoreThreads()
+    HttpClient.newBuilder().connectTimeout(Duration.ofMillis(dialMillis)).executor(threads).build()
   }
 
   @volatile private var current: Option[Connection] = None
@@ -110,7 +111,7 @@ final class Link(settings: Settings, owner: Link.Owner) {
       connection.open(socket)
       None
     } catch {
-      case late: TimeoutException => Some(Connection.Lost("no answer"))
+      case _: TimeoutException => Some(Connection.Lost("no answer"))
       case failed: ExecutionException =>
         failed.getCause match {
           case answered: WebSocketHandshakeException if refusals(answered.getResponse.statusCode) =>

@@ -38,11 +38,16 @@ final class Lines(settings: Settings, parent: ClassLoader, firstLine: Int) {
   }
 
   /** Compiles one statement, or several that belong together. */
-  def compile(code: String): Either[Results.Result, Line] =
-    repl.compile(code, synthetic = false) match {
+  def compile(code: String): Either[Results.Result, Line] = {
+    val compiled = repl.compile(code, synthetic = false) match {
       case Right(request) => Right(new Line(request, code))
       case Left(why)      => Left(why)
     }
+    // Else what was said here would silence the same at the next time.
+    repl.reporter.reset()
+    currentRun.reporting.clearAllConditionalWarnings()
+    compiled
+  }
 
   /** The line that last defined a value of this name. */
   def defining(name: String): Option[Line] = defined.get(name)

@@ -1,6 +1,7 @@
 package hearth.agent.repl
 
 import scala.collection.mutable
+import scala.util.matching.Regex
 import scala.tools.nsc.interpreter.lines.{Lines, Said}
 
 import hearth.agent.{Outcome, Trace}
@@ -37,19 +38,27 @@ private final class ScalaFailure(lines: Lines) {
   /** What the code threw. */
   def thrown(failure: Throwable, line: Int): Outcome.Failed = {
     val real = Lines.unwrapped(failure)
-    Outcome.Failed("Error", unmangled(Trace.headline(real)), Trace.lines(real, ScalaFailure.users, show).map(unmangled))
+    Outcome.Failed("Error", unmangled(Trace.headline(real)), Trace.lines(real, ScalaFailure.users, show).map(located))
   }
 
   private def show(frame: StackTraceElement): String = {
     val number = Registry.lineOf(frame.getClassName)
     if (number < 0) frame.toString
     else {
-      val place = offsets.get(number).fold("<console>")(offset => s"<console>:${frame.getLineNumber + offset}")
+      val place =
+        if (frame.getLineNumber < 1) "Unknown Source"
+        else offsets.get(number).fold("<console>")(offset => s"<console>:${frame.getLineNumber + offset}")
       val owner = unmangled(frame.getClassName).stripPrefix(".")
       val name = Seq(owner, if (frame.getMethodName == "<init>") "" else frame.getMethodName).filter(_.nonEmpty).mkString(".")
       if (name.isEmpty) place else s"$name($place)"
     }
   }
+
+  /** A line of text with the user's line numbers in it; the stacks of tasks come as text. */
+  private def located(text: String): String = unmangled(ScalaFailure.frame.replaceAllIn(text, found => {
+    val offset = scala.util.Try(found.group(2).toInt).toOption.flatMap(offsets.get).getOrElse(0)
+    Regex.quoteReplacement(s"${found.group(1)}(<console>:${found.group(3).toInt + offset})")
+  }))
 
   private def unmangled(text: String): String = ScalaFailure.wrapper.replaceAllIn(text, "")
 }
@@ -58,6 +67,8 @@ private object ScalaFailure {
 
   /** The REPL's own names around a user's: `$line3.$read$$iw$$iw$`. */
   private val wrapper = """\$line\d+\.\$(?:read|eval)(?:\$\$iw|\$iw|\.INSTANCE|\.\$iw)*[$.]?""".r
+
+  private val frame: Regex = """(\$line(\d{1,9})\.[^()\s]*)\(<console>:(\d{1,9})\)""".r
 
   /** Frames down to where the REPL begins to run the statement. */
   private def users(frames: Array[StackTraceElement]): Int = {
