@@ -91,6 +91,7 @@ pub async fn serve(config: Config) -> anyhow::Result<ExitCode> {
         statements,
         door,
         limits: config.http.limits.clone(),
+        csrf_protection: config.http.csrf_protection,
     });
     life.spawn("listener", listener.serve(http::router(doors)));
     announce(local);
