@@ -3,10 +3,13 @@
 pub mod bundle;
 pub mod child;
 mod compile;
+mod conf;
 pub mod environment;
 pub mod folder;
+pub mod java_command;
 pub mod line;
 pub mod process;
+pub mod properties;
 pub mod resources;
 pub mod spark_home;
 pub mod start;
