@@ -18,7 +18,7 @@ use crate::http::{self, Doors, Parts};
 use crate::id::GatewayId;
 use crate::identity::Principal;
 use crate::life::{Life, Stop};
-use crate::{context, session, statement, store};
+use crate::{batch, context, session, statement, store};
 
 /// How long Ctrl-C waits for drivers to end.
 const DRIVERS_END: Duration = Duration::from_secs(20);
@@ -46,6 +46,7 @@ pub async fn serve(config: Config) -> anyhow::Result<ExitCode> {
         context::service::Service::new(pool.clone(), me, host_name(), config.profiles.clone(), config.launch.clone());
     let sessions = session::service::Service::new(contexts.clone(), config.session.clone());
     let statements = statement::service::Service::new(sessions.clone());
+    let batches = batch::service::Service::new(contexts.clone(), config.session.retain);
     let sink = Arc::new(statements.clone());
     let orphan = config.launch.orphan_timeout.0;
     let door = Door::new(pool.clone(), contexts.links().clone(), sink.clone(), life.clone(), me, orphan);
@@ -58,6 +59,7 @@ pub async fn serve(config: Config) -> anyhow::Result<ExitCode> {
         contexts: contexts.clone(),
         sessions,
         statements,
+        batches,
         door,
         limits: config.http.limits.clone(),
     });

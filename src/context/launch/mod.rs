@@ -1,6 +1,7 @@
 //! Starting Spark applications.
 
 pub mod child;
+pub mod files;
 pub mod folder;
 pub mod line;
 pub mod process;

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::files;
+
 /// Memory, cores, files and conf of an application.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -38,11 +40,22 @@ pub struct Resources {
 pub struct Invalid(pub String);
 
 impl Resources {
-    /// Checks what can be checked without Spark.
+    /// Checks what can be checked without Spark, and makes the names of local files plain.
     ///
     /// # Errors
     /// Says which field is wrong and what it should be.
-    pub fn check(&self) -> Result<(), Invalid> {
+    pub fn check(&mut self) -> Result<(), Invalid> {
+        let lists = [
+            ("jars", &mut self.jars),
+            ("pyFiles", &mut self.py_files),
+            ("files", &mut self.files),
+            ("archives", &mut self.archives),
+        ];
+        for (field, files) in lists {
+            for file in files {
+                *file = files::check(field, file)?;
+            }
+        }
         Ok(())
     }
 }
