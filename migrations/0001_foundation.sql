@@ -1,17 +1,6 @@
 -- expand: the first tables.
 -- Every row that a person owns carries tenant, owner, via (the proxy that spoke for them) and run_as from here on.
 
--- One row per gateway process: random id, never reused.
-create table gateway (
-    gateway_id uuid primary key
-  , host       text not null
-  , pid        integer not null
-  , version    text not null
-  , started_at timestamptz not null default now()
-  , seen_at    timestamptz not null default now()
-  , stopped_at timestamptz
-);
-
 create table context (
     context_id   uuid primary key
   , tenant       text not null

@@ -6,18 +6,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use dashmap::DashMap;
 use sqlx::PgPool;
 use tracing::{info, warn};
 
 use crate::config::Config;
 use crate::context::driver::Door;
-use crate::context::launch::start::Starter;
+use crate::context::launch::start::{self, Starter};
+use crate::context::launch::sweep;
 use crate::context::reconcile::Reconciler;
 use crate::http::listener::Listener;
 use crate::http::{self, Doors, Parts};
 use crate::id::GatewayId;
 use crate::identity::Principal;
 use crate::life::{Life, Stop};
+use crate::shim::Program;
+use crate::store::notify::Notifier;
 use crate::{batch, context, session, statement, store};
 
 /// How long Ctrl-C waits for drivers to end.
@@ -42,17 +46,40 @@ pub async fn serve(config: Config) -> anyhow::Result<ExitCode> {
             format!("listening on {} (http.listen): is another Hearth or Livy running there?", config.http.listen)
         })?;
     let local = listener.local();
-    let contexts =
-        context::service::Service::new(pool.clone(), me, host_name(), config.profiles.clone(), config.launch.clone());
+    let contexts = context::service::Service::new(
+        pool.clone(),
+        me,
+        host_name(),
+        config.profiles.clone(),
+        config.launch.clone(),
+        Notifier::new(pool.clone(), &life),
+    );
     let sessions = session::service::Service::new(contexts.clone(), config.session.clone());
     let statements = statement::service::Service::new(sessions.clone());
     let batches = batch::service::Service::new(contexts.clone(), config.session.retain);
     let sink = Arc::new(statements.clone());
     let orphan = config.launch.orphan_timeout.0;
     let door = Door::new(pool.clone(), contexts.links().clone(), sink.clone(), life.clone(), me, orphan);
-    let starter = Starter;
+    let starter = Starter::new(start::Parts {
+        program: Program::current()?,
+        home: config.home.clone(),
+        cache: config.cache.clone(),
+        environment: crate::config::environment(),
+        config: config.launch.clone(),
+        gateways: format!("http://{local}"),
+        life: life.clone(),
+        found: DashMap::new(),
+    });
+    life.spawn_short("agent build", starter.clone().prepare(config.profiles.clone()));
     let reconciler = Reconciler::new(contexts.clone(), sink, starter, life.clone());
     life.spawn("contexts", reconciler.run());
+    let links = contexts.links().clone();
+    life.spawn(
+        "notifications",
+        store::notify::listen(pool.clone(), life.clone(), move |id| links.look(id.map(Into::into))),
+    );
+    let keep = config.launch.keep_folders.0;
+    life.spawn("sweep", sweep::run(pool.clone(), config.home.clone(), keep, life.clone()));
     life.spawn("session clocks", session::expire::run(sessions.clone(), life.clone()));
     let doors = Doors::new(Parts {
         local: Principal::local(),

@@ -70,7 +70,7 @@ class Statements(unittest.TestCase):
         self.assertEqual(sum(len(text) for _, text in printed), 251)
         text = done["output"]["data"]["text/plain"]
         self.assertTrue(text.endswith("\n[output cut here: more than 250 bytes]"), text)
-        self.assertEqual(done["truncated"]["reason"], "more than 250 bytes of text, 750 left out")
+        self.assertEqual(done["truncated"]["reason"], "750 bytes of output beyond the first 250 were left out")
 
     def test_limit_counts_utf8(self):
         done = self.runner.run("print('\u00e9' * 10)", max_output=5)
@@ -137,7 +137,7 @@ class Statements(unittest.TestCase):
         self.assertEqual(self.runner.text("2 + 2"), "4")
 
     def test_magics_without_a_name(self):
-        for magic in ("%json", "%table", "%matplot"):
+        for magic in ("%json", "%table", "%matplot", "%sql"):
             self.assertEqual(self.runner.error(magic)["ename"], "UsageError")
         self.assertEqual(self.runner.error("%")["ename"], "UnknownMagic")
 
@@ -160,7 +160,7 @@ class Statements(unittest.TestCase):
     def test_tables_are_cut_at_max_rows_and_told(self):
         done = self.runner.run("r = [[i] for i in range(100)]\n%table r", max_rows=10)
         self.assertEqual(len(done["output"]["data"]["application/vnd.livy.table.v1+json"]["data"]), 10)
-        self.assertEqual(done["truncated"], {"rows": 100, "shown": 10, "reason": "more than 10 rows"})
+        self.assertEqual(done["truncated"], {"rows": 100, "shown": 10, "reason": "only the first 10 rows are shown"})
 
     def test_columns_of_values(self):
         columns = self.runner.run("[{'a': 1, 'b': 'x'}, {'a': 2.5, 'b': None}]")["columns"]

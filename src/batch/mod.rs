@@ -113,7 +113,8 @@ impl Request {
             return Err(Invalid("className: not the name of a class".to_owned()));
         }
         self.file = files::check("file", &self.file)?;
-        self.resources.check()
+        self.resources.check()?;
+        files::check_all(&mut self.resources)
     }
 }
 

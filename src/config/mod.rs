@@ -9,9 +9,11 @@ use std::path::{Path, PathBuf};
 
 use figment::Figment;
 use figment::providers::{Env, Format, Serialized, Toml};
+use nix::unistd::Uid;
 use secrecy::SecretString;
 use serde::Deserialize;
 
+use crate::context::launch::environment::Environment;
 use crate::context::launch::{self, Profile};
 use crate::http::limits::Limits as HttpLimits;
 use crate::session::Limits as SessionLimits;
@@ -112,8 +114,8 @@ impl Config {
     /// Names the key and where its value came from. Values of secrets are not repeated.
     pub fn load(overrides: &Overrides) -> Result<Self, Error> {
         let mut figment = Figment::from(Toml::string(DEFAULTS))
-            .merge(Serialized::default("home", default_folder("XDG_DATA_HOME", ".local/share")?))
-            .merge(Serialized::default("cache", default_folder("XDG_CACHE_HOME", ".cache")?));
+            .merge(Serialized::default("home", default_folder("XDG_DATA_HOME", "/var/lib", ".local/share")?))
+            .merge(Serialized::default("cache", default_folder("XDG_CACHE_HOME", "/var/cache", ".cache")?));
         if let Some(file) = &overrides.file {
             if !file.is_file() {
                 return Err(Error::NoFile(file.clone()));
@@ -158,9 +160,19 @@ fn env_path(name: &str) -> Option<PathBuf> {
     std::env::var(name).ok().filter(|v| !v.is_empty()).map(PathBuf::from)
 }
 
-fn default_folder(xdg: &str, below_home: &str) -> Result<PathBuf, Error> {
-    let base = env_path(xdg).or_else(|| env_path("HOME").map(|h| h.join(below_home))).ok_or(Error::NoHome)?;
-    Ok(base.join("hearth"))
+/// The part of this process's environment that launches go by.
+#[must_use]
+pub fn environment() -> Environment {
+    Environment::from_variables(
+        std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?))),
+    )
+}
+
+/// Root's folders are the system's: below its HOME the users that run the database and the drivers could not reach them.
+fn default_folder(xdg: &str, system: &str, below_home: &str) -> Result<PathBuf, Error> {
+    let system = Uid::effective().is_root().then(|| PathBuf::from(system));
+    let below_home = || env_path("HOME").map(|home| home.join(below_home));
+    Ok(env_path(xdg).or(system).or_else(below_home).ok_or(Error::NoHome)?.join("hearth"))
 }
 
 fn absolute(path: &Path) -> PathBuf {

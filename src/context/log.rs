@@ -1,5 +1,7 @@
 //! What launched processes printed: kept in Postgres as lines, shown by number.
 
+use std::collections::HashMap;
+
 use sqlx::PgConnection;
 use uuid::Uuid;
 
@@ -95,4 +97,30 @@ pub async fn read(db: &mut PgConnection, source: Uuid, wanted: Wanted) -> Result
     .await?;
     let lines = rows.into_iter().map(|l| String::from_utf8_lossy(&l).into_owned()).collect();
     Ok(LogPage { from, total: bounds.total, lines })
+}
+
+/// The last `size` lines of each log.
+///
+/// # Errors
+/// The database's.
+pub async fn tails(
+    db: &mut PgConnection,
+    sources: &[Uuid],
+    size: i64,
+) -> Result<HashMap<Uuid, Vec<String>>, sqlx::Error> {
+    let rows = sqlx::query!(
+        r#"select s.id as "id!", l.line
+             from unnest($1::uuid[]) as s(id)
+            cross join lateral (select number, line from log_line where source_id = s.id order by number desc limit $2) as l
+            order by s.id, l.number"#,
+        sources,
+        size
+    )
+    .fetch_all(db)
+    .await?;
+    let mut tails: HashMap<Uuid, Vec<String>> = HashMap::new();
+    for row in rows {
+        tails.entry(row.id).or_default().push(String::from_utf8_lossy(&row.line).into_owned());
+    }
+    Ok(tails)
 }

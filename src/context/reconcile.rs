@@ -26,6 +26,9 @@ const EVERY: Duration = Duration::from_secs(2);
 /// How long a driver told to end may take before it is killed.
 const GRACE: Duration = Duration::from_secs(8);
 
+/// How often ending a driver is tried.
+const TRIES: u32 = 5;
+
 /// Reconciles the contexts of this host.
 pub struct Reconciler {
     contexts: Service,
@@ -119,8 +122,13 @@ impl Reconciler {
             self.contexts.links().tell(context.id, Signal::Send(Outgoing::new("shutdown", &body)));
             let folder = Folder::at(&application.launch_dir);
             self.life.spawn_short("application end", async move {
-                if let Err(e) = process::terminate(&folder, GRACE).await {
-                    error!(error = %e, "An application could not be ended");
+                for _ in 0..TRIES {
+                    match process::terminate(&folder, GRACE).await {
+                        Ok(_) => return,
+                        // Its program may be about to start.
+                        Err(e) => error!(error = %e, "An application could not be ended"),
+                    }
+                    tokio::time::sleep(EVERY).await;
                 }
             });
         }
@@ -163,7 +171,13 @@ impl Reconciler {
             }
             let (starter, contexts, sink) = (self.starter.clone(), self.contexts.clone(), self.sink.clone());
             self.life.spawn_short("application start", async move {
-                if let Err(e) = starter.start(&contexts, &*sink, &context).await {
+                let started = async {
+                    let mut db = contexts.pool().acquire().await.map_err(super::Error::from)?;
+                    let warm = sink.warm(&mut db, context.id).await.map_err(super::Error::from)?;
+                    drop(db);
+                    starter.start(&contexts, warm.as_deref(), &context).await
+                };
+                if let Err(e) = started.await {
                     warn!(context.id = %context.id, error = %e, "Context {} could not be launched", context.id);
                     let cause = format!("it could not be launched: {e}");
                     if let Err(e) = contexts.stop_by_id(context.id, &cause).await {

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use sqlx::{PgConnection, PgPool};
 use tokio::sync::Notify;
 
-use super::driver::Links;
 use super::driver::wire::ContextState;
+use super::driver::{Links, Signal};
 use super::launch::{self, Profile};
 use super::live::Live;
 use super::log::{self, LogPage, Wanted};
@@ -15,6 +15,7 @@ use super::{Context, Error, NewContext, State, is_name, store};
 use crate::access::{self, Action, Allowed, Manage, View};
 use crate::id::{ContextId, GatewayId};
 use crate::identity::Principal;
+use crate::store::notify::Notifier;
 use crate::store::{Page, Range, constraint, idempotency};
 
 /// The name of the profile that is taken when none is asked for.
@@ -33,6 +34,7 @@ struct Parts {
     links: Links,
     live: Live,
     wake: Notify,
+    others: Notifier,
 }
 
 impl Service {
@@ -44,9 +46,17 @@ impl Service {
         host: String,
         profiles: BTreeMap<String, Profile>,
         launch: launch::Config,
+        others: Notifier,
     ) -> Self {
         let (links, live, wake) = (Links::default(), Live::default(), Notify::new());
-        Self(Arc::new(Parts { pool, me, host, profiles, launch, links, live, wake }))
+        Self(Arc::new(Parts { pool, me, host, profiles, launch, links, live, wake, others }))
+    }
+
+    /// Tells the context's link something, or, when another gateway holds it, tells that one to look at the rows.
+    pub fn signal(&self, context: ContextId, signal: Signal) {
+        if !self.0.links.tell(context, signal) {
+            self.0.others.tell(context.0);
+        }
     }
 
     /// The links held here.
@@ -152,6 +162,7 @@ impl Service {
             return Err(Error::BadName(name.chars().take(140).collect()));
         }
         new.request.check()?;
+        launch::files::check_all(&mut new.request)?;
         self.admit(db, &profile).await?;
         let context = Context {
             id,

@@ -310,7 +310,6 @@ pub async fn hold_epoch(db: &mut PgConnection, id: ContextId, epoch: i64) -> Res
 pub(super) struct LinkRow {
     pub context_id: ContextId,
     pub token_hash: Vec<u8>,
-    pub incarnation: Option<Uuid>,
     pub received: i64,
     pub over: bool,
 }
@@ -319,7 +318,7 @@ pub(super) struct LinkRow {
 pub(super) async fn load_for_link(db: &mut PgConnection, id: ApplicationId) -> Result<Option<LinkRow>, sqlx::Error> {
     sqlx::query_as!(
         LinkRow,
-        r#"select context_id as "context_id: _", token_hash, incarnation, received, (ended_at is not null) as "over!"
+        r#"select context_id as "context_id: _", token_hash, received, (ended_at is not null) as "over!"
              from application where application_id = $1"#,
         id.0
     )
@@ -352,18 +351,20 @@ pub(super) async fn set_received(db: &mut PgConnection, id: ApplicationId, seq: 
     Ok(())
 }
 
-/// Writes a new launch.
-pub(super) async fn insert_application(
+/// Writes a new launch of a context that is `starting`; false when it no longer is (it was told to end meanwhile).
+pub(in crate::context) async fn insert_application(
     db: &mut PgConnection,
     id: ApplicationId,
     context: ContextId,
     host: &str,
     token_hash: &[u8],
     launch_dir: &str,
-) -> Result<(), sqlx::Error> {
-    sqlx::query!(
-        "insert into application (application_id, context_id, attempt, host, token_hash, launch_dir)
-         select $1, $2, coalesce(max(attempt), 0) + 1, $3, $4, $5 from application where context_id = $2",
+) -> Result<bool, sqlx::Error> {
+    let done = sqlx::query!(
+        "with wanted as (select context_id from context where context_id = $2 and state = 'starting' for update)
+         insert into application (application_id, context_id, attempt, host, token_hash, launch_dir)
+         select $1, context_id, (select coalesce(max(attempt), 0) + 1 from application where context_id = $2), $3, $4, $5
+           from wanted",
         id.0,
         context.0,
         host,
@@ -372,7 +373,7 @@ pub(super) async fn insert_application(
     )
     .execute(db)
     .await?;
-    Ok(())
+    Ok(done.rows_affected() == 1)
 }
 
 /// What the agent said of its application.
@@ -482,4 +483,38 @@ pub(super) async fn newest_application(
     .fetch_optional(db)
     .await?;
     Ok(id.map(ApplicationId::from))
+}
+
+/// Whether no agent of this context has ever dialled.
+pub async fn was_never_linked(db: &mut PgConnection, id: ContextId) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"select not exists (select 1 from application where context_id = $1 and incarnation is not null) as "never!""#,
+        id.0
+    )
+    .fetch_one(db)
+    .await
+}
+
+/// What doors show of a context beside its row.
+pub struct Shown {
+    /// The context.
+    pub context_id: ContextId,
+    /// Its newest launch.
+    pub application_id: ApplicationId,
+    /// The cluster's id of it.
+    pub cluster_id: Option<String>,
+    /// Where its Spark UI is.
+    pub ui_url: Option<String>,
+}
+
+/// What doors show of contexts beside their rows; nothing of those that were never launched.
+pub async fn shown_of(db: &mut PgConnection, contexts: &[Uuid]) -> Result<Vec<Shown>, sqlx::Error> {
+    sqlx::query_as!(
+        Shown,
+        r#"select distinct on (context_id) context_id as "context_id: _", application_id as "application_id: _", cluster_id, ui_url
+             from application where context_id = any($1) order by context_id, attempt desc"#,
+        contexts
+    )
+    .fetch_all(db)
+    .await
 }

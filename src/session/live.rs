@@ -1,7 +1,7 @@
 //! The sessions that this gateway answers for, in memory: reads of them need no database.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 use dashmap::DashMap;
@@ -50,7 +50,8 @@ pub struct LiveSession {
     /// Last call of a client on this session, ms since 1970; 0: none yet.
     called: AtomicI64,
     version: watch::Sender<u64>,
-    events: broadcast::Sender<Event>,
+    /// Made with the first reader: its slots would cost every session 64 KiB.
+    events: Mutex<Option<broadcast::Sender<Event>>>,
 }
 
 impl LiveSession {
@@ -62,7 +63,7 @@ impl LiveSession {
             context,
             unfinished: AtomicI64::new(unfinished),
             version: watch::Sender::new(0),
-            events: broadcast::Sender::new(EVENTS),
+            events: Mutex::default(),
         }
     }
 
@@ -111,7 +112,9 @@ impl LiveSession {
 
     /// Tells readers of events, and wakes those who wait for a change.
     pub fn tell(&self, event: Event) {
-        let _ = self.events.send(event);
+        if let Some(readers) = &*self.events.lock().unwrap_or_else(PoisonError::into_inner) {
+            let _ = readers.send(event);
+        }
         self.version.send_modify(|v| *v += 1);
     }
 
@@ -124,7 +127,8 @@ impl LiveSession {
     /// The session's events from now on.
     #[must_use]
     pub fn events(&self) -> broadcast::Receiver<Event> {
-        self.events.subscribe()
+        let mut events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
+        events.get_or_insert_with(|| broadcast::Sender::new(EVENTS)).subscribe()
     }
 
     /// Code was sent or has ended.
@@ -213,7 +217,7 @@ impl Live {
         self.by_id.iter().map(|s| s.clone()).collect()
     }
 
-    /// How many sessions show each state.
+    /// How many sessions there are.
     #[must_use]
     pub fn count(&self) -> usize {
         self.by_id.len()

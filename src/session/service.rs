@@ -1,5 +1,6 @@
 //! Use cases of sessions: create, find, list, wait, stop, complete code.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use sqlx::PgConnection;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
+use uuid::Uuid;
 
 use super::live::{Live, LiveSession};
 use super::{Error, Kind, Limits, NewSession, Session, State, View, is_over, store};
@@ -91,6 +93,7 @@ impl Service {
             Some(called) => Some(self.0.contexts.open::<Attach>(who, called).await?),
             None => None,
         };
+        let held_here = attach.as_ref().is_none_or(|c| c.held_by == Some(self.0.contexts.me()));
         let id = SessionId::generate();
         let mut tx = self.0.contexts.pool().begin().await?;
         if let Some(key) = key
@@ -120,11 +123,12 @@ impl Service {
         }
         let session = store::load_session(&mut tx, id).await?.ok_or(Error::Inconsistent(id))?;
         tx.commit().await?;
-        let live = self.0.live.keep(session, self.0.contexts.live().keep(context_id), 0);
-        if !self.0.contexts.links().tell(context_id, Signal::Look) {
-            self.0.contexts.wake();
+        if held_here {
+            self.0.live.keep(session, self.0.contexts.live().keep(context_id), 0);
         }
-        Ok(live.view())
+        self.0.contexts.signal(context_id, Signal::Look);
+        self.0.contexts.wake();
+        self.view(id).await?.ok_or(Error::Inconsistent(id))
     }
 
     /// The context, the session's number in it, and whose identity it has.
@@ -208,32 +212,35 @@ impl Service {
         }
         let mut db = self.0.contexts.pool().acquire().await?;
         let Some(session) = store::load_session(&mut db, id).await? else { return Ok(None) };
-        Ok(Some(self.stored(&mut db, session).await?))
+        Ok(self.views(&mut db, vec![session]).await?.pop())
     }
 
-    async fn stored(&self, db: &mut PgConnection, session: Session) -> Result<View, Error> {
-        if let Some(live) = self.0.live.get(session.id) {
-            return Ok(live.view());
-        }
-        let context = context::store::load_context(db, session.context_id).await?;
-        let application = context.and_then(|c| c.application);
-        let facts = application.as_ref().map_or_else(Facts::default, |a| Facts {
-            app_id: a.cluster_id.clone(),
-            ui_url: a.ui_url.clone(),
-            waits: None,
-            last_words: None,
-        });
-        let wanted = Wanted { from: None, size: Some(context::live::TAIL as i64) };
-        let tail = match &application {
-            Some(a) => context::log::read(db, a.id.0, wanted).await?.lines.into_iter().map(Arc::from).collect(),
-            None => Vec::new(),
+    /// Views of rows: from memory where they are live, else three queries for all of them.
+    async fn views(&self, db: &mut PgConnection, rows: Vec<Session>) -> Result<Vec<View>, Error> {
+        let stored: Vec<Uuid> =
+            rows.iter().filter(|s| self.0.live.get(s.id).is_none()).map(|s| s.context_id.0).collect();
+        let shown: HashMap<_, _> =
+            context::store::shown_of(db, &stored).await?.into_iter().map(|s| (s.context_id, s)).collect();
+        let applications: Vec<Uuid> = shown.values().map(|s| s.application_id.0).collect();
+        let tails = context::log::tails(db, &applications, context::live::TAIL as i64).await?;
+        let idle: Vec<Uuid> = rows.iter().filter(|s| s.state == State::Idle).map(|s| s.id.0).collect();
+        let busy = store::busy_among(db, &idle).await?;
+        let view = |session: Session| {
+            if let Some(live) = self.0.live.get(session.id) {
+                return live.view();
+            }
+            let shown = shown.get(&session.context_id);
+            let facts = shown.map_or_else(Facts::default, |s| Facts {
+                app_id: s.cluster_id.clone(),
+                ui_url: s.ui_url.clone(),
+                ..Facts::default()
+            });
+            let tail = shown.and_then(|s| tails.get(&s.application_id.0).cloned()).unwrap_or_default();
+            let state = if busy.contains(&session.id.0) { State::Busy } else { session.state };
+            let tail = tail.into_iter().map(Arc::from).collect();
+            View { state, facts: Arc::new(facts), tail, session: Arc::new(session) }
         };
-        let state = if session.state == State::Idle && store::has_unfinished(db, session.id).await? {
-            State::Busy
-        } else {
-            session.state
-        };
-        Ok(View { state, facts: Arc::new(facts), tail, session: Arc::new(session) })
+        Ok(rows.into_iter().map(view).collect())
     }
 
     /// The caller's sessions; ended and deleted ones only when `all`.
@@ -243,11 +250,8 @@ impl Service {
     pub async fn list(&self, who: &Principal, range: Range, all: bool) -> Result<Page<View>, Error> {
         let mut db = self.0.contexts.pool().acquire().await?;
         let page = store::list_sessions(&mut db, who, range, all, self.0.limits.retain).await?;
-        let mut rows = Vec::with_capacity(page.rows.len());
-        for session in page.rows.into_iter().filter(|s| access::sees(who, s)) {
-            rows.push(self.stored(&mut db, session).await?);
-        }
-        Ok(Page { rows, total: page.total })
+        let seen = page.rows.into_iter().filter(|s| access::sees(who, s)).collect();
+        Ok(Page { rows: self.views(&mut db, seen).await?, total: page.total })
     }
 
     /// Waits until `done` holds of the session's view, or the time is over; gives the last view either way.
@@ -302,7 +306,7 @@ impl Service {
         if own {
             self.0.contexts.stop_by_id(session.context_id, cause).await?;
         } else {
-            self.0.contexts.links().tell(session.context_id, Signal::Look);
+            self.0.contexts.signal(session.context_id, Signal::Look);
         }
         Ok(())
     }

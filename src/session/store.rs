@@ -278,12 +278,12 @@ pub(super) async fn set_last_active(
     Ok(())
 }
 
-/// Whether a statement of the session has not ended.
-pub(super) async fn has_unfinished(db: &mut PgConnection, id: SessionId) -> Result<bool, sqlx::Error> {
+/// Those of the sessions in which a statement has not ended.
+pub(super) async fn busy_among(db: &mut PgConnection, ids: &[uuid::Uuid]) -> Result<Vec<uuid::Uuid>, sqlx::Error> {
     sqlx::query_scalar!(
-        r#"select exists (select 1 from statement where session_id = $1 and completed_at is null) as "unfinished!""#,
-        id.0
+        "select distinct session_id from statement where session_id = any($1) and completed_at is null",
+        ids
     )
-    .fetch_one(db)
+    .fetch_all(db)
     .await
 }

@@ -9,9 +9,9 @@ use super::Statement;
 use crate::id::SessionId;
 
 /// Ended statements kept for each session; older ones are read from the database.
-const KEPT: usize = 32;
+const KEPT: usize = 16;
 /// An ended statement with a larger output is not kept, bytes.
-const LARGEST: usize = 256 * 1024;
+const LARGEST: usize = 64 * 1024;
 
 type Shelf = Arc<Mutex<BTreeMap<i32, Arc<Statement>>>>;
 
@@ -39,27 +39,30 @@ impl Live {
         shelf.get(&number).cloned()
     }
 
-    /// Keeps a new statement.
-    pub fn add(&self, statement: Statement) {
+    /// Keeps a statement; false when it is kept already (what the agent has said of it since the commit is newer).
+    pub fn add(&self, statement: Statement) -> bool {
         let shelf = self.0.entry(statement.session_id).or_default().clone();
         let mut shelf = shelf.lock().unwrap_or_else(PoisonError::into_inner);
-        // What the agent has said of it since the commit is newer.
+        let is_new = !shelf.contains_key(&statement.number);
         shelf.entry(statement.number).or_insert_with(|| Arc::new(statement));
         trim(&mut shelf);
+        is_new
     }
 
-    /// Changes a statement, when it is kept.
-    pub fn change(&self, session: SessionId, number: i32, change: impl FnOnce(&mut Statement)) {
-        let Some(shelf) = self.shelf(session) else { return };
+    /// Changes a statement, when it is kept; true when that ended it.
+    pub fn change(&self, session: SessionId, number: i32, change: impl FnOnce(&mut Statement)) -> bool {
+        let Some(shelf) = self.shelf(session) else { return false };
         let mut shelf = shelf.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(kept) = shelf.get_mut(&number) else { return };
+        let Some(kept) = shelf.get_mut(&number) else { return false };
         let mut new = Statement::clone(kept);
         change(&mut new);
+        let ended = new.state.is_over() && !kept.state.is_over();
         if new.output.as_ref().is_some_and(|o| o.get().len() > LARGEST) {
             shelf.remove(&number);
         } else {
             *kept = Arc::new(new);
         }
+        ended
     }
 
     fn shelf(&self, session: SessionId) -> Option<Shelf> {

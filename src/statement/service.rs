@@ -7,10 +7,10 @@ use serde_json::value::RawValue;
 use tokio::time::Instant;
 
 use super::live::Live;
+use super::sink::run_message;
 use super::{Chunk, Error, Raw, State, Statement, store};
 use crate::access::{self, Allowed, Attach};
-use crate::context::driver::Signal;
-use crate::context::driver::wire::{Outgoing, Run};
+use crate::context::{self, driver::Signal};
 use crate::id::SessionId;
 use crate::identity::Principal;
 use crate::session::{self, Kind, View};
@@ -110,14 +110,9 @@ impl Service {
 
     /// Tells memory, waiters and the link of a committed statement.
     fn announce(&self, row: &session::Session, statement: &Statement) {
-        if let Some(live) = self.sessions.live().get(row.id) {
-            self.live.add(statement.clone());
-            live.statement_added(statement.number);
-        }
-        let run = Run { kind: statement.kind.as_str(), code: &statement.code };
-        let message = Outgoing::new("run", &run).on(row.id).at(statement.number);
-        let signal = Signal::Run { session: row.id, number: statement.number, message };
-        self.sessions.contexts().links().tell(row.context_id, signal);
+        self.remember(statement);
+        let (number, message) = run_message(statement);
+        self.sessions.contexts().signal(row.context_id, Signal::Run { session: row.id, number, message });
     }
 
     /// One statement.
@@ -185,9 +180,8 @@ impl Service {
         let row = &session.session;
         let mut db = self.sessions.contexts().pool().acquire().await?;
         let Some(started) = store::mark_cancelling(&mut db, row.id, number).await? else { return Ok(()) };
-        let told = self.sessions.contexts().links().tell(row.context_id, Signal::Look);
-        if !told && !started {
-            // No agent has it: it ends here. A link that opens now finds its row ended.
+        if !started && context::store::was_never_linked(&mut db, row.context_id).await? {
+            // No agent can have it: it ends here. A link that opens now finds its row ended.
             let ended = self.end_unsent(&mut db, row.context_id, row.id, number).await?;
             drop(db);
             for effect in ended {
@@ -195,6 +189,7 @@ impl Service {
             }
             return Ok(());
         }
+        self.sessions.contexts().signal(row.context_id, Signal::Look);
         self.live.change(row.id, number, |s| {
             if !s.state.is_over() {
                 s.state = State::Cancelling;

@@ -14,7 +14,7 @@ use tracing::warn;
 
 use super::service::Service;
 use super::store::{self, End};
-use super::{Raw, State};
+use super::{Raw, State, Statement};
 use crate::context;
 use crate::context::driver::wire::{self, Envelope, Outgoing};
 use crate::context::driver::{AHEAD, AfterCommit, Owed, Sink};
@@ -34,11 +34,20 @@ impl Sink for Service {
     ) -> BoxFuture<'a, Sql<Vec<Owed>>> {
         async move {
             let mut owed = Vec::new();
+            let live = self.sessions().contexts().live().keep(context);
             for row in session::store::living_in(db, context).await.map_err(|e| e.into_sqlx())? {
+                if self.sessions().live().get(row.id).is_none() {
+                    // Made through another gateway.
+                    self.sessions().live().keep(row.clone(), live.clone(), 0);
+                }
                 let opens = row.state.takes_statements();
                 let after = sent.get(&row.id).copied().unwrap_or(-1);
-                let pending = store::waiting_after(db, row.id, after, i64::from(AHEAD)).await?;
-                let statements = pending.into_iter().filter_map(|p| run_message(row.id, p)).collect();
+                let pending =
+                    store::waiting_after(db, row.id, after, i64::from(AHEAD)).await.map_err(|e| e.into_sqlx())?;
+                for statement in &pending {
+                    self.remember(statement);
+                }
+                let statements = pending.iter().map(run_message).collect();
                 let cancels = store::cancelling_in(db, row.id).await?;
                 owed.push(Owed {
                     session: row.id,
@@ -166,6 +175,14 @@ impl Sink for Service {
                 self.sessions().live().keep(row, live.clone(), count);
             }
             Ok(())
+        }
+        .boxed()
+    }
+
+    fn warm<'a>(&'a self, db: &'a mut PgConnection, context: ContextId) -> BoxFuture<'a, Sql<Option<String>>> {
+        async move {
+            let kind = session::store::first_kind(db, context).await?;
+            Ok(kind.filter(|k| k != session::Kind::Shared.as_str()))
         }
         .boxed()
     }
@@ -323,6 +340,15 @@ impl Service {
         Outgoing::new("open_session", &body).on(row.id)
     }
 
+    /// Keeps a statement in memory and tells that it is there, unless it is kept already.
+    pub(super) fn remember(&self, statement: &Statement) {
+        if let Some(live) = self.sessions().live().get(statement.session_id)
+            && self.live().add(statement.clone())
+        {
+            live.statement_added(statement.number);
+        }
+    }
+
     fn tell(&self, session: SessionId, event: Event) {
         if let Some(live) = self.sessions().live().get(session) {
             live.tell(event);
@@ -347,12 +373,12 @@ impl Service {
         let (ran_us, started, completed) = (end.ran_us, end.started, end.completed);
         let this = self.clone();
         Ok(vec![Box::new(move || {
-            this.live().change(session, number, |s| {
+            let ended = this.live().change(session, number, |s| {
                 (s.state, s.output, s.columns, s.truncated) = (state, output, columns, truncated);
                 (s.ran_us, s.completed_at, s.progress) = (ran_us, Some(completed), 1.0);
                 s.started_at = started.or(s.started_at);
             });
-            if let Some(live) = this.sessions().live().get(session) {
+            if ended && let Some(live) = this.sessions().live().get(session) {
                 live.statement_ended(number);
             }
         })])
@@ -429,10 +455,10 @@ impl Service {
     }
 }
 
-fn run_message(session: SessionId, pending: store::Pending) -> Option<(i32, Outgoing)> {
-    let code = RawValue::from_string(String::from_utf8(pending.code).ok()?).ok()?;
-    let run = wire::Run { kind: &pending.kind, code: &code };
-    Some((pending.number, Outgoing::new("run", &run).on(session).at(pending.number)))
+/// The message that runs a statement.
+pub(super) fn run_message(s: &Statement) -> (i32, Outgoing) {
+    let run = wire::Run { kind: s.kind.as_str(), code: &s.code };
+    (s.number, Outgoing::new("run", &run).on(s.session_id).at(s.number))
 }
 
 fn moment(ms: i64) -> Option<Timestamp> {

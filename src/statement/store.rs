@@ -159,30 +159,25 @@ pub(super) async fn unfinished_in(db: &mut PgConnection, context: ContextId) -> 
     rows.into_iter().map(Statement::try_from).collect()
 }
 
-/// A statement that waits or is to be cancelled, for its agent.
-pub(super) struct Pending {
-    pub number: i32,
-    pub kind: String,
-    pub code: Vec<u8>,
-}
-
 /// Waiting statements of a session after a number, in order.
 pub(super) async fn waiting_after(
     db: &mut PgConnection,
     session: SessionId,
     after: i32,
     limit: i64,
-) -> Result<Vec<Pending>, sqlx::Error> {
-    sqlx::query_as!(
-        Pending,
-        "select number, kind, code from statement
-          where session_id = $1 and number > $2 and state = 'waiting' order by number limit $3",
+) -> Result<Vec<Statement>, Error> {
+    let rows = sqlx::query_as!(
+        Row,
+        r#"select session_id as "session_id: _", number, kind, code, state, progress, output, columns, truncated, ran_us
+                , created_at, started_at, completed_at
+             from statement where session_id = $1 and number > $2 and state = 'waiting' order by number limit $3"#,
         session.0,
         after,
         limit
     )
     .fetch_all(db)
-    .await
+    .await?;
+    rows.into_iter().map(Statement::try_from).collect()
 }
 
 /// Statements of a session that are to be cancelled.

@@ -4,6 +4,7 @@ import builtins
 import sys
 
 from hearth_runner import bundle, cell, magics, namespace, tables, tracebacks
+from hearth_runner.spark import Failed
 
 
 class Session:
@@ -17,12 +18,12 @@ class Session:
         self._value = None
         self._displayed = magics.Result({})
         self._max_rows = 0
-        self.spark = None
+        self._magics = magics.Magics(self.names)
         self.names["display"] = self._display
 
     def open(self, spark):
         """Takes Spark in, under the names by which user code knows it."""
-        self.spark = spark
+        self._magics = magics.Magics(self.names, spark)
         self.names.update(spark.names())
 
     @property
@@ -43,11 +44,13 @@ class Session:
         try:
             for part in parts:
                 if isinstance(part, cell.Magic):
-                    result = magics.run(part, self.names, self.spark, max_rows)
+                    result = self._magics.run(part, max_rows)
                 else:
                     result = self._run(part)
         except magics.Refused as refused:
             return _failed(tracebacks.brief(refused.error, file))
+        except Failed as failed:
+            return _failed(failed.output)
         except BaseException as error:  # SystemExit and KeyboardInterrupt end the statement, not the session
             return _failed(tracebacks.error(error, file))
         finally:
@@ -61,7 +64,7 @@ class Session:
             exec(compiled, self.names)
         if self._value is None or not part.ends_in_value:
             return magics.Result({}, text=True)
-        return magics.Result(bundle.rich(self._value), tables.columns(self._value), text=True)
+        return magics.Result(bundle.rich(self._value), self._magics.columns(self._value), text=True)
 
     def _show(self, value):
         """What the interactive prompt does with the value of an expression."""
@@ -73,8 +76,8 @@ class Session:
     def _display(self, *values):
         """`display(value, …)`: frames as tables, other values as they offer themselves. The last one of each MIME type is kept."""
         for value in values:
-            if magics.is_frame(value):
-                found = magics.table(value, self._max_rows)
+            if tables.is_frame(value):
+                found = self._magics.table(value, self._max_rows)
                 self._displayed.columns, self._displayed.truncated = found.columns, found.truncated
             else:
                 print(value if isinstance(value, str) else repr(value))
@@ -90,7 +93,7 @@ class Session:
         columns = self._displayed.columns if result.columns is None else result.columns
         truncated = self._displayed.truncated if result.truncated is None else result.truncated
         if truncated is None and transcript.dropped:
-            reason = "more than %d bytes of text, %d left out" % (transcript.limit, transcript.dropped)
+            reason = "%d bytes of output beyond the first %d were left out" % (transcript.dropped, transcript.limit)
             truncated = {"rows": None, "shown": 0, "reason": reason}
         return {"output": {"status": "ok", "data": data}, "columns": columns, "truncated": truncated}
 

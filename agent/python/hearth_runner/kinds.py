@@ -42,31 +42,6 @@ _PYTHON = [
 ]
 _BY_CLASS = dict((type, kind) for types, kind in _PYTHON for type in (types if isinstance(types, tuple) else (types,)))
 
-# Spark SQL's names without their parameters. What is not here is shown as text.
-_SPARK = {
-    "tinyint": ("TINYINT_TYPE", "number"),
-    "smallint": ("SMALLINT_TYPE", "number"),
-    "int": ("INT_TYPE", "number"),
-    "bigint": ("BIGINT_TYPE", "number"),
-    "float": ("FLOAT_TYPE", "number"),
-    "double": ("DOUBLE_TYPE", "number"),
-    "decimal": ("DECIMAL_TYPE", "number"),
-    "boolean": ("BOOLEAN_TYPE", "boolean"),
-    "string": ("STRING_TYPE", "text"),
-    "char": ("STRING_TYPE", "text"),
-    "varchar": ("STRING_TYPE", "text"),
-    "date": ("DATE_TYPE", "time"),
-    "timestamp": ("TIMESTAMP_TYPE", "time"),
-    "timestamp_ntz": ("TIMESTAMP_TYPE", "time"),
-    "time": ("STRING_TYPE", "time"),
-    "binary": ("BINARY_TYPE", "binary"),
-    "array": ("ARRAY_TYPE", "nested"),
-    "map": ("MAP_TYPE", "nested"),
-    "struct": ("STRUCT_TYPE", "nested"),
-    "variant": ("STRING_TYPE", "nested"),
-    "void": ("NULL_TYPE", "other"),
-}
-
 
 def of_value(value):
     """The kind of one Python value."""
@@ -79,14 +54,6 @@ def of_value(value):
     if numpy is not None and isinstance(value, (numpy.generic, numpy.ndarray)):
         return of_dtype(value.dtype) if isinstance(value, numpy.generic) else _BY_CLASS[list]
     return next((kind for types, kind in _PYTHON if isinstance(value, types)), OTHER)
-
-
-def of_spark(data_type):
-    """The kind of a Spark SQL data type."""
-    typed = data_type.simpleString()
-    base = typed.partition("(")[0].partition("<")[0].partition(" ")[0]
-    header, category = _SPARK.get(base, ("STRING_TYPE", "other"))
-    return Kind(header, typed, category)
 
 
 def of_dtype(dtype):

@@ -31,7 +31,7 @@ class Result:
     data       values by MIME type, without the text that the statement has printed
     columns    of the value, where it is a table
     truncated  what the data leaves out
-    text       False where a statement that printed nothing has no text/plain either
+    text       whether there is a text/plain even where the statement has printed nothing
     """
 
     def __init__(self, data, columns=None, truncated=None, text=False):
@@ -41,50 +41,66 @@ class Result:
         self.text = text
 
 
-def run(magic, namespace, spark, max_rows):
-    """@throws Refused, and whatever the value itself raises"""
-    found = _MAGICS.get(magic.name)
-    if found is None:
-        raise Refused(UnknownMagic("unknown magic command '%s'" % magic.name))
-    needs, action = found
-    if not magic.rest:
-        raise Refused(UsageError("%%%s needs %s" % (magic.name, needs)))
-    if magic.rest not in namespace:
-        raise Refused(KeyError(magic.rest))
-    return action(namespace[magic.rest], max_rows)
+class Magics:
+    """
+    namespace  where `%json x` finds x
+    spark      the way to the JVM, which answers for Spark's frames and for SQL; None without one
+    """
 
+    def __init__(self, namespace, spark=None):
+        self._namespace = namespace
+        self._spark = spark
 
-def json(value, max_rows):
-    if not is_frame(value):
-        return Result({"application/json": jsonable(value)}, tables.columns(value))
-    found = tables.table(value, max_rows)
-    return Result({"application/json": found.objects()}, found.columns, _cut(found, max_rows))
+    def run(self, magic, max_rows):
+        """@throws Refused, spark.Failed, and whatever the value itself raises"""
+        found = _MAGICS.get(magic.name)
+        if found is None:
+            raise Refused(UnknownMagic("unknown magic command '%s'" % magic.name))
+        needs, action = found
+        if not magic.rest:
+            raise Refused(UsageError("%%%s needs %s" % (magic.name, needs)))
+        if action is Magics.sql:
+            return self.sql(magic.rest, max_rows)
+        if magic.rest not in self._namespace:
+            raise Refused(KeyError(magic.rest))
+        return action(self, self._namespace[magic.rest], max_rows)
 
+    def json(self, value, max_rows):
+        if tables.is_spark_frame(value):
+            return Result(*self._spark.json(value, max_rows))
+        if not tables.is_frame(value):
+            return Result({"application/json": jsonable(value)}, tables.columns(value))
+        found = tables.table(value, max_rows)
+        return Result({"application/json": found.objects()}, found.columns, _cut(found, max_rows))
 
-def table(value, max_rows):
-    found = tables.table(value, max_rows)
-    return Result({"application/vnd.livy.table.v1+json": found.livy()}, found.columns, _cut(found, max_rows))
+    def table(self, value, max_rows):
+        if tables.is_spark_frame(value):
+            return Result(*self._spark.table(value, max_rows))
+        found = tables.table(value, max_rows)
+        return Result({"application/vnd.livy.table.v1+json": found.livy()}, found.columns, _cut(found, max_rows))
 
+    def matplot(self, value, _max_rows):
+        figure = value.gcf() if hasattr(value, "gcf") else value
+        # Hue fails on a plot without a text.
+        return Result({"image/png": base64.b64encode(bundle.png(figure)).decode("ascii")}, text=True)
 
-def matplot(value, _max_rows):
-    figure = value.gcf() if hasattr(value, "gcf") else value
-    # Hue fails on a plot without a text.
-    return Result({"image/png": base64.b64encode(bundle.png(figure)).decode("ascii")}, text=True)
+    def sql(self, query, max_rows):
+        return Result(*self._spark.sql(query, max_rows))
 
-
-def is_frame(value):
-    """Whether it is a DataFrame or the like, of Spark or pandas."""
-    return tables.is_spark_frame(value) or type(value).__module__.partition(".")[0] == "pandas"
+    def columns(self, value):
+        """The columns of a value that is a table, without running a job; None for any other value."""
+        return self._spark.columns(value) if tables.is_spark_frame(value) else tables.columns(value)
 
 
 def _cut(found, max_rows):
     if found.total is not None and found.total <= len(found.rows):
         return None
-    return {"rows": found.total, "shown": len(found.rows), "reason": "more than %d rows" % max_rows}
+    return {"rows": found.total, "shown": len(found.rows), "reason": "only the first %d rows are shown" % max_rows}
 
 
 _MAGICS = {
-    "json": ("the name of a variable", json),
-    "table": ("the name of a variable", table),
-    "matplot": ("the name under which matplotlib.pyplot was imported, or a figure's", matplot),
+    "json": ("the name of a variable", Magics.json),
+    "table": ("the name of a variable", Magics.table),
+    "matplot": ("the name under which matplotlib.pyplot was imported, or a figure's", Magics.matplot),
+    "sql": ("a query", Magics.sql),
 }

@@ -1,6 +1,7 @@
 """The way into the driver's JVM: PySpark, attached to the SparkContext that is there and to this session's own SparkSession."""
 
 import importlib.util
+import json
 import logging
 import os
 import sys
@@ -41,16 +42,23 @@ def _find():
     sys.path[1:1] = paths
 
 
+class Failed(Exception):
+    """The agent answers with an error: `output` is what to show for it."""
+
+    def __init__(self, output):
+        super().__init__(output["evalue"])
+        self.output = output
+
+
 class Spark:
-    """PySpark in this process."""
+    """PySpark in this process. Frames and queries are shown by the agent, in the same way for all languages."""
 
     def __init__(self, port, secret, statement, interrupts):
-        """Attaches to the JVM.
+        """Connects to the JVM, which need not have a SparkContext yet.
 
         @param port, secret  of the Py4J server that the agent has started for this process
         @param statement     function that gives the number of the running statement, or None
         """
-        from pyspark import SparkConf, SparkContext
         from pyspark.java_gateway import launch_gateway
 
         # By way of the environment, which is the only one PySpark has, and not a moment longer: programs inherit it.
@@ -61,11 +69,7 @@ class Spark:
             del os.environ["PYSPARK_GATEWAY_PORT"], os.environ["PYSPARK_GATEWAY_SECRET"]
         self._statement = statement
         self._interrupts = interrupts
-        jsc = self._sessions.context()
-        conf = SparkConf(_jvm=self._gateway.jvm, _jconf=jsc.getConf())
-        self.context = SparkContext(gateway=self._gateway, jsc=jsc, conf=conf)
-        _quieten()
-        interrupts.install()  # SparkContext's own handler cancels the jobs of every session
+        self.context = None
         self.session = None
 
     @property
@@ -76,13 +80,39 @@ class Spark:
         return found
 
     def open(self, number):
-        """Binds to the SparkSession of session `number`. (PySpark makes it the default of the whole JVM; the agent undoes that.)"""
+        """Binds to the SparkContext and to the SparkSession of session `number`. (PySpark makes that the default of the whole JVM;
+        the agent undoes it.)"""
+        from pyspark import SparkConf, SparkContext
         from pyspark.sql import SparkSession
 
         from hearth_runner.gateway import group_each_statement  # needs Py4J, which `load` has found
 
+        self._number = number
+        jsc = self._sessions.context()
+        conf = SparkConf(_jvm=self._gateway.jvm, _jconf=jsc.getConf())
+        self.context = SparkContext(gateway=self._gateway, jsc=jsc, conf=conf)
+        self._interrupts.install()  # SparkContext's own handler cancels the jobs of every session
+        _quieten()
         self.session = SparkSession(self.context, self._sessions.session(number))
         group_each_statement(self._gateway._gateway_client, _SESSIONS, number, self._statement, self._interrupts)
+
+    def table(self, frame, max_rows):
+        """The first rows as Livy's table: data, columns and what is left out.
+
+        @throws Failed, and what PySpark raises when the frame cannot be computed
+        """
+        return _parts(self._sessions.table(frame._jdf, max_rows))
+
+    def json(self, frame, max_rows):
+        """The first rows as a list of objects: like `table`."""
+        return _parts(self._sessions.json(frame._jdf, max_rows))
+
+    def sql(self, query, max_rows):
+        """The first rows of a query's result as in an SQL session: like `table`."""
+        return _parts(self._sessions.sql(self._number, query, max_rows))
+
+    def columns(self, frame):
+        return json.loads(self._sessions.columns(frame._jdf))
 
     def names(self):
         """What user code finds without importing it."""
@@ -92,6 +122,13 @@ class Spark:
             warnings.simplefilter("ignore")
             sql_context = SQLContext(self.context, self.session)
         return {"spark": self.session, "sc": self.context, "sqlContext": sql_context, "HiveContext": HiveContext}
+
+
+def _parts(reply):
+    reply = json.loads(reply)
+    if reply["output"]["status"] == "error":
+        raise Failed(reply["output"])
+    return reply["output"]["data"], reply["columns"], reply["truncated"]
 
 
 def _quieten():

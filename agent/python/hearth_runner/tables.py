@@ -1,4 +1,4 @@
-"""Values that are tables: Spark's and pandas' frames, numpy's arrays, lists of dicts, tuples or Rows."""
+"""Values of Python that are tables: pandas' frames, numpy's arrays, lists of dicts, tuples or Rows, RDDs of them."""
 
 import itertools
 import sys
@@ -39,8 +39,6 @@ class Table:
 
 def columns(value):
     """The columns of a value that is a table, without running a job; None for any other value."""
-    if is_spark_frame(value):
-        return [kinds.of_spark(field.dataType).column(field.name) for field in value.schema.fields]
     if _is_pandas(value):
         return [kind.column(name) for name, kind, _ in _pandas_columns(value, _LOOKED_AT)]
     if _is_numpy(value):
@@ -54,8 +52,6 @@ def columns(value):
 
 def table(value, max_rows):
     """Any value as a table of at most `max_rows` rows: a single value is a table of one cell."""
-    if is_spark_frame(value):
-        return _of_spark(value, max_rows)
     if _is_pandas(value):
         found = _pandas_columns(value, max_rows)
         rows = zip(*(values for _, _, values in found))
@@ -70,9 +66,15 @@ def table(value, max_rows):
     return _of_list(value[:max_rows], len(value))
 
 
+def is_frame(value):
+    """Whether it is a DataFrame or the like, of Spark or pandas."""
+    return is_spark_frame(value) or _is_pandas(value)
+
+
 def is_spark_frame(value):
+    """Whether it is a frame of the driver's JVM, which knows its types and rows better than Python does."""
     module = sys.modules.get("pyspark.sql.dataframe")
-    return module is not None and isinstance(value, module.DataFrame)
+    return module is not None and isinstance(value, module.DataFrame) and hasattr(value, "_jdf")
 
 
 def _is_rdd(value):
@@ -88,13 +90,6 @@ def _is_pandas(value):
 def _is_numpy(value):
     numpy = sys.modules.get("numpy")
     return numpy is not None and isinstance(value, getattr(numpy, "ndarray", ())) and value.ndim > 0
-
-
-def _of_spark(frame, max_rows):
-    fields = frame.schema.fields
-    rows = frame.limit(max_rows + 1).collect()
-    total = len(rows) if len(rows) <= max_rows else None
-    return Table([field.name for field in fields], [kinds.of_spark(field.dataType) for field in fields], rows[:max_rows], total)
 
 
 def _pandas_columns(frame, max_rows):
@@ -149,11 +144,7 @@ def _cell(value, kind):
         return value if isinstance(value, str) else str(value)
     if kind is kinds.DOUBLE and type(value) is int:
         return float(value)
-    return jsonable(_struct(value), _odd)
-
-
-def _struct(value):
-    return value.asDict(True) if isinstance(value, tuple) and hasattr(value, "asDict") else value
+    return jsonable(value, _odd)
 
 
 def _odd(value):

@@ -84,6 +84,13 @@ pub trait Sink: Send + Sync + 'static {
     /// Remembers what the context holds, because this gateway answers for it from now on.
     fn adopt<'a>(&'a self, db: &'a mut PgConnection, context: ContextId) -> BoxFuture<'a, Result<(), sqlx::Error>>;
 
+    /// The kind of interpreter that the context's driver should start beside Spark.
+    fn warm<'a>(
+        &'a self,
+        db: &'a mut PgConnection,
+        context: ContextId,
+    ) -> BoxFuture<'a, Result<Option<String>, sqlx::Error>>;
+
     /// Another gateway answers for the context: forgets it here.
     fn leave(&self, context: ContextId);
 
@@ -148,6 +155,14 @@ impl Links {
     pub fn tell(&self, context: ContextId, signal: Signal) -> bool {
         let Some(link) = self.0.get(&context).map(|l| l.clone()) else { return false };
         !matches!(link.signals.try_send(signal), Err(mpsc::error::TrySendError::Closed(_)))
+    }
+
+    /// Tells one link, or all, to look at the rows.
+    pub fn look(&self, context: Option<ContextId>) {
+        match context {
+            Some(context) => drop(self.tell(context, Signal::Look)),
+            None => self.0.iter().for_each(|link| drop(link.signals.try_send(Signal::Look))),
+        }
     }
 
     fn enter(&self, context: ContextId, link: Link) {

@@ -3,10 +3,29 @@
 use std::fs::File;
 use std::path::Path;
 
-use super::resources::Invalid;
+use super::resources::{Invalid, Resources};
 
 /// The longest name of a file, bytes.
 const LONGEST: usize = 4096;
+
+/// Checks every file that a request names, and makes the names of local ones plain.
+///
+/// # Errors
+/// As [`check`].
+pub fn check_all(resources: &mut Resources) -> Result<(), Invalid> {
+    let lists = [
+        ("jars", &mut resources.jars),
+        ("pyFiles", &mut resources.py_files),
+        ("files", &mut resources.files),
+        ("archives", &mut resources.archives),
+    ];
+    for (field, files) in lists {
+        for file in files {
+            *file = check(field, file)?;
+        }
+    }
+    Ok(())
+}
 
 /// Checks a file of the request's `field` and gives it as Spark is to get it: a local file as its bare path, `file:` taken off.
 ///

@@ -1,12 +1,18 @@
 //! Starting Spark applications.
 
+pub mod bundle;
 pub mod child;
+mod compile;
+pub mod environment;
 pub mod files;
 pub mod folder;
 pub mod line;
 pub mod process;
 pub mod resources;
+pub mod spark_home;
 pub mod start;
+pub mod submit;
+pub mod sweep;
 pub mod table;
 pub mod tail;
 
@@ -36,6 +42,8 @@ pub struct Config {
     pub log_lines: i64,
     /// How long launch folders of ended applications stay.
     pub keep_folders: Span,
+    /// Jar of the agent made beforehand; empty: compiled on site.
+    pub agent_jar: String,
 }
 
 /// A named template of a context.

@@ -1,0 +1,170 @@
+//! The agent: its sources are in this binary and are compiled on site, once for each Spark.
+//!
+//! Spark's private classes move between its minor versions, and vendors change them too; compiling against the very jars it
+//! will run with is what makes one source fit them all. Spark ships the Scala compiler, so a Java runtime is enough.
+//!
+//! What is made lies in `CACHE/agent/FINGERPRINT/`: `agent.jar` and `python/`. The folder appears whole, by rename. A file lock
+//! lets one caller compile while the others, of any process, wait for it.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+use super::compile;
+use super::environment::Environment;
+use super::spark_home::SparkHome;
+
+/// Every source file, by its path below `agent/`.
+pub(super) static SOURCES: &[(&str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/agent_sources.rs"));
+
+/// A compiled agent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Agent {
+    /// Its jar.
+    pub jar: PathBuf,
+    /// The folder of its Python sources.
+    pub python: PathBuf,
+}
+
+/// Why there is no agent.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The Spark's Scala is of a version that the agent has no source for.
+    #[error("this version of Hearth has no agent for Scala {0}; Spark with Scala 2.12 or 2.13 is needed")]
+    Scala(String),
+    /// The compiler refused.
+    #[error("the agent does not compile against Spark {spark} in {}:\n{text}", path.display())]
+    Compile {
+        /// Version of Spark.
+        spark: String,
+        /// Where it is.
+        path: PathBuf,
+        /// What the compiler said.
+        text: String,
+    },
+    /// The named jar is missing.
+    #[error("launch.agent_jar is {}, but there is no such file", .0.display())]
+    NoJar(PathBuf),
+    /// The cache folder cannot be used.
+    #[error("the agent cannot be kept in {}: {source}", path.display())]
+    Cache {
+        /// The folder.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+/// The agent for a Spark: from the cache, or compiled now. `jar` is one made beforehand; it is taken as it is.
+///
+/// # Errors
+/// See [`Error`].
+pub async fn agent(
+    spark: &SparkHome,
+    jar: Option<&Path>,
+    cache: &Path,
+    environment: &Environment,
+) -> Result<Agent, Error> {
+    if let Some(jar) = jar.filter(|jar| !jar.is_file()) {
+        return Err(Error::NoJar(jar.to_path_buf()));
+    }
+    let all = cache.join("agent");
+    let failed = |source| Error::Cache { path: all.clone(), source };
+    let name = match jar {
+        Some(_) => format!("python-{}", hash(is_python, "")),
+        None => hash(|_| true, &listing(spark).map_err(failed)?),
+    };
+    let ready = all.join(&name);
+    let agent =
+        Agent { jar: jar.map_or_else(|| ready.join("agent.jar"), Path::to_path_buf), python: ready.join("python") };
+    if ready.is_dir() {
+        return Ok(agent);
+    }
+    // Nothing here is secret, and another OS user may have to read it.
+    DirBuilder::new().recursive(true).mode(0o755).create(&all).map_err(failed)?;
+    let _lock = lock(all.join(format!("{name}.lock"))).await.map_err(failed)?;
+    if ready.is_dir() {
+        return Ok(agent);
+    }
+    let draft = Draft::new(all.join(format!("{name}.draft"))).map_err(failed)?;
+    if jar.is_none() {
+        compile::compile(spark, &draft.0, environment).await?;
+    }
+    write_sources(&draft.0, is_python).and_then(|()| fs::rename(&draft.0, &ready)).map_err(failed)?;
+    Ok(agent)
+}
+
+/// The folder that is being filled. Dropped, it is removed, unless it was renamed; so is one that a crash has left.
+struct Draft(PathBuf);
+
+impl Draft {
+    /// Call with the lock held: whatever stands there belongs to nobody.
+    fn new(path: PathBuf) -> io::Result<Self> {
+        let draft = Self(path);
+        draft.clear();
+        DirBuilder::new().mode(0o755).create(&draft.0)?;
+        // The mask of this process may be stricter.
+        fs::set_permissions(&draft.0, fs::Permissions::from_mode(0o755))?;
+        Ok(draft)
+    }
+
+    fn clear(&self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+impl Drop for Draft {
+    fn drop(&mut self) {
+        self.clear();
+    }
+}
+
+async fn lock(path: PathBuf) -> io::Result<File> {
+    let wait = move || {
+        let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path)?;
+        file.lock()?;
+        Ok(file)
+    };
+    tokio::task::spawn_blocking(wait).await.map_err(io::Error::other)?
+}
+
+/// What the agent's classes depend on: the jars by name and size, Scala, and the Java that must load them.
+fn listing(spark: &SparkHome) -> io::Result<String> {
+    let mut jars = Vec::new();
+    for entry in fs::read_dir(spark.path.join("jars"))? {
+        let entry = entry?;
+        jars.push(format!("{} {}", entry.file_name().to_string_lossy(), fs::metadata(entry.path())?.len()));
+    }
+    jars.sort();
+    Ok(format!("{}\n{}\n{}", spark.java.major, spark.scala, jars.join("\n")))
+}
+
+fn hash(which: impl Fn(&str) -> bool, more: &str) -> String {
+    let mut hash = Sha256::new();
+    for (name, bytes) in SOURCES.iter().filter(|(name, _)| which(name)) {
+        hash.update(name);
+        hash.update((bytes.len() as u64).to_be_bytes());
+        hash.update(bytes);
+    }
+    hash.update(compile::MANIFEST);
+    hash.update(more);
+    hash.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn is_python(name: &str) -> bool {
+    name.starts_with("python/")
+}
+
+pub(super) fn write_sources(to: &Path, which: impl Fn(&str) -> bool) -> io::Result<()> {
+    for (name, bytes) in SOURCES.iter().filter(|(name, _)| which(name)) {
+        let path = to.join(name);
+        if let Some(folder) = path.parent() {
+            DirBuilder::new().recursive(true).mode(0o755).create(folder)?;
+        }
+        fs::write(path, bytes)?;
+    }
+    Ok(())
+}
