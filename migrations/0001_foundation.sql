@@ -97,6 +97,7 @@ create table statement (
   , columns      bytea
   , truncated    bytea
   , ran_us       bigint
+  , chunk_bytes  bigint not null default 0
   , created_at   timestamptz not null default now()
   , started_at   timestamptz
   , completed_at timestamptz

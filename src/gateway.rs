@@ -1,6 +1,7 @@
 //! The composition root: configuration in, running gateway out. The only file that knows every part.
 
 use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,6 +16,7 @@ use crate::context::driver::Door;
 use crate::context::launch::start::{self, Starter};
 use crate::context::launch::sweep;
 use crate::context::reconcile::Reconciler;
+use crate::home::{Home, write_private};
 use crate::http::listener::Listener;
 use crate::http::{self, Doors, Parts};
 use crate::id::GatewayId;
@@ -33,6 +35,7 @@ const DRIVERS_END: Duration = Duration::from_secs(20);
 /// Whatever keeps it from starting, with what to do about it.
 pub async fn serve(config: Config) -> anyhow::Result<ExitCode> {
     check_address(config.http.listen)?;
+    let home = Home::open(&config.home)?;
     let (life, mut watch) = Life::new();
     let address = store::Address::from_url(&config.database.url)?;
     let pool = store::pool(&address, config.database.connections);
@@ -40,6 +43,7 @@ pub async fn serve(config: Config) -> anyhow::Result<ExitCode> {
         store::migrate(&pool).await.context("bringing the schema up to date")?;
     }
     let me = GatewayId::generate();
+    let former = succeed(home.path(), me)?;
     let listener = Listener::bind(config.http.listen, &config.http.prefix, config.http.limits.clone(), life.clone())
         .await
         .with_context(|| {
@@ -71,7 +75,7 @@ pub async fn serve(config: Config) -> anyhow::Result<ExitCode> {
         found: DashMap::new(),
     });
     life.spawn_short("agent build", starter.clone().prepare(config.profiles.clone()));
-    let reconciler = Reconciler::new(contexts.clone(), sink, starter, life.clone());
+    let reconciler = Reconciler::new(contexts.clone(), sink, starter, life.clone(), former);
     life.spawn("contexts", reconciler.run());
     let links = contexts.links().clone();
     life.spawn(
@@ -89,6 +93,7 @@ pub async fn serve(config: Config) -> anyhow::Result<ExitCode> {
         batches,
         door,
         limits: config.http.limits.clone(),
+        csrf_protection: config.http.csrf_protection,
     });
     life.spawn("listener", listener.serve(http::router(doors)));
     announce(local);
@@ -99,6 +104,14 @@ pub async fn serve(config: Config) -> anyhow::Result<ExitCode> {
     life.end().await;
     pool.close().await;
     Ok(if stop == Stop::Failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// Takes the state folder over from the gateway that had it before: says who that was, and writes down who has it now.
+fn succeed(home: &Path, me: GatewayId) -> anyhow::Result<Option<GatewayId>> {
+    let file = home.join("gateway");
+    let former = std::fs::read_to_string(&file).ok().and_then(|text| text.trim().parse().ok());
+    write_private(&file, me.to_string().as_bytes()).with_context(|| format!("writing {}", file.display()))?;
+    Ok(former)
 }
 
 /// Anything but loopback needs TLS and a scheme, and there is neither yet.

@@ -54,6 +54,8 @@ pub struct Http {
     pub listen: SocketAddr,
     /// Path before every route, as a reverse proxy may leave it (`/livy`); requests without it are served too.
     pub prefix: String,
+    /// Whether the Livy door refuses unsafe requests without an `X-Requested-By` header.
+    pub csrf_protection: bool,
     /// Bounds on requests.
     pub limits: HttpLimits,
 }

@@ -18,7 +18,7 @@ use super::launch::start::Starter;
 use super::service::Service;
 use super::watch::{self, Watcher};
 use super::{Application, Context, State, store};
-use crate::id::{ApplicationId, ContextId};
+use crate::id::{ApplicationId, ContextId, GatewayId};
 use crate::life::Life;
 
 /// How often a pass is made without a signal.
@@ -36,16 +36,36 @@ pub struct Reconciler {
     starter: Starter,
     life: Life,
     limits: Limits,
+    former: Option<GatewayId>,
     watched: Arc<Mutex<HashSet<ApplicationId>>>,
+    /// Contexts whose launch is being made by this process.
+    starting: Arc<Mutex<HashSet<ContextId>>>,
     ending: HashSet<ContextId>,
 }
 
 impl Reconciler {
-    /// A reconciler that hands what it finds to `sink`.
+    /// A reconciler that hands what it finds to `sink`. `former` is the gateway that had this state folder before and is dead for
+    /// sure: its leases need not run out.
     #[must_use]
-    pub fn new(contexts: Service, sink: Arc<dyn Sink>, starter: Starter, life: Life) -> Self {
+    pub fn new(
+        contexts: Service,
+        sink: Arc<dyn Sink>,
+        starter: Starter,
+        life: Life,
+        former: Option<GatewayId>,
+    ) -> Self {
         let limits = Limits::new(contexts.launch_config());
-        Self { contexts, sink, starter, life, limits, watched: Arc::default(), ending: HashSet::new() }
+        Self {
+            contexts,
+            sink,
+            starter,
+            life,
+            limits,
+            former,
+            watched: Arc::default(),
+            starting: Arc::default(),
+            ending: HashSet::new(),
+        }
     }
 
     /// Makes passes until the gateway stops.
@@ -67,6 +87,13 @@ impl Reconciler {
         let (host, me) = (self.contexts.host().to_owned(), self.contexts.me());
         let mut db = self.contexts.pool().acquire().await?;
         store::renew_leases(&mut db, me).await?;
+        if let Some(former) = self.former {
+            for id in store::take_from(&mut db, former, me).await? {
+                info!(context.id = %id, "Context {id} is adopted");
+                self.sink.adopt(&mut db, id).await?;
+            }
+            self.former = None;
+        }
         for id in store::take_lapsed(&mut db, &host, me).await? {
             info!(context.id = %id, "Context {id} is adopted");
             self.sink.adopt(&mut db, id).await?;
@@ -75,8 +102,13 @@ impl Reconciler {
         drop(db);
         self.ending.retain(|id| living.iter().any(|c| c.id == *id));
         for context in living.iter().filter(|c| c.held_by == Some(me)) {
-            if let Some(application) = &context.application {
-                self.watch(context, application);
+            if lock(&self.starting).contains(&context.id) {
+                continue;
+            }
+            match &context.application {
+                Some(application) => self.watch(context, application),
+                None if context.state == State::Starting => self.back_in_line(context).await?,
+                None => {}
             }
             match context.state {
                 State::Stopping => self.end(context).await?,
@@ -90,9 +122,16 @@ impl Reconciler {
         Ok(())
     }
 
+    /// A gateway died before it had launched what it had chosen.
+    async fn back_in_line(&self, context: &Context) -> Result<(), super::Error> {
+        let mut db = self.contexts.pool().acquire().await?;
+        store::move_state(&mut db, context.id, State::Starting, State::Waiting).await?;
+        self.contexts.wake();
+        Ok(())
+    }
+
     fn watch(&self, context: &Context, application: &Application) {
-        let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
-        if !watched.insert(application.id) {
+        if !lock(&self.watched).insert(application.id) {
             return;
         }
         let watcher = Watcher::new(self.contexts.clone(), self.sink.clone(), context, application);
@@ -102,7 +141,7 @@ impl Reconciler {
                 () = watcher.run() => {}
                 () = stopping.cancelled() => {}
             }
-            set.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
+            lock(&set).remove(&id);
         });
     }
 
@@ -170,6 +209,8 @@ impl Reconciler {
                 live.learn(|f| f.waits = None);
             }
             let (starter, contexts, sink) = (self.starter.clone(), self.contexts.clone(), self.sink.clone());
+            let starting = self.starting.clone();
+            lock(&starting).insert(context.id);
             self.life.spawn_short("application start", async move {
                 let started = async {
                     let mut db = contexts.pool().acquire().await.map_err(super::Error::from)?;
@@ -184,9 +225,14 @@ impl Reconciler {
                         error!(context.id = %context.id, error = %e, "A failed launch could not be written");
                     }
                 }
+                lock(&starting).remove(&context.id);
                 contexts.wake();
             });
         }
         Ok(())
     }
+}
+
+fn lock<T>(set: &Mutex<HashSet<T>>) -> std::sync::MutexGuard<'_, HashSet<T>> {
+    set.lock().unwrap_or_else(PoisonError::into_inner)
 }

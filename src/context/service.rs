@@ -281,21 +281,26 @@ impl Service {
     /// # Errors
     /// The database's.
     pub async fn heard(&self, db: &mut PgConnection, id: ContextId, said: &ContextState) -> Result<(), sqlx::Error> {
+        // Whoever holds the token could say this; it is shown to people.
+        let app_id = said.app_id.as_ref().filter(|a| a.len() <= 200 && !a.chars().any(char::is_control));
+        let is_link = |u: &&String| u.len() <= 500 && (u.starts_with("http://") || u.starts_with("https://"));
+        let ui_url = said.ui_url.as_ref().filter(is_link);
         if let Some(live) = self.0.live.get(id) {
             live.learn(|f| {
-                if said.app_id.is_some() {
-                    f.app_id.clone_from(&said.app_id);
+                if let Some(app_id) = app_id {
+                    f.app_id = Some(app_id.clone());
                 }
-                if said.ui_url.is_some() {
-                    f.ui_url.clone_from(&said.ui_url);
+                if let Some(ui_url) = ui_url {
+                    f.ui_url = Some(ui_url.clone());
                 }
                 if said.state != "ready" {
-                    f.last_words.clone_from(&said.reason);
+                    f.last_words = said.reason.as_ref().map(|r| r.chars().take(2000).collect());
                 }
             });
         }
         if let Some(application) = store::newest_application(db, id).await? {
-            store::set_application_facts(db, application, said.app_id.as_deref(), said.ui_url.as_deref()).await?;
+            store::set_application_facts(db, application, app_id.map(String::as_str), ui_url.map(String::as_str))
+                .await?;
         }
         if said.state == "ready" && store::move_state(db, id, State::Starting, State::Ready).await? {
             self.wake();
@@ -305,25 +310,31 @@ impl Service {
 }
 
 impl Service {
-    /// Tells every living context of this host to end.
+    /// Tells every living context that this gateway holds to end.
     ///
     /// # Errors
     /// The database's.
     pub async fn stop_all(&self, cause: &str) -> Result<(), Error> {
         let mut db = self.0.pool.acquire().await?;
-        for context in store::living_on(&mut db, &self.0.host).await? {
+        for context in self.held(&mut db).await? {
             store::mark_stopping(&mut db, context.id, cause).await?;
         }
         self.wake();
         Ok(())
     }
 
-    /// How many contexts of this host are alive.
+    /// How many living contexts this gateway holds.
     ///
     /// # Errors
     /// The database's.
     pub async fn count_living(&self) -> Result<usize, Error> {
         let mut db = self.0.pool.acquire().await?;
-        Ok(store::living_on(&mut db, &self.0.host).await?.len())
+        Ok(self.held(&mut db).await?.len())
+    }
+
+    async fn held(&self, db: &mut PgConnection) -> Result<Vec<Context>, Error> {
+        let mut living = store::living_on(db, &self.0.host).await?;
+        living.retain(|c| c.held_by == Some(self.0.me));
+        Ok(living)
     }
 }

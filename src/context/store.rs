@@ -518,3 +518,20 @@ pub async fn shown_of(db: &mut PgConnection, contexts: &[Uuid]) -> Result<Vec<Sh
     .fetch_all(db)
     .await
 }
+
+/// Takes what a dead gateway held.
+pub(super) async fn take_from(
+    db: &mut PgConnection,
+    former: GatewayId,
+    me: GatewayId,
+) -> Result<Vec<ContextId>, sqlx::Error> {
+    let ids = sqlx::query_scalar!(
+        "update context set epoch = epoch + 1, held_by = $2, lease_until = now() + interval '15 seconds'
+          where held_by = $1 and ended_at is null returning context_id",
+        former.0,
+        me.0
+    )
+    .fetch_all(db)
+    .await?;
+    Ok(ids.into_iter().map(ContextId::from).collect())
+}

@@ -42,6 +42,23 @@ pub fn idempotency_key(
     idempotency::Key::new(who, route, value, body).map(Some)
 }
 
+/// Takes note of the `Idempotency-Key` of a POST that may be repeated without harm, so that the same key with another body is refused.
+///
+/// # Errors
+/// A malformed key, a key that came with another body, the database.
+pub async fn repeatable(
+    doors: &Doors,
+    who: &Principal,
+    headers: &HeaderMap,
+    route: &str,
+    body: &[u8],
+) -> Result<(), idempotency::Error> {
+    match idempotency_key(who, headers, route, body)? {
+        Some(key) => idempotency::note(doors.contexts.pool(), &key).await,
+        None => Ok(()),
+    }
+}
+
 /// The answer when a handler has panicked: a defect, told to the log and not to the caller.
 pub fn panicked(_panic: Box<dyn Any + Send>) -> Response {
     tracing::error!("A request's handler panicked");

@@ -45,6 +45,8 @@ pub struct Parts {
     pub door: Door,
     /// Bounds on requests.
     pub limits: limits::Limits,
+    /// Whether the Livy door wants `X-Requested-By`.
+    pub csrf_protection: bool,
 }
 
 impl Doors {
@@ -64,11 +66,12 @@ impl std::ops::Deref for Doors {
 
 /// The whole URL space.
 pub fn router(doors: Doors) -> Router {
-    let guarded = Router::new().merge(livy::router()).layer(axum::middleware::from_fn(guard::guard));
+    let guarded = Router::new().merge(livy::router(&doors)).layer(axum::middleware::from_fn(guard::guard));
     Router::new()
         .merge(guarded)
         .merge(driver::router())
         .merge(ops::router())
+        .fallback(livy::surface::unknown_path)
         .layer(axum::extract::DefaultBodyLimit::max(doors.limits.body))
         // Small answers are not worth the work; events must not be held back.
         .layer(

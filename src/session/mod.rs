@@ -103,6 +103,8 @@ pub struct Request {
     pub idle_timeout: Option<String>,
     /// `proxyUser` or `doAs`, as asked for; without a scheme it changes nothing.
     pub proxy_user: Option<String>,
+    /// Lines that tell what of the request changes nothing, and why; they stand in its log.
+    pub notices: Vec<String>,
 }
 
 /// A session, as its row says.

@@ -40,7 +40,8 @@ struct Parts {
     contexts: context::service::Service,
     limits: Limits,
     live: Live,
-    completions: DashMap<u64, oneshot::Sender<Vec<String>>>,
+    /// Who waits for an answer, and from which context it may come.
+    completions: DashMap<u64, (ContextId, oneshot::Sender<Vec<String>>)>,
     next_completion: AtomicU64,
 }
 
@@ -349,7 +350,7 @@ impl Service {
         }
         let request = parts.next_completion.fetch_add(1, Ordering::Relaxed);
         let (answer, waiting) = oneshot::channel();
-        parts.completions.insert(request, answer);
+        parts.completions.insert(request, (row.context_id, answer));
         let message = Outgoing::new("complete", &Complete { request, kind: kind.as_str(), code, cursor }).on(row.id);
         let told = parts.contexts.links().tell(row.context_id, Signal::Send(message));
         let answered = if told { tokio::time::timeout(COMPLETION, waiting).await.ok() } else { None };
@@ -357,9 +358,9 @@ impl Service {
         answered.and_then(Result::ok).ok_or(Error::Away(row.livy_id))
     }
 
-    /// Hands an agent's answer to whoever asked.
-    pub fn completed(&self, request: u64, candidates: Vec<String>) {
-        if let Some((_, answer)) = self.0.completions.remove(&request) {
+    /// Hands an agent's answer to whoever asked it.
+    pub fn completed(&self, context: ContextId, request: u64, candidates: Vec<String>) {
+        if let Some((_, (_, answer))) = self.0.completions.remove_if(&request, |_, (asked, _)| *asked == context) {
             let _ = answer.send(candidates);
         }
     }

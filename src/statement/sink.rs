@@ -23,6 +23,9 @@ use crate::session;
 use crate::session::live::Event;
 use crate::time::Timestamp;
 
+/// An agent bounds the output of a statement; one that does not is cut here, at so many times the bound (escapes make text longer).
+const SLACK: i64 = 8;
+
 type Sql<T> = Result<T, sqlx::Error>;
 
 impl Sink for Service {
@@ -62,8 +65,9 @@ impl Sink for Service {
         .boxed()
     }
 
-    fn hint(&self, _context: ContextId, envelope: &Envelope) {
+    fn hint(&self, context: ContextId, envelope: &Envelope) {
         let (Some(session), Some(number)) = (envelope.session, envelope.statement) else { return };
+        let Ok(session) = self.session_of(context, session) else { return };
         match envelope.kind.as_str() {
             "progress" => {
                 let Ok(body) = envelope.body::<wire::Progress>() else { return };
@@ -245,7 +249,9 @@ impl Service {
                 let (session, number) = (self.session_of(context, session()?)?, number()?);
                 let body: wire::Output = envelope.body()?;
                 let stream: &'static str = if body.stream == "stderr" { "stderr" } else { "stdout" };
-                store::insert_chunk(db, session, number, envelope.seq, stream, body.text.get()).await?;
+                let limit =
+                    i64::try_from(self.sessions().limits().max_output).unwrap_or(i64::MAX).saturating_mul(SLACK);
+                store::insert_chunk(db, session, number, envelope.seq, stream, body.text.get(), limit).await?;
                 let event = Event::Output { statement: number, stream: stream.into(), text: body.text.get().into() };
                 let sessions = self.sessions().clone();
                 after.push(Box::new(move || {
@@ -310,7 +316,7 @@ impl Service {
             }
             "completion" => {
                 let body: wire::Completion = envelope.body()?;
-                self.sessions().completed(body.request, body.candidates);
+                self.sessions().completed(context, body.request, body.candidates);
             }
             other => return Err(Untaken::Nonsense(format!("type {other:?} is not known"))),
         }

@@ -286,7 +286,7 @@ pub(super) async fn mark_cancelling(
     .await
 }
 
-/// Appends a piece of output; a repeat is not written twice.
+/// Appends a piece of output, while there are not more than `limit` bytes of it.
 pub(super) async fn insert_chunk(
     db: &mut PgConnection,
     session: SessionId,
@@ -294,14 +294,20 @@ pub(super) async fn insert_chunk(
     seq: i64,
     stream: &str,
     text: &str,
+    limit: i64,
 ) -> Result<(), sqlx::Error> {
     sqlx::query!(
-        "insert into statement_chunk (session_id, number, seq, stream, text) values ($1, $2, $3, $4, $5) on conflict do nothing",
+        "with room as (update statement set chunk_bytes = chunk_bytes + octet_length($5::bytea)
+                        where session_id = $1 and number = $2 and completed_at is null and chunk_bytes < $6
+                    returning 1)
+         insert into statement_chunk (session_id, number, seq, stream, text) select $1, $2, $3, $4, $5 from room
+         on conflict do nothing",
         session.0,
         number,
         seq,
         stream,
-        text.as_bytes()
+        text.as_bytes(),
+        limit
     )
     .execute(db)
     .await?;

@@ -4,7 +4,7 @@
 //! other. A second request with the same key waits on the unique index until the first has committed.
 
 use sha2::{Digest, Sha256};
-use sqlx::PgConnection;
+use sqlx::{PgConnection, PgPool};
 
 use crate::identity::Principal;
 use crate::kind::{Classify, Kind};
@@ -112,6 +112,15 @@ pub async fn name(db: &mut PgConnection, key: &Key, resource: &str) -> Result<()
     .execute(db)
     .await?;
     Ok(())
+}
+
+/// Claims the key of an action that makes no resource and does no harm when it is done again.
+///
+/// # Errors
+/// [`Error::Reused`] when the first request had another body.
+pub async fn note(pool: &PgPool, key: &Key) -> Result<(), Error> {
+    let mut db = pool.acquire().await.map_err(super::Error::from)?;
+    claim(&mut db, key, "").await.map(drop)
 }
 
 /// Forgets keys older than a day.
