@@ -3,8 +3,10 @@
 //! A batch stands in the same line for a launch as contexts do, runs under `hearth child`, outlives the gateway, and ends with the
 //! true exit status of its program. Its row is the truth; [`reconcile`] brings what runs in line with it.
 
+pub mod reconcile;
 pub mod service;
-pub mod store;
+mod store;
+mod watch;
 
 use std::sync::Arc;
 
@@ -146,7 +148,7 @@ pub struct Batch {
     /// The host that launches it.
     pub host: String,
     /// Folder of its launch on its host.
-    pub launch_dir: Option<String>,
+    pub launch_dir: String,
     /// The cluster's id of its application.
     pub cluster_id: Option<String>,
     /// Where its Spark UI is.

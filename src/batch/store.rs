@@ -3,7 +3,9 @@
 use sqlx::PgConnection;
 use sqlx::types::Json;
 
+use super::watch::Facts;
 use super::{Batch, Error, Request, State};
+use crate::context::launch::follow::Position;
 use crate::id::{BatchId, LivyId};
 use crate::identity::Principal;
 use crate::store::{Page, Range};
@@ -50,7 +52,7 @@ impl TryFrom<Row> for Batch {
             cause: r.cause,
             request: r.request.0,
             host: r.host,
-            launch_dir: r.launch_dir,
+            launch_dir: r.launch_dir.ok_or(Error::Inconsistent(r.batch_id))?,
             cluster_id: r.cluster_id,
             ui_url: r.ui_url,
             exit_code: r.exit_code,
@@ -71,13 +73,14 @@ pub(super) struct New<'a> {
     pub profile: &'a str,
     pub request: &'a Request,
     pub host: &'a str,
+    pub launch_dir: &'a str,
 }
 
 /// Writes a new batch, in line for its launch.
 pub(super) async fn insert_batch(db: &mut PgConnection, b: New<'_>) -> Result<(), sqlx::Error> {
     sqlx::query!(
-        "insert into batch (batch_id, tenant, owner, via, run_as, name, profile, state, request, host)
-         values ($1, $2, $3, $4, $3, $5, $6, 'waiting', $7, $8)",
+        "insert into batch (batch_id, tenant, owner, via, run_as, name, profile, state, request, host, launch_dir)
+         values ($1, $2, $3, $4, $3, $5, $6, 'waiting', $7, $8, $9)",
         b.id.0,
         &*b.who.tenant,
         &*b.who.user,
@@ -85,7 +88,8 @@ pub(super) async fn insert_batch(db: &mut PgConnection, b: New<'_>) -> Result<()
         b.name,
         b.profile,
         Json(b.request) as _,
-        b.host
+        b.host,
+        b.launch_dir
     )
     .execute(db)
     .await?;
@@ -197,4 +201,131 @@ pub(super) async fn mark_deleted(db: &mut PgConnection, id: BatchId) -> Result<(
         .execute(db)
         .await?;
     Ok(())
+}
+
+/// The living batches whose launch folders lie below `home`, oldest first.
+pub(super) async fn living_below(db: &mut PgConnection, host: &str, home: &str) -> Result<Vec<Batch>, Error> {
+    let rows = sqlx::query_as!(
+        Row,
+        r#"select batch_id as "batch_id: _", livy_id, tenant, owner, via, run_as, name, profile, state, cause
+                , request as "request: _", host, launch_dir, cluster_id, ui_url, exit_code, created_at, started_at, ended_at
+                , (deleted_at is not null) as "deleted!", '{}'::bytea[] as "tail!"
+             from batch where host = $1 and ended_at is null and starts_with(launch_dir, $2) order by created_at, batch_id"#,
+        host,
+        home
+    )
+    .fetch_all(db)
+    .await?;
+    rows.into_iter().map(Batch::try_from).collect()
+}
+
+/// Moves a batch from one state to another; false when it was not in the first.
+pub(super) async fn move_state(
+    db: &mut PgConnection,
+    id: BatchId,
+    from: State,
+    to: State,
+) -> Result<bool, sqlx::Error> {
+    let done = sqlx::query!(
+        "update batch set state = $3, started_at = case $3 when 'starting' then now() when 'waiting' then null else started_at end
+          where batch_id = $1 and state = $2",
+        id.0,
+        from.as_str(),
+        to.as_str()
+    )
+    .execute(db)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// Takes those for running that began long ago and whose log has not said so; how many.
+pub(super) async fn mark_running(
+    db: &mut PgConnection,
+    host: &str,
+    home: &str,
+    after_ms: i64,
+) -> Result<u64, sqlx::Error> {
+    let done = sqlx::query!(
+        "update batch set state = 'running'
+          where host = $1 and starts_with(launch_dir, $2) and state = 'starting'
+            and started_at < now() - $3::bigint * interval '1 millisecond'",
+        host,
+        home,
+        after_ms
+    )
+    .execute(db)
+    .await?;
+    Ok(done.rows_affected())
+}
+
+/// Writes what a batch's log tells of its application.
+pub(super) async fn learn(db: &mut PgConnection, id: BatchId, facts: &Facts) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "update batch set cluster_id = coalesce(cluster_id, $2), ui_url = coalesce(ui_url, $3)
+              , state = case when $4 and state = 'starting' then 'running' else state end
+          where batch_id = $1",
+        id.0,
+        facts.cluster_id,
+        facts.ui_port.map(|port| format!("http://127.0.0.1:{port}")),
+        facts.is_up
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// Ends a batch: one that was told to end is killed, and its cause stays. False when it was over.
+pub(super) async fn end_batch(
+    db: &mut PgConnection,
+    id: BatchId,
+    state: State,
+    cause: Option<&str>,
+    exit_code: Option<i32>,
+) -> Result<bool, sqlx::Error> {
+    let done = sqlx::query!(
+        "update batch set state = case state when 'shutting_down' then 'killed' else $2 end
+              , cause = coalesce(cause, $3), exit_code = $4, ended_at = now()
+          where batch_id = $1 and ended_at is null",
+        id.0,
+        state.as_str(),
+        cause,
+        exit_code
+    )
+    .execute(db)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// Reads how far a batch's log has been copied.
+pub(super) async fn load_log_position(db: &mut PgConnection, id: BatchId) -> Result<Position, sqlx::Error> {
+    sqlx::query_as!(
+        Position,
+        "select stdout_offset as stdout, stderr_offset as stderr, log_lines as lines from batch where batch_id = $1",
+        id.0
+    )
+    .fetch_one(db)
+    .await
+}
+
+/// Records how far a batch's log has been copied, in the transaction that wrote the lines; false when it was not at `from`.
+pub(super) async fn move_log_position(
+    db: &mut PgConnection,
+    id: BatchId,
+    from: Position,
+    to: Position,
+) -> Result<bool, sqlx::Error> {
+    let done = sqlx::query!(
+        "update batch set stdout_offset = $5, stderr_offset = $6, log_lines = $7
+          where batch_id = $1 and stdout_offset = $2 and stderr_offset = $3 and log_lines = $4",
+        id.0,
+        from.stdout,
+        from.stderr,
+        from.lines,
+        to.stdout,
+        to.stderr,
+        to.lines
+    )
+    .execute(db)
+    .await?;
+    Ok(done.rows_affected() == 1)
 }

@@ -1,11 +1,13 @@
 //! Starting Spark applications.
 
 pub mod bundle;
+pub mod cause;
 pub mod child;
 mod compile;
 pub mod environment;
 pub mod files;
 pub mod folder;
+pub mod follow;
 pub mod line;
 pub mod process;
 pub mod resources;

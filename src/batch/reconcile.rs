@@ -1,0 +1,190 @@
+//! Brings what runs in line with the rows: launches who is next, takes up what a former gateway left, ends who was told to end.
+//!
+//! One idempotent pass without input, as for contexts. A batch belongs to the state folder that its launch folder lies in, which
+//! one gateway at a time holds; so nobody else launches it, follows it or ends it.
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tracing::{error, info, warn};
+
+use super::service::Service;
+use super::watch::Watched;
+use super::{Batch, Error, State, store};
+use crate::context::launch::folder::Folder;
+use crate::context::launch::line::{self, Limits};
+use crate::context::launch::start::Starter;
+use crate::context::launch::{follow, process};
+use crate::id::BatchId;
+use crate::life::Life;
+
+/// How often a pass is made without a signal.
+const EVERY: Duration = Duration::from_secs(1);
+/// How long a program told to end may take before it is killed.
+const GRACE: Duration = Duration::from_secs(8);
+/// A batch whose log says nothing of Spark counts as running after this time.
+const START: Duration = Duration::from_secs(15);
+
+type Set = Arc<Mutex<HashSet<BatchId>>>;
+
+/// Reconciles the batches of one state folder.
+pub struct Reconciler {
+    batches: Service,
+    starter: Starter,
+    life: Life,
+    limits: Limits,
+    /// Those whose programs are being started, followed and ended by tasks of this process.
+    starting: Set,
+    followed: Set,
+    ending: Set,
+}
+
+impl Reconciler {
+    /// A reconciler of the batches that lie below the starter's state folder.
+    #[must_use]
+    pub fn new(batches: Service, starter: Starter, life: Life) -> Self {
+        let limits = Limits::new(batches.contexts().launch_config());
+        let [starting, followed, ending] = [Set::default(), Set::default(), Set::default()];
+        Self { batches, starter, life, limits, starting, followed, ending }
+    }
+
+    /// Makes passes until the gateway stops.
+    pub async fn run(self) {
+        let stopping = self.life.stopping();
+        loop {
+            if let Err(e) = self.pass().await {
+                warn!(error = %e, "The batches could not be looked after now");
+            }
+            tokio::select! {
+                () = stopping.cancelled() => return,
+                () = self.batches.woken() => {}
+                () = tokio::time::sleep(EVERY) => {}
+            }
+        }
+    }
+
+    async fn pass(&self) -> Result<(), Error> {
+        let mut db = self.batches.contexts().pool().acquire().await?;
+        let (host, home) = (self.batches.contexts().host(), self.batches.launches());
+        if store::mark_running(&mut db, host, home, i64::try_from(START.as_millis()).unwrap_or(i64::MAX)).await? > 0 {
+            self.batches.changed();
+        }
+        let living = store::living_below(&mut db, host, home).await?;
+        drop(db);
+        for batch in living.iter().filter(|b| b.state != State::Waiting && !lock(&self.starting).contains(&b.id)) {
+            let folder = Folder::at(&batch.launch_dir);
+            if process::status(&folder).is_err() {
+                self.never_started(batch).await?;
+                continue;
+            }
+            self.follow(batch, &folder);
+            if batch.state == State::ShuttingDown {
+                self.end(batch, folder);
+            }
+        }
+        if living.iter().any(|b| b.state == State::Waiting) {
+            self.launch(&living).await?;
+        }
+        Ok(())
+    }
+
+    /// A gateway died before it had started what it had chosen, or the launch folder is gone.
+    async fn never_started(&self, batch: &Batch) -> Result<(), Error> {
+        let mut db = self.batches.contexts().pool().acquire().await?;
+        match batch.state {
+            State::Starting => {
+                store::move_state(&mut db, batch.id, State::Starting, State::Waiting).await?;
+            }
+            _ => {
+                let cause = "its launch folder is gone, so nobody can tell how it ended";
+                store::end_batch(&mut db, batch.id, State::Dead, Some(cause), None).await?;
+            }
+        }
+        self.batches.wake();
+        Ok(())
+    }
+
+    fn follow(&self, batch: &Batch, folder: &Folder) {
+        if !lock(&self.followed).insert(batch.id) {
+            return;
+        }
+        let program = Watched::new(self.batches.clone(), batch.id);
+        let contexts = self.batches.contexts();
+        let (pool, keep) = (contexts.pool().clone(), contexts.launch_config().log_lines);
+        let (set, id, folder, stopping) = (self.followed.clone(), batch.id, folder.clone(), self.life.stopping());
+        self.life.spawn_short("batch watch", async move {
+            tokio::select! {
+                () = follow::run(&pool, &folder, keep, &program) => {}
+                () = stopping.cancelled() => {}
+            }
+            lock(&set).remove(&id);
+        });
+    }
+
+    /// Ends a program with all that it started; a failed try is made again by a later pass.
+    fn end(&self, batch: &Batch, folder: Folder) {
+        if !lock(&self.ending).insert(batch.id) {
+            return;
+        }
+        let (set, id, stopping) = (self.ending.clone(), batch.id, self.life.stopping());
+        self.life.spawn_short("batch end", async move {
+            tokio::select! {
+                ended = process::terminate(&folder, GRACE) => {
+                    if let Err(e) = ended {
+                        error!(batch.id = %id, error = %e, "Batch {id} could not be ended");
+                    }
+                }
+                () = stopping.cancelled() => {}
+            }
+            lock(&set).remove(&id);
+        });
+    }
+
+    /// Launches as many of the line as may start, and tells the others why they wait.
+    async fn launch(&self, living: &[Batch]) -> Result<(), Error> {
+        let mut tx = self.batches.contexts().pool().begin().await?;
+        let line = line::lock(&mut tx, self.batches.contexts().host()).await?;
+        let may_start = line.may_start(self.limits);
+        let mut chosen = Vec::new();
+        for (place, waiting) in line.waiting.iter().enumerate().filter(|(_, w)| w.is_batch) {
+            let Some(batch) = living.iter().find(|b| b.id == BatchId::from(waiting.id)) else { continue };
+            if place >= may_start {
+                self.batches.waits(batch.id, Some(line.reason(place - may_start, self.limits)));
+            } else if store::move_state(&mut tx, batch.id, State::Waiting, State::Starting).await? {
+                chosen.push(batch.clone());
+            }
+        }
+        lock(&self.starting).extend(chosen.iter().map(|b| b.id));
+        let committed = tx.commit().await;
+        for batch in chosen {
+            if committed.is_ok() {
+                self.batches.waits(batch.id, None);
+                self.start(batch);
+            } else {
+                lock(&self.starting).remove(&batch.id);
+            }
+        }
+        Ok(committed?)
+    }
+
+    fn start(&self, batch: Batch) {
+        let (starter, batches, set) = (self.starter.clone(), self.batches.clone(), self.starting.clone());
+        self.life.spawn_short("batch start", async move {
+            let id = batch.id;
+            match batches.start(&starter, &batch).await {
+                Ok(()) => info!(batch.id = %id, "Batch {id} is launched"),
+                Err(cause) => {
+                    warn!(batch.id = %id, cause, "Batch {id} could not be launched");
+                    batches.fail(id, &format!("it could not be launched: {cause}")).await;
+                }
+            }
+            lock(&set).remove(&id);
+            batches.wake();
+        });
+    }
+}
+
+fn lock(set: &Set) -> MutexGuard<'_, HashSet<BatchId>> {
+    set.lock().unwrap_or_else(PoisonError::into_inner)
+}
