@@ -24,10 +24,8 @@ async fn statement(gateway: &Gateway, path: &str) -> Value {
 }
 
 async fn running(gateway: &Gateway, path: &str) {
-    until("the statement runs", BOUND, async || {
-        (statement(gateway, path).await["state"] == "running").then_some(())
-    })
-    .await;
+    until("the statement runs", BOUND, async || (statement(gateway, path).await["state"] == "running").then_some(()))
+        .await;
 }
 
 /// The gateway dies by `kill -9` while a statement prints, another waits, and comes back: the same session answers, the whole

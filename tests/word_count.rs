@@ -83,7 +83,8 @@ async fn by_the_commands_of_the_readme() {
     let root = env!("CARGO_MANIFEST_DIR");
     let readme = std::fs::read_to_string(format!("{root}/README.md")).unwrap();
     let block = readme.split("<!-- word count -->").nth(1).expect("the README has its word count between two markers");
-    let commands = block.split("```").nth(1).unwrap().trim_start_matches("bash").replace("http://127.0.0.1:8998", &gateway.url());
+    let commands =
+        block.split("```").nth(1).unwrap().trim_start_matches("bash").replace("http://127.0.0.1:8998", &gateway.url());
     assert_eq!(commands.matches("curl ").count(), 3, "{commands}");
     let shell = tokio::task::spawn_blocking(move || {
         Command::new("bash").args(["-euc", &commands]).current_dir(root).output().unwrap()

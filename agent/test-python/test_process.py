@@ -87,6 +87,17 @@ class Process(unittest.TestCase):
     def test_programs_do_not_inherit_the_channel(self):
         self.assertEqual(self.runner.text("import subprocess\nsubprocess.run(['ls', '/proc/self/fd'], capture_output=True, close_fds=False).stdout.split()"), "[b'0', b'1', b'2', b'3']")
 
+    def test_closed_descriptors_do_no_harm(self):
+        self.runner.text("import os\nfor d in (0, 1, 2): os.close(d)")
+        self.assertEqual(self.runner.text("print('still')\n1"), "still\n1")
+
+    def test_many_threads_print_at_once(self):
+        text = self.runner.text(
+            "import threading\ndef say(n):\n    for i in range(100): print('%d:%d' % (n, i))\n"
+            "threads = [threading.Thread(target=say, args=(n,)) for n in range(8)]\nfor t in threads: t.start()\nfor t in threads: t.join()")
+        # As ever in Python, a line and its end are two writes, and another thread's may come between.
+        self.assertEqual(sorted("".join(text.split())), sorted("".join("%d:%d" % (n, i) for n in range(8) for i in range(100))))
+
     def test_secrets_do_not_stay_in_the_environment(self):
         self.assertEqual(self.runner.text("import os\n[n for n in os.environ if 'GATEWAY' in n or 'SECRET' in n]"), "[]")
 

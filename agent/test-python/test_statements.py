@@ -181,6 +181,13 @@ class Statements(unittest.TestCase):
         data = self.runner.data("class Yes:\n    def __getattr__(self, name): return lambda *a, **k: 'yes'\n    def __repr__(self): return 'y'\nYes()")
         self.assertEqual(data, {"text/plain": "y"})
 
+    def test_what_a_value_fails_to_offer_is_told(self):
+        text = self.runner.text("class Fails:\n    def _repr_html_(self): raise ValueError('no')\n    def __repr__(self): return 'f'\nFails()")
+        self.assertEqual(text, "f\n[_repr_html_ of Fails raised ValueError: no]")
+
+    def test_long_numbers_are_text_in_json(self):
+        self.assertEqual(self.runner.data("n = [10 ** 400, 2 ** 64]\n%json n"), {"application/json": [str(10 ** 400), 2 ** 64]})
+
     def test_display(self):
         data = self.runner.data("class Shown:\n    def _repr_html_(self): return '<i>s</i>'\n    def __repr__(self): return 's'\ndisplay(Shown(), 'and')\n1")
         self.assertEqual(data, {"text/plain": "s\nand\n1", "text/html": "<i>s</i>"})

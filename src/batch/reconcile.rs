@@ -4,6 +4,7 @@
 //! one gateway at a time holds; so nobody else launches it, follows it or ends it.
 
 use std::collections::HashSet;
+use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -12,9 +13,11 @@ use tracing::{error, info, warn};
 use super::service::Service;
 use super::watch::Watched;
 use super::{Batch, Error, State, store};
+use crate::context;
 use crate::context::launch::folder::Folder;
 use crate::context::launch::line::{self, Limits};
-use crate::context::launch::start::Starter;
+use crate::context::launch::start::{self, Starter};
+use crate::context::launch::submit::{self, Job};
 use crate::context::launch::{follow, process};
 use crate::id::BatchId;
 use crate::life::Life;
@@ -66,17 +69,25 @@ impl Reconciler {
 
     async fn pass(&self) -> Result<(), Error> {
         let mut db = self.batches.contexts().pool().acquire().await?;
-        let (host, home) = (self.batches.contexts().host(), self.batches.launches());
-        if store::mark_running(&mut db, host, home, i64::try_from(START.as_millis()).unwrap_or(i64::MAX)).await? > 0 {
+        let (host, launches) = (self.batches.contexts().host(), self.batches.launches());
+        if store::mark_running(&mut db, host, launches, i64::try_from(START.as_millis()).unwrap_or(i64::MAX)).await? > 0
+        {
             self.batches.changed();
         }
-        let living = store::living_below(&mut db, host, home).await?;
+        let living = store::living_in(&mut db, host, launches).await?;
         drop(db);
         for batch in living.iter().filter(|b| b.state != State::Waiting && !lock(&self.starting).contains(&b.id)) {
             let folder = Folder::at(&batch.launch_dir);
-            if process::status(&folder).is_err() {
-                self.never_started(batch).await?;
-                continue;
+            match process::status(&folder) {
+                Ok(_) => {}
+                Err(e) if e.kind() == io::ErrorKind::NotFound => {
+                    self.never_started(batch).await?;
+                    continue;
+                }
+                Err(e) => {
+                    warn!(batch.id = %batch.id, error = %e, "The launch folder of batch {} cannot be read now", batch.id);
+                    continue;
+                }
             }
             self.follow(batch, &folder);
             if batch.state == State::ShuttingDown {
@@ -172,17 +183,49 @@ impl Reconciler {
         let (starter, batches, set) = (self.starter.clone(), self.batches.clone(), self.starting.clone());
         self.life.spawn_short("batch start", async move {
             let id = batch.id;
-            match batches.start(&starter, &batch).await {
+            match start(&starter, &batches, &batch).await {
                 Ok(()) => info!(batch.id = %id, "Batch {id} is launched"),
-                Err(cause) => {
-                    warn!(batch.id = %id, cause, "Batch {id} could not be launched");
-                    batches.fail(id, &format!("it could not be launched: {cause}")).await;
+                Err(e) => {
+                    warn!(batch.id = %id, error = %e, "Batch {id} could not be launched");
+                    if let Err(e) = fail(&batches, id, &format!("it could not be launched: {e}")).await {
+                        error!(batch.id = %id, error = %e, "A failed launch could not be written");
+                    }
                 }
             }
             lock(&set).remove(&id);
             batches.wake();
         });
     }
+}
+
+/// Starts the program of a batch that is `starting`.
+async fn start(starter: &Starter, batches: &Service, batch: &Batch) -> Result<(), start::Error> {
+    let contexts = batches.contexts();
+    let profile = contexts.profile(&batch.profile)?;
+    let installed = starter.installed(&batch.profile, profile).await?;
+    // What a gateway left that died before it had started anything.
+    Folder::at(&batch.launch_dir).remove()?;
+    let folder = Folder::create(starter.home(), batch.id.0, starter.user())?;
+    let request = &batch.request;
+    let name = batch.name.clone().unwrap_or_else(|| format!("hearth-batch-{}", batch.livy_id));
+    let setting = starter.setting(&installed, profile, &request.resources, &folder, contexts.host(), &name);
+    let job = Job { file: &request.file, class_name: request.class_name.as_deref(), args: &request.args };
+    let submission = submit::batch(&setting, &job).map_err(context::Error::from)?;
+    let state = async {
+        let mut db = contexts.pool().acquire().await?;
+        store::load_state(&mut db, batch.id).await
+    };
+    // When it has been told to end meanwhile the next pass ends it; when the database is away a later one launches it anew.
+    if !matches!(state.await, Ok(Some(State::Starting))) {
+        return Ok(folder.remove()?);
+    }
+    Ok(starter.run(&folder, &submission)?)
+}
+
+async fn fail(batches: &Service, id: BatchId, cause: &str) -> Result<(), sqlx::Error> {
+    let mut db = batches.contexts().pool().acquire().await?;
+    store::end_batch(&mut db, id, State::Dead, Some(cause), None).await?;
+    Ok(())
 }
 
 fn lock(set: &Set) -> MutexGuard<'_, HashSet<BatchId>> {

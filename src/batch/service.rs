@@ -1,5 +1,6 @@
 //! Use cases of batches: create, find, list, wait, stop, read the log.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,9 +8,10 @@ use dashmap::DashMap;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
-use super::{Batch, Error, NewBatch, View, store};
+use super::{Batch, Error, NewBatch, State, View, store};
 use crate::access::{self, Action, Allowed, Manage};
 use crate::context;
+use crate::context::launch::folder::Folder;
 use crate::context::log::{self, LogPage, Wanted};
 use crate::context::service::DEFAULT_PROFILE;
 use crate::id::{self, BatchId};
@@ -29,6 +31,7 @@ pub struct Service(Arc<Parts>);
 
 struct Parts {
     contexts: context::service::Service,
+    launches: PathBuf,
     retain: Span,
     waits: DashMap<BatchId, Arc<str>>,
     changes: watch::Sender<u64>,
@@ -36,11 +39,12 @@ struct Parts {
 }
 
 impl Service {
-    /// Batches beside these contexts; the Livy door shows ended ones for `retain`.
+    /// Batches beside these contexts, launched from the state folder `home`; the Livy door shows ended ones for `retain`.
     #[must_use]
-    pub fn new(contexts: context::service::Service, retain: Span) -> Self {
+    pub fn new(contexts: context::service::Service, home: &Path, retain: Span) -> Self {
+        let launches = Folder::all(home);
         let (waits, changes, wake) = (DashMap::new(), watch::Sender::new(0), Notify::new());
-        Self(Arc::new(Parts { contexts, retain, waits, changes, wake }))
+        Self(Arc::new(Parts { contexts, launches, retain, waits, changes, wake }))
     }
 
     /// The contexts that stand in the same line.
@@ -49,14 +53,32 @@ impl Service {
         &self.0.contexts
     }
 
+    /// Where the launch folders of this gateway's batches lie.
+    pub(super) fn launches(&self) -> &Path {
+        &self.0.launches
+    }
+
     /// Wakes the reconciler and all who wait: rows have changed.
-    pub fn wake(&self) {
+    pub(super) fn wake(&self) {
         self.0.wake.notify_one();
+        self.changed();
+    }
+
+    /// Wakes all who wait.
+    pub(super) fn changed(&self) {
         self.0.changes.send_modify(|v| *v += 1);
     }
 
+    /// Remembers why a batch waits, or that it waits no longer.
+    pub(super) fn waits(&self, id: BatchId, reason: Option<String>) {
+        match reason {
+            Some(reason) => drop(self.0.waits.insert(id, reason.into())),
+            None => drop(self.0.waits.remove(&id)),
+        }
+    }
+
     /// Waits until [`Service::wake`] is called.
-    pub async fn woken(&self) {
+    pub(super) async fn woken(&self) {
         self.0.wake.notified().await;
     }
 
@@ -86,7 +108,10 @@ impl Service {
         let profile = new.profile.as_deref().unwrap_or(DEFAULT_PROFILE);
         self.0.contexts.admit(&mut tx, profile).await?;
         let host = self.0.contexts.host();
-        let row = store::New { id, who, name: new.name.as_deref(), profile, request: &new.request, host };
+        let dir = self.0.launches.join(id.to_string());
+        let launch_dir = &*dir.to_string_lossy();
+        let (name, request) = (new.name.as_deref(), &new.request);
+        let row = store::New { id, who, name, profile, request, host, launch_dir };
         if let Err(e) = store::insert_batch(&mut tx, row).await {
             drop(tx);
             return Err(self.name_taken(who, new.name, e).await);
@@ -140,7 +165,7 @@ impl Service {
     }
 
     fn shown(&self, batch: Batch) -> View {
-        let waits = self.0.waits.get(&batch.id).map(|w| w.clone());
+        let waits = self.0.waits.get(&batch.id).map(|w| w.clone()).filter(|_| batch.state == State::Waiting);
         View { batch, waits }
     }
 
@@ -178,6 +203,7 @@ impl Service {
     pub async fn stop(&self, batch: &Allowed<Manage, View>, cause: &str) -> Result<(), Error> {
         let mut db = self.0.contexts.pool().acquire().await?;
         if store::mark_ending(&mut db, batch.batch.id, cause).await? {
+            self.waits(batch.batch.id, None);
             self.wake();
         }
         Ok(())
@@ -199,5 +225,29 @@ impl Service {
     pub async fn log(&self, batch: &Allowed<access::View, View>, wanted: Wanted) -> Result<LogPage, Error> {
         let mut db = self.0.contexts.pool().acquire().await?;
         Ok(log::read(&mut db, batch.batch.id.0, wanted).await?)
+    }
+}
+
+impl Service {
+    /// Tells every living batch of this gateway's state folder to end.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn stop_all(&self, cause: &str) -> Result<(), Error> {
+        let mut db = self.0.contexts.pool().acquire().await?;
+        for batch in store::living_in(&mut db, self.0.contexts.host(), &self.0.launches).await? {
+            store::mark_ending(&mut db, batch.id, cause).await?;
+        }
+        self.wake();
+        Ok(())
+    }
+
+    /// How many batches of this gateway's state folder are alive.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn count_living(&self) -> Result<usize, Error> {
+        let mut db = self.0.contexts.pool().acquire().await?;
+        Ok(store::living_in(&mut db, self.0.contexts.host(), &self.0.launches).await?.len())
     }
 }

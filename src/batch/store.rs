@@ -1,5 +1,7 @@
 //! The SQL of batches.
 
+use std::path::Path;
+
 use sqlx::PgConnection;
 use sqlx::types::Json;
 
@@ -203,8 +205,13 @@ pub(super) async fn mark_deleted(db: &mut PgConnection, id: BatchId) -> Result<(
     Ok(())
 }
 
-/// The living batches whose launch folders lie below `home`, oldest first.
-pub(super) async fn living_below(db: &mut PgConnection, host: &str, home: &str) -> Result<Vec<Batch>, Error> {
+/// The beginning of every path in a folder.
+fn below(folder: &Path) -> String {
+    format!("{}/", folder.display())
+}
+
+/// The living batches whose launch folders lie in `launches`, oldest first.
+pub(super) async fn living_in(db: &mut PgConnection, host: &str, launches: &Path) -> Result<Vec<Batch>, Error> {
     let rows = sqlx::query_as!(
         Row,
         r#"select batch_id as "batch_id: _", livy_id, tenant, owner, via, run_as, name, profile, state, cause
@@ -212,7 +219,7 @@ pub(super) async fn living_below(db: &mut PgConnection, host: &str, home: &str) 
                 , (deleted_at is not null) as "deleted!", '{}'::bytea[] as "tail!"
              from batch where host = $1 and ended_at is null and starts_with(launch_dir, $2) order by created_at, batch_id"#,
         host,
-        home
+        below(launches)
     )
     .fetch_all(db)
     .await?;
@@ -242,7 +249,7 @@ pub(super) async fn move_state(
 pub(super) async fn mark_running(
     db: &mut PgConnection,
     host: &str,
-    home: &str,
+    launches: &Path,
     after_ms: i64,
 ) -> Result<u64, sqlx::Error> {
     let done = sqlx::query!(
@@ -250,7 +257,7 @@ pub(super) async fn mark_running(
           where host = $1 and starts_with(launch_dir, $2) and state = 'starting'
             and started_at < now() - $3::bigint * interval '1 millisecond'",
         host,
-        home,
+        below(launches),
         after_ms
     )
     .execute(db)
@@ -328,4 +335,10 @@ pub(super) async fn move_log_position(
     .execute(db)
     .await?;
     Ok(done.rows_affected() == 1)
+}
+
+/// Where a batch is in its life.
+pub(super) async fn load_state(db: &mut PgConnection, id: BatchId) -> Result<Option<State>, sqlx::Error> {
+    let state = sqlx::query_scalar!("select state from batch where batch_id = $1", id.0).fetch_optional(db).await?;
+    Ok(state.as_deref().and_then(State::parse))
 }

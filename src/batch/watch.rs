@@ -126,7 +126,8 @@ mod tests {
         assert_eq!((facts.ui_port, facts.is_up), (Some(40401), true));
         assert_eq!(Facts::of(lines.into_iter().take(1)), Facts::default());
         assert_eq!(Facts::of(std::iter::once("Connected to Spark cluster with app ID <b>")), Facts::default());
-        let local = "26/11/23 19:09:26 INFO BlockManager: Initialized BlockManager: BlockManagerId(driver, 127.0.0.1, 1, None)";
+        let local =
+            "26/11/23 19:09:26 INFO BlockManager: Initialized BlockManager: BlockManagerId(driver, 127.0.0.1, 1, None)";
         assert!(Facts::of(std::iter::once(local)).is_up);
     }
 }

@@ -276,6 +276,19 @@ impl Service {
 }
 
 impl Service {
+    /// Tells a context to end that was made for one session, when that has ended; the caller wakes the reconciler after its commit.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn end_if_deserted(
+        &self,
+        db: &mut PgConnection,
+        id: ContextId,
+        cause: &str,
+    ) -> Result<bool, sqlx::Error> {
+        Ok(store::is_deserted(db, id).await? && store::mark_stopping(db, id, cause).await?)
+    }
+
     /// Takes what an agent says of its application, in the transaction of its link.
     ///
     /// # Errors

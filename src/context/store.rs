@@ -532,3 +532,15 @@ pub(super) async fn take_from(
     .await?;
     Ok(ids.into_iter().map(ContextId::from).collect())
 }
+
+/// Whether a context that ends with its sessions has none left.
+pub(super) async fn is_deserted(db: &mut PgConnection, id: ContextId) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"select share = 'session'
+              and not exists (select 1 from session s where s.context_id = c.context_id and s.ended_at is null) as "deserted!"
+             from context c where context_id = $1"#,
+        id.0
+    )
+    .fetch_one(db)
+    .await
+}

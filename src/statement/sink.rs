@@ -305,6 +305,10 @@ impl Service {
                         let id = self.session_of(context, id)?;
                         let cause = body.reason.unwrap_or_else(|| "its interpreter has ended".to_owned());
                         after.append(&mut self.end_session(db, context, id, &cause).await?);
+                        if self.sessions().contexts().end_if_deserted(db, context, &cause).await? {
+                            let contexts = self.sessions().contexts().clone();
+                            after.push(Box::new(move || contexts.wake()));
+                        }
                     }
                     // Busy is derived from statements.
                     _ => {}

@@ -237,10 +237,12 @@ impl Drop for Gateway {
         if !self.ended {
             // The runtime of the test may be gone already, so the database is dropped on one of its own.
             std::thread::scope(|scope| {
-                let _ = scope.spawn(|| {
-                    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-                    runtime.block_on(self.database.drop_it());
-                }).join();
+                let _ = scope
+                    .spawn(|| {
+                        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+                        runtime.block_on(self.database.drop_it());
+                    })
+                    .join();
             });
         }
     }

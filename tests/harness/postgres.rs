@@ -42,7 +42,11 @@ impl Server {
         let socket = self.keeper.folder().display();
         let options = format!("-c listen_addresses='' -k '{socket}' -c fsync=off -c max_connections=200");
         let log = self.keeper.folder().join("log");
-        self.run("pg_ctl", &["start", "--wait", "--silent", "-o", &options, "-l", &log.to_string_lossy(), "-D"], &self.data());
+        self.run(
+            "pg_ctl",
+            &["start", "--wait", "--silent", "-o", &options, "-l", &log.to_string_lossy(), "-D"],
+            &self.data(),
+        );
     }
 
     /// Stops it at once; clients lose their connections.

@@ -10,6 +10,6 @@ stdout, all ASCII so that a lone surrogate survives:
     complete {id, code, cursor}                         -> completion {id, candidates}
     close    {}
 
-and says `started {pid, version}` by itself. Commands run in order, except `cancel`. The channel is private: descriptors 0, 1 and 2 of
+and says `started {pid, version}` by itself. `attach` needs no SparkContext yet, `open` does. Commands run in order, except `cancel`. The channel is private: descriptors 0, 1 and 2 of
 the process are something else by the time user code runs.
 """

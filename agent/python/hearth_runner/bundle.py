@@ -1,8 +1,9 @@
 """A value as MIME types: what notebooks and Livy's clients show of it."""
 
 import base64
-import json
 import sys
+
+from hearth_runner.jsonable import jsonable
 
 # Methods by which a value offers itself, in the way that Jupyter has made usual.
 _METHODS = {
@@ -17,27 +18,20 @@ _METHODS = {
 
 
 def rich(value):
-    """All that a value offers besides its repr; empty for most."""
+    """All that a value offers besides its repr, which is nothing for most. What it fails to make is told on standard error."""
     if isinstance(value, type):
         return {}  # the methods are meant for its instances
     data = {}
     figure = getattr(sys.modules.get("matplotlib.figure"), "Figure", None)
     if figure and isinstance(value, figure):
-        data["image/png"] = base64.b64encode(png(value)).decode("ascii")
+        data["image/png"] = _sendable(png(value))
     for method, mime in _METHODS.items():
         offered = _offered(value, method)
-        if isinstance(offered, tuple):
-            offered = offered[0]  # with metadata beside it
         if offered is not None:
-            data[mime] = _text(offered)
-    bundle = _offered(value, "_repr_mimebundle_", include=None, exclude=None)
-    if isinstance(bundle, tuple):
-        bundle = bundle[0]
-    for mime, offered in (bundle or {}).items():
-        if offered is not None:
-            data[mime] = _text(offered)
+            data[mime] = offered
+    data.update(_offered(value, "_repr_mimebundle_", include=None, exclude=None) or {})
     data.pop("text/plain", None)
-    return data
+    return {mime: offered for mime, offered in data.items() if offered is not None}
 
 
 def png(figure):
@@ -55,13 +49,20 @@ def _offered(value, method, **arguments):
     if offer is None:
         return None
     try:
-        return offer(value, **arguments)
+        offered = offer(value, **arguments)
+        if isinstance(offered, tuple):
+            offered = offered[0]  # with metadata beside it
+        if isinstance(offered, dict):
+            return {key: _sendable(item) for key, item in offered.items()}
+        return _sendable(offered)
     except NotImplementedError:
+        return None
+    except Exception as error:
+        print("[%s of %s raised %s: %s]" % (method, type(value).__name__, type(error).__name__, error), file=sys.stderr)
         return None
 
 
-def _text(offered):
+def _sendable(offered):
     if isinstance(offered, (bytes, bytearray)):
         return base64.b64encode(bytes(offered)).decode("ascii")
-    json.dumps(offered, allow_nan=False)  # what cannot be sent raises here, where the value is to blame
-    return offered
+    return jsonable(offered)

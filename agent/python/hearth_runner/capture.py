@@ -1,55 +1,17 @@
 """What a statement prints: by Python, by C code, by the programs it starts."""
 
-import codecs
-import fcntl
-import io
 import os
 import select
 import sys
 import threading
 import time
 
+from hearth_runner.streams import Pipe, Writer
+
 # Text is gathered for this long before it is sent, so that a loop of prints is not a message a line.
 GATHER = 0.01
 # Text gathered beyond this many characters is sent at once, which also holds back a program that prints faster than it is read.
 CHUNK = 16384
-# What is read at most from one descriptor at a time, so that a program that never stops cannot hold up the end of a statement.
-DRAIN = 1 << 20
-
-
-class Transcript:
-    """What one statement has printed, within its limit of UTF-8 bytes."""
-
-    def __init__(self, id, limit):
-        self.id = id
-        self.limit = limit
-        self.dropped = 0
-        self._room = limit
-        self._parts = {"stdout": [], "stderr": []}
-
-    def add(self, stream, text):
-        """Keeps what fits; returns what is to be sent: as much, and one character more when this is the first that does
-        not fit, so that the receiver sees the limit reached too."""
-        size = len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
-        if not self.dropped and size <= self._room:
-            self._room -= size
-            self._parts[stream].append(text)
-            return text
-        if self.dropped:
-            self.dropped += size
-            return ""
-        fitting = text.encode("utf-8", "surrogatepass")[:self._room].decode("utf-8", "ignore")
-        self._parts[stream].append(fitting)
-        self._room = 0
-        self.dropped = size - len(fitting.encode("utf-8", "surrogatepass"))
-        return text[:len(fitting) + 1]
-
-    def text(self):
-        """Standard output, then standard error, as Livy joins them, and a last line that tells of a cut."""
-        text = "".join(self._parts["stdout"] + self._parts["stderr"]).rstrip()
-        if self.dropped:
-            text += "\n[output cut here: more than %d bytes]" % self.limit
-        return text
 
 
 class Capture:
@@ -65,12 +27,16 @@ class Capture:
         self._pending = []
         self._pending_size = 0
         self._transcript = None
+        self._abandoned = False
         self._log = os.dup(2)
         self._wake, self._woken = os.pipe()
         os.set_blocking(self._wake, False)
         os.set_blocking(self._woken, False)
-        self._pipes = [_Pipe("stdout", 1), _Pipe("stderr", 2)]
-        sys.stdout, sys.stderr = _Writer(self, "stdout", 1), _Writer(self, "stderr", 2)
+        self._pipes = [Pipe("stdout", 1), Pipe("stderr", 2)]
+        self._waiting = select.poll()
+        for pipe in self._pipes:
+            self._waiting.register(pipe.source, select.POLLIN)
+        sys.stdout, sys.stderr = Writer(self, "stdout", 1), Writer(self, "stderr", 2)
         sys.__stdout__, sys.__stderr__ = sys.stdout, sys.stderr
         threading.Thread(target=self._pump, name="hearth-output", daemon=True).start()
 
@@ -80,6 +46,7 @@ class Capture:
         return self._log
 
     def begin(self, transcript):
+        """What is printed from here on belongs to this statement."""
         with self._interrupts.held(), self._lock:
             self._drain()
             self._flush()
@@ -87,6 +54,8 @@ class Capture:
 
     def end(self):
         """All that the statement printed has been sent when this returns."""
+        if self._abandoned:
+            return
         with self._interrupts.held(deliver=False), self._lock:
             self._drain()
             self._flush()
@@ -101,6 +70,8 @@ class Capture:
 
     def show(self, text):
         """Adds the text of a value to the transcript, without sending it: it comes with the statement's result."""
+        if self._abandoned:
+            return
         with self._interrupts.held(), self._lock:
             if self._transcript:
                 self._drain()
@@ -112,13 +83,15 @@ class Capture:
             self._flush()
 
     def abandon(self):
-        """In a forked child: what is printed goes to descriptors 1 and 2, which the parent reads."""
+        """In a forked child: what is printed goes to descriptors 1 and 2, which the parent reads. Another thread may have held the lock
+        when the child was made, so it is never taken again."""
+        self._abandoned = True
         for pipe in self._pipes:
             os.close(pipe.source)
         for descriptor in (self._wake, self._woken, self._log):
             os.close(descriptor)
         for stream in (sys.stdout, sys.stderr):
-            if isinstance(stream, _Writer):
+            if isinstance(stream, Writer):
                 stream.detached = True
 
     def _append(self, stream, text):
@@ -143,6 +116,8 @@ class Capture:
                 os.write(self._log, text.encode("utf-8", "backslashreplace"))
 
     def _drain(self):
+        if not self._waiting.poll(0):
+            return
         for pipe in self._pipes:
             text = pipe.read()
             if text:
@@ -155,11 +130,11 @@ class Capture:
             pass  # it has not yet seen the wakes before
 
     def _pump(self):
-        poll = select.poll()
+        woken = select.poll()
         for descriptor in [self._wake] + [pipe.source for pipe in self._pipes]:
-            poll.register(descriptor, select.POLLIN)
+            woken.register(descriptor, select.POLLIN)
         while True:
-            poll.poll()
+            woken.poll()
             time.sleep(GATHER)
             with self._lock:
                 try:
@@ -168,71 +143,3 @@ class Capture:
                     pass
                 self._drain()
                 self._flush()
-
-
-class _Pipe:
-    """What is written to descriptor 1 or 2 by anything but Python's own streams."""
-
-    def __init__(self, stream, descriptor):
-        self.stream = stream
-        self.source, sink = os.pipe()
-        os.set_blocking(self.source, False)
-        try:
-            fcntl.fcntl(sink, getattr(fcntl, "F_SETPIPE_SZ", 1031), DRAIN)
-        except OSError:
-            pass  # not on Linux, or beyond the user's share of pipe memory: the usual size does too
-        os.dup2(sink, descriptor)
-        os.close(sink)
-        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
-
-    def read(self):
-        """What is there now, without waiting."""
-        parts, size = [], 0
-        try:
-            while size < DRAIN:
-                parts.append(os.read(self.source, CHUNK))
-                size += len(parts[-1])
-        except BlockingIOError:
-            pass
-        return self._decoder.decode(b"".join(parts)) if parts else ""
-
-
-class _Writer(io.TextIOBase):
-    """sys.stdout or sys.stderr. Has a real descriptor and a `buffer`, for code that asks for them."""
-
-    encoding = "utf-8"
-    errors = "surrogatepass"
-
-    def __init__(self, capture, stream, descriptor):
-        self._capture = capture
-        self._stream = stream
-        self._descriptor = descriptor
-        self.name = "<%s>" % stream
-        self.mode = "w"
-        self.detached = False
-        self.buffer = open(descriptor, "wb", 0, closefd=False)
-
-    def write(self, text):
-        if not isinstance(text, str):
-            raise TypeError("write() argument must be str, not %s" % type(text).__name__)
-        if self.detached:
-            self.buffer.write(text.encode("utf-8", "backslashreplace"))
-        elif text:
-            self._capture.write(self._stream, text)
-        return len(text)
-
-    def flush(self):
-        if not self.detached:
-            self._capture.flush()
-
-    def writable(self):
-        return True
-
-    def fileno(self):
-        return self._descriptor
-
-    def isatty(self):
-        return False
-
-    def close(self):
-        """The streams of a session stay open; code that closes sys.stdout means its own."""

@@ -5,6 +5,8 @@ import decimal
 import math
 import sys
 
+# Bits.
+_LONGEST_NUMBER = 1024
 # Deeper than this is taken for a cycle.
 _DEEPEST = 200
 
@@ -24,7 +26,8 @@ def jsonable(value, otherwise=unlike, depth=0):
     if value is None or isinstance(value, (bool, str)):
         return value
     if isinstance(value, int):
-        return int(value)
+        # Readers of JSON give up on numbers of a thousand digits.
+        return int(value) if value.bit_length() <= _LONGEST_NUMBER else str(value)
     if isinstance(value, float):
         return _number(float(value))
     if depth > _DEEPEST:
@@ -35,6 +38,8 @@ def jsonable(value, otherwise=unlike, depth=0):
         return [jsonable(item, otherwise, depth + 1) for item in value]
     if isinstance(value, (set, frozenset)):
         return [jsonable(item, otherwise, depth + 1) for item in _sorted(value)]
+    if _missing(value):
+        return None
     if isinstance(value, (datetime.date, datetime.time, datetime.timedelta, decimal.Decimal)):
         return str(value)
     plain = _numpy(value)
@@ -66,13 +71,18 @@ def _sorted(items):
         return list(items)
 
 
+def _missing(value):
+    pandas = sys.modules.get("pandas")
+    return pandas is not None and (value is getattr(pandas, "NaT", pandas) or value is getattr(pandas, "NA", pandas))
+
+
 def _numpy(value):
-    """A numpy number or array, or a pandas timestamp or missing value, as plain Python, in a tuple; None for others."""
-    numpy, pandas = sys.modules.get("numpy"), sys.modules.get("pandas")
-    if pandas is not None and (value is pandas.NaT or value is getattr(pandas, "NA", pandas)):
-        return (None,)
-    if numpy is not None and isinstance(value, (numpy.datetime64, numpy.timedelta64)):
+    """A numpy number or array as plain Python, in a tuple; None for others."""
+    numpy = sys.modules.get("numpy")
+    if numpy is None or not hasattr(numpy, "generic"):
+        return None
+    if isinstance(value, (numpy.datetime64, numpy.timedelta64)):
         return (None if numpy.isnat(value) else str(value),)
-    if numpy is not None and isinstance(value, (numpy.generic, numpy.ndarray)):
+    if isinstance(value, (numpy.generic, numpy.ndarray)):
         return (value.tolist(),)
     return None

@@ -69,7 +69,7 @@ class Magics:
         if tables.is_spark_frame(value):
             return Result(*self._spark.json(value, max_rows))
         if not tables.is_frame(value):
-            return Result({"application/json": jsonable(value)}, tables.columns(value))
+            return Result({"application/json": jsonable(value)}, self.columns(value))
         found = tables.table(value, max_rows)
         return Result({"application/json": found.objects()}, found.columns, _cut(found, max_rows))
 
@@ -89,7 +89,10 @@ class Magics:
 
     def columns(self, value):
         """The columns of a value that is a table, without running a job; None for any other value."""
-        return self._spark.columns(value) if tables.is_spark_frame(value) else tables.columns(value)
+        try:
+            return self._spark.columns(value) if tables.is_spark_frame(value) else tables.columns(value)
+        except Exception:
+            return None  # a value that cannot be looked at is still a value
 
 
 def _cut(found, max_rows):

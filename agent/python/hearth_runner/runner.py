@@ -12,10 +12,11 @@ import time
 import traceback
 
 from hearth_runner import completion, tracebacks
-from hearth_runner.capture import Capture, Transcript
+from hearth_runner.capture import Capture
 from hearth_runner.channel import Channel
 from hearth_runner.execution import Session
 from hearth_runner.interrupts import Interrupts
+from hearth_runner.transcript import Transcript
 
 # The largest result, in bytes of JSON.
 LARGEST_RESULT = 16 << 20
@@ -133,6 +134,7 @@ class Runner:
         signal.signal(signal.SIGINT, signal.default_int_handler)
         self._channel.abandon()
         self._capture.abandon()
+        faulthandler.enable(2)
 
 
 def _done(id, done, ran):

@@ -75,7 +75,7 @@ pub async fn agent(
     let failed = |source| Error::Cache { path: all.clone(), source };
     let name = match jar {
         Some(_) => format!("python-{}", hash(is_python, "")),
-        None => hash(|_| true, &listing(spark).map_err(failed)?),
+        None => hash(|_| true, &spark.fingerprint().map_err(failed)?),
     };
     let ready = all.join(&name);
     let agent =
@@ -129,17 +129,6 @@ async fn lock(path: PathBuf) -> io::Result<File> {
         Ok(file)
     };
     tokio::task::spawn_blocking(wait).await.map_err(io::Error::other)?
-}
-
-/// What the agent's classes depend on: the jars by name and size, Scala, and the Java that must load them.
-fn listing(spark: &SparkHome) -> io::Result<String> {
-    let mut jars = Vec::new();
-    for entry in fs::read_dir(spark.path.join("jars"))? {
-        let entry = entry?;
-        jars.push(format!("{} {}", entry.file_name().to_string_lossy(), fs::metadata(entry.path())?.len()));
-    }
-    jars.sort();
-    Ok(format!("{}\n{}\n{}", spark.java.major, spark.scala, jars.join("\n")))
 }
 
 fn hash(which: impl Fn(&str) -> bool, more: &str) -> String {

@@ -73,18 +73,27 @@ impl Folder {
         let owner = owner(user)?;
         // Another OS user must pass through to what is its own; it cannot list.
         let mode = if owner.is_some() { 0o711 } else { 0o700 };
-        let all = home.join("launch");
+        let all = Self::all(home);
         DirBuilder::new()
             .recursive(true)
             .mode(if nix::unistd::Uid::effective().is_root() { 0o711 } else { 0o700 })
             .create(&all)?;
         let folder = Self(all.join(id.to_string()));
         DirBuilder::new().mode(mode).create(&folder.0)?;
-        let made = DirBuilder::new().mode(0o700).create(folder.work()).and_then(|()| give(&folder.work(), owner));
+        let made = [folder.work(), folder.temporary(), folder.scratch()].iter().try_for_each(|own| {
+            DirBuilder::new().mode(0o700).create(own)?;
+            give(own, owner.as_ref())
+        });
         if made.is_err() {
             folder.remove()?;
         }
         made.map(|()| folder)
+    }
+
+    /// Where a state folder keeps the folders of all launches.
+    #[must_use]
+    pub fn all(home: &Path) -> PathBuf {
+        home.join("launch")
     }
 
     /// The folder of an earlier launch.
@@ -103,6 +112,18 @@ impl Folder {
     #[must_use]
     pub fn work(&self) -> PathBuf {
         self.0.join("work")
+    }
+
+    /// Where the program's temporary files go (`java.io.tmpdir`, `TMPDIR`).
+    #[must_use]
+    pub fn temporary(&self) -> PathBuf {
+        self.work().join("tmp")
+    }
+
+    /// Where the agent keeps classes and spilled output.
+    #[must_use]
+    pub fn scratch(&self) -> PathBuf {
+        self.work().join("scratch")
     }
 
     /// What the program wrote to its standard output.
@@ -124,7 +145,7 @@ impl Folder {
     pub fn hand_over(&self, name: &str, bytes: &[u8], user: Option<&str>) -> io::Result<PathBuf> {
         let path = self.0.join(name);
         home::write_private(&path, bytes)?;
-        give(&path, owner(user)?)?;
+        give(&path, owner(user)?.as_ref())?;
         Ok(path)
     }
 
@@ -156,7 +177,7 @@ fn owner(user: Option<&str>) -> io::Result<Option<nix::unistd::User>> {
     user.map(|name| crate::shim::user(name).map_err(|e| io::Error::new(io::ErrorKind::NotFound, e))).transpose()
 }
 
-fn give(path: &Path, to: Option<nix::unistd::User>) -> io::Result<()> {
+fn give(path: &Path, to: Option<&nix::unistd::User>) -> io::Result<()> {
     to.map_or(Ok(()), |user| chown(path, Some(user.uid.as_raw()), Some(user.gid.as_raw())))
 }
 

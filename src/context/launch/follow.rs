@@ -6,6 +6,7 @@
 
 use std::collections::VecDeque;
 use std::future::Future;
+use std::io;
 use std::path::Path;
 use std::time::Duration;
 
@@ -57,11 +58,7 @@ pub trait Followed: Send + Sync {
     fn saved(&self, lines: &[(Stream, String)]);
 
     /// It is over, and its whole log is written; `log` has its last lines.
-    fn ended(
-        &self,
-        status: &Status,
-        log: &VecDeque<String>,
-    ) -> impl Future<Output = Result<(), sqlx::Error>> + Send;
+    fn ended(&self, status: &Status, log: &VecDeque<String>) -> impl Future<Output = Result<(), sqlx::Error>> + Send;
 }
 
 /// Follows the program of a launch folder until its end is written, or for ever. The newest `keep` lines stay.
@@ -73,16 +70,23 @@ pub async fn run<F: Followed>(pool: &PgPool, folder: &Folder, keep: i64, program
         }
     };
     loop {
-        // A folder that is gone can tell nothing any more.
-        let status = process::status(folder).unwrap_or(Status::Lost);
-        let turn = async {
+        let status = match process::status(folder) {
+            Ok(status) => status,
+            // A folder that is gone can tell nothing any more.
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Status::Lost,
+            Err(e) => {
+                later(program, &e).await;
+                continue;
+            }
+        };
+        let mut turn = async || -> Result<bool, sqlx::Error> {
             let more = follower.copy(status.is_over()).await?;
             if status.is_over() && !more {
                 program.ended(&status, &follower.last_lines).await?;
             }
             Ok(more)
         };
-        match turn.await {
+        match turn().await {
             Ok(true) => {}
             Ok(false) if status.is_over() => return,
             Ok(false) => tokio::time::sleep(EVERY).await,
@@ -91,9 +95,9 @@ pub async fn run<F: Followed>(pool: &PgPool, folder: &Folder, keep: i64, program
     }
 }
 
-async fn later<F: Followed>(program: &F, error: &sqlx::Error) {
+async fn later<F: Followed>(program: &F, error: &(dyn std::error::Error + Sync)) {
     let id = program.source();
-    warn!(launch = %id, %error, "The log or the end of launch {id} cannot be written now");
+    warn!(launch = %id, %error, "Launch {id} cannot be followed now");
     tokio::time::sleep(EVERY * 5).await;
 }
 

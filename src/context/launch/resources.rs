@@ -1,4 +1,4 @@
-//! What a request asks of Spark.
+//! What a request asks of Spark, and what of it can be refused before a Spark is started.
 
 use std::collections::BTreeMap;
 
@@ -37,23 +37,34 @@ pub struct Resources {
 #[error("{0}")]
 pub struct Invalid(pub String);
 
-/// Keys of Spark's conf that Hearth or the profile sets, and no request.
-const OWNED: &[&str] = &[
-    "spark.master",
-    "spark.submit.deployMode",
-    "spark.driver.host",
-    "spark.driver.bindAddress",
-    "spark.local.dir",
-    "spark.repl.class.outputDir",
-    "spark.repl.class.uri",
-    "spark.yarn.principal",
-    "spark.yarn.keytab",
-    "spark.kerberos.principal",
-    "spark.kerberos.keytab",
+/// Keys that Hearth sets itself, and why a request may not. A key that ends with a dot stands for all below it.
+const OWNED: &[(&str, &str)] = &[
+    ("spark.master", "the profile chooses the master"),
+    ("spark.submit.deployMode", "the profile chooses where the driver runs"),
+    ("spark.hearth.", "these are Hearth's own"),
+    ("spark.authenticate", "Hearth secures each application itself"),
+    ("spark.authenticate.", "Hearth secures each application itself"),
+    ("spark.network.crypto.", "Hearth secures each application itself"),
+    ("spark.io.encryption.", "Hearth secures each application itself"),
+    ("spark.driver.host", "Hearth chooses addresses and ports"),
+    ("spark.driver.bindAddress", "Hearth chooses addresses and ports"),
+    ("spark.driver.port", "Hearth chooses addresses and ports"),
+    ("spark.driver.blockManager.port", "Hearth chooses addresses and ports"),
+    ("spark.blockManager.port", "Hearth chooses addresses and ports"),
+    ("spark.ui.port", "Hearth chooses addresses and ports"),
+    ("spark.local.dir", "Hearth gives each application a folder of its own"),
+    ("spark.repl.", "Hearth's interpreters set it"),
+    ("spark.launcher.", "Hearth starts the application itself"),
 ];
 
-/// Families of such keys.
-const OWNED_FAMILIES: &[&str] = &["spark.hearth.", "spark.authenticate", "spark.network.crypto."];
+/// Where the driver's memory cannot go below: Spark refuses to start with less than 450 MiB of usable heap.
+const LEAST_DRIVER_MIB: u64 = 512;
+const MOST_MIB: u64 = 1 << 30;
+const MOST_CORES: u32 = 10_000;
+const MOST_EXECUTORS: u32 = 100_000;
+const MOST_ENTRIES: usize = 1_000;
+const LONGEST_KEY: usize = 256;
+const LONGEST_VALUE: usize = 64 * 1024;
 
 impl Resources {
     /// Checks what can be checked without Spark.
@@ -61,92 +72,143 @@ impl Resources {
     /// # Errors
     /// Says which field is wrong and what it should be.
     pub fn check(&self) -> Result<(), Invalid> {
-        memory("driverMemory", self.driver_memory.as_deref())?;
-        memory("executorMemory", self.executor_memory.as_deref())?;
+        memory_field("driverMemory", self.driver_memory.as_deref(), LEAST_DRIVER_MIB)?;
+        memory_field("executorMemory", self.executor_memory.as_deref(), 1)?;
+        number_field("driverCores", self.driver_cores, 1, MOST_CORES)?;
+        number_field("executorCores", self.executor_cores, 1, MOST_CORES)?;
+        number_field("numExecutors", self.num_executors, 0, MOST_EXECUTORS)?;
+        if let Some(queue) = &self.queue {
+            text_field("queue", queue, LONGEST_KEY)?;
+        }
         let lists =
             [("jars", &self.jars), ("pyFiles", &self.py_files), ("files", &self.files), ("archives", &self.archives)];
-        for (field, list) in lists {
-            for entry in list {
-                if entry.is_empty() || entry.contains(',') || entry.chars().any(char::is_control) {
-                    return Err(Invalid(format!("{field}: {:?} cannot be a path or URL", short(entry))));
-                }
+        for (name, list) in lists {
+            if list.len() > MOST_ENTRIES {
+                return Err(Invalid(format!("{name} may hold at most {MOST_ENTRIES} entries")));
             }
+            list.iter().try_for_each(|entry| text_field(name, entry, LONGEST_VALUE))?;
         }
-        if self.queue.as_ref().is_some_and(|q| q.chars().any(char::is_control)) {
-            return Err(Invalid("queue: control characters are not allowed".to_owned()));
+        if self.conf.len() > MOST_ENTRIES {
+            return Err(Invalid(format!("conf may hold at most {MOST_ENTRIES} keys")));
         }
-        self.conf.iter().try_for_each(|(key, value)| pair(key, value))
+        self.conf.iter().try_for_each(|(key, value)| conf_entry(key, value))
     }
 }
 
-fn pair(key: &str, value: &str) -> Result<(), Invalid> {
-    if key.is_empty() || key.chars().any(|c| c.is_control() || c.is_whitespace()) {
-        return Err(Invalid(format!("conf: {:?} cannot be a key", short(key))));
+fn conf_entry(key: &str, value: &str) -> Result<(), Invalid> {
+    let short: String = key.chars().take(80).collect();
+    if key.is_empty() || key.len() > LONGEST_KEY || key.chars().any(|c| c.is_control() || c.is_whitespace()) {
+        return Err(Invalid(format!(
+            "{short:?} is not a conf key: it must have 1 to {LONGEST_KEY} characters and no blanks"
+        )));
     }
-    if !key.starts_with("spark.") {
-        return Err(Invalid(format!("conf: {:?} is no key of Spark: Spark's keys begin with \"spark.\"", short(key))));
+    if let Some((_, why)) = OWNED.iter().find(|(own, _)| key == *own || (own.ends_with('.') && key.starts_with(own))) {
+        return Err(Invalid(format!("conf {key} cannot be set by a request: {why}")));
     }
-    if OWNED.contains(&key) || OWNED_FAMILIES.iter().any(|family| key.starts_with(family)) {
-        return Err(Invalid(format!("conf: {key} is set by Hearth or the profile, not by a request; leave it out")));
+    if value.len() > LONGEST_VALUE || value.contains('\0') {
+        return Err(Invalid(format!(
+            "the value of conf {key} must have at most {LONGEST_VALUE} bytes and no NUL character"
+        )));
     }
-    if value.contains('\0') {
-        return Err(Invalid(format!("conf: the value of {key} has a NUL character")));
+    match key {
+        "spark.driver.memory" => memory_field("conf spark.driver.memory", Some(value), LEAST_DRIVER_MIB),
+        "spark.executor.memory" => memory_field("conf spark.executor.memory", Some(value), 1),
+        "spark.driver.extraJavaOptions" | "spark.driver.defaultJavaOptions" if value.contains("-Xmx") => {
+            Err(Invalid(format!("conf {key} must not hold -Xmx: set driverMemory instead")))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn memory_field(name: &str, text: Option<&str>, least: u64) -> Result<(), Invalid> {
+    let Some(text) = text else { return Ok(()) };
+    match mebibytes(text) {
+        Some(mib) if mib >= least => Ok(()),
+        Some(_) => Err(Invalid(format!("{name} must be at least {least}m"))),
+        None => {
+            let short: String = text.chars().take(40).collect();
+            Err(Invalid(format!(
+                "{name}: {short:?} is not an amount of memory: write a number with m or g, such as \"2g\""
+            )))
+        }
+    }
+}
+
+fn number_field(name: &str, number: Option<u32>, least: u32, most: u32) -> Result<(), Invalid> {
+    match number {
+        Some(n) if n < least || n > most => Err(Invalid(format!("{name} must be between {least} and {most}"))),
+        _ => Ok(()),
+    }
+}
+
+fn text_field(name: &str, text: &str, longest: usize) -> Result<(), Invalid> {
+    if text.trim().is_empty() || text.len() > longest || text.chars().any(char::is_control) {
+        return Err(Invalid(format!("{name}: a text of 1 to {longest} bytes without control characters is needed")));
     }
     Ok(())
 }
 
-/// A memory size as Spark writes it: a number with `k`, `m`, `g` or `t`, and perhaps a `b`.
-fn memory(field: &str, size: Option<&str>) -> Result<(), Invalid> {
-    let Some(size) = size else { return Ok(()) };
-    let lower = size.to_ascii_lowercase();
-    let digits = lower.find(|c: char| !c.is_ascii_digit()).unwrap_or(lower.len());
-    let (number, unit) = lower.split_at(digits);
-    let fits = number.parse::<u32>().is_ok_and(|n| n > 0);
-    if fits && matches!(unit, "" | "b" | "k" | "kb" | "m" | "mb" | "g" | "gb" | "t" | "tb") {
-        return Ok(());
-    }
-    Err(Invalid(format!(
-        "{field}: {:?} is no memory size: write a number with k, m, g or t, such as \"2g\"",
-        short(size)
-    )))
-}
-
-fn short(text: &str) -> String {
-    text.chars().take(80).collect()
+/// Mebibytes of an amount of memory as Spark writes it (`512m`, `2g`, `1048576k`; a bare number is mebibytes).
+#[must_use]
+pub fn mebibytes(text: &str) -> Option<u64> {
+    let lower = text.trim().to_ascii_lowercase();
+    let (number, unit) = lower.split_at(lower.find(|c: char| !c.is_ascii_digit()).unwrap_or(lower.len()));
+    let number: u64 = number.parse().ok()?;
+    let mib = match unit {
+        "k" | "kb" => number / 1024,
+        "" | "m" | "mb" => number,
+        "g" | "gb" => number.checked_mul(1024)?,
+        "t" | "tb" => number.checked_mul(1024 * 1024)?,
+        _ => return None,
+    };
+    (mib > 0 && mib <= MOST_MIB).then_some(mib)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn with_conf(key: &str, value: &str) -> Result<(), Invalid> {
-        Resources { conf: BTreeMap::from([(key.to_owned(), value.to_owned())]), ..Resources::default() }.check()
+    fn refusal(change: impl FnOnce(&mut Resources)) -> String {
+        let mut resources = Resources::default();
+        change(&mut resources);
+        resources.check().unwrap_err().0
     }
 
     #[test]
-    fn what_hearth_sets_is_refused() {
-        for key in ["spark.master", "spark.hearth.token", "spark.authenticate.secret", "hadoop.x", "", "spark a"] {
-            assert!(with_conf(key, "x").is_err(), "{key}");
+    fn memory_is_read_as_spark_reads_it() {
+        let amounts =
+            [("512m", 512), ("2g", 2048), ("2GB", 2048), (" 1024 ", 1024), ("2097152k", 2048), ("1t", 1 << 20)];
+        for (text, mib) in amounts {
+            assert_eq!(mebibytes(text), Some(mib), "{text}");
         }
-        assert!(with_conf("spark.ui.enabled", "false").is_ok());
-        assert!(with_conf("spark.app.name", "a\0b").is_err());
+        for text in ["", "g", "-1g", "1.5g", "2 g", "0m", "1k", "99999999999999999999g", "18446744073709551615g"] {
+            assert_eq!(mebibytes(text), None, "{text}");
+        }
     }
 
     #[test]
-    fn memory_is_a_size() {
-        for (size, good) in [
-            ("1g", true),
-            ("700m", true),
-            ("1024", true),
-            ("2GB", true),
-            ("", false),
-            ("g", false),
-            ("-1g", false),
-            ("1.5g", false),
-            ("0g", false),
-        ] {
-            let asked = Resources { driver_memory: Some(size.to_owned()), ..Resources::default() };
-            assert_eq!(asked.check().is_ok(), good, "{size}");
+    fn refusals_name_the_field_and_the_way_out() {
+        assert!(refusal(|r| r.driver_memory = Some("lots".into())).contains("driverMemory: \"lots\""));
+        assert!(refusal(|r| r.driver_memory = Some("64m".into())).contains("at least 512m"));
+        assert!(refusal(|r| r.executor_cores = Some(0)).contains("executorCores must be between 1"));
+        assert!(refusal(|r| r.jars = vec!["a\nb".into()]).contains("jars"));
+        assert!(refusal(|r| r.queue = Some(String::new())).contains("queue"));
+        assert!(refusal(|r| r.files = vec!["f".into(); 1001]).contains("at most 1000"));
+    }
+
+    #[test]
+    fn conf_that_is_hearths_own_is_refused_by_name() {
+        for key in
+            ["spark.master", "spark.hearth.token", "spark.authenticate", "spark.authenticate.secret", "spark.ui.port"]
+        {
+            let text = refusal(|r| drop(r.conf.insert(key.into(), "x".into())));
+            assert!(text.contains(key) && text.contains("cannot be set"), "{text}");
         }
+        assert!(refusal(|r| drop(r.conf.insert("a b".into(), "x".into()))).contains("not a conf key"));
+        assert!(refusal(|r| drop(r.conf.insert("spark.x".into(), "a\0".into()))).contains("NUL"));
+        let key = "spark.driver.extraJavaOptions";
+        assert!(refusal(|r| drop(r.conf.insert(key.into(), "-Xmx9g".into()))).contains("driverMemory"));
+        let free = Resources { conf: [("spark.ui.enabled".into(), "false".into())].into(), ..Resources::default() };
+        assert_eq!(free.check(), Ok(()));
     }
 }

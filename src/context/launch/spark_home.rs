@@ -1,7 +1,9 @@
 //! Which Spark, Java and Python a profile means, and whether they fit together.
 
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -10,6 +12,7 @@ use tokio::process::Command;
 
 use super::Profile;
 use super::environment::Environment;
+use super::properties;
 
 /// How long `java -version` or a question to Python may take.
 const ANSWER: Duration = Duration::from_secs(30);
@@ -27,6 +30,35 @@ pub struct SparkHome {
     pub python: String,
     /// The Java that runs it.
     pub java: Java,
+}
+
+impl SparkHome {
+    /// What things made for this Spark depend on: its jars by name and size, its Scala, and the Java that runs it.
+    ///
+    /// # Errors
+    /// When the jars cannot be listed.
+    pub fn fingerprint(&self) -> io::Result<String> {
+        let mut jars = Vec::new();
+        for entry in fs::read_dir(self.path.join("jars"))? {
+            let entry = entry?;
+            jars.push(format!("{} {}", entry.file_name().to_string_lossy(), fs::metadata(entry.path())?.len()));
+        }
+        jars.sort();
+        Ok(format!("{} {}\n{}\n{}", self.java.program.display(), self.java.major, self.scala, jars.join("\n")))
+    }
+
+    /// What `spark-defaults.conf` says: nothing where there is none.
+    #[must_use]
+    pub fn defaults(&self, environment: &Environment) -> BTreeMap<String, String> {
+        let text = fs::read_to_string(self.conf(environment).join("spark-defaults.conf"));
+        text.map(|text| properties::read(&text)).unwrap_or_default()
+    }
+
+    /// The folder of `spark-defaults.conf` and `spark-env.sh`, whether or not it is there.
+    #[must_use]
+    pub fn conf(&self, environment: &Environment) -> PathBuf {
+        environment.get("SPARK_CONF_DIR").map_or_else(|| self.path.join("conf"), PathBuf::from)
+    }
 }
 
 /// A Java runtime.
@@ -168,7 +200,7 @@ fn feature(version: &str) -> Option<u32> {
 }
 
 /// What a program says, on either stream, when it succeeds in time.
-async fn ask(command: &mut Command, environment: &Environment) -> Option<String> {
+pub(super) async fn ask(command: &mut Command, environment: &Environment) -> Option<String> {
     command.env_clear().envs(&environment.passed).stdin(Stdio::null()).kill_on_drop(true);
     let output = tokio::time::timeout(ANSWER, command.output()).await.ok()?.ok()?;
     let said = [output.stdout, output.stderr].concat();

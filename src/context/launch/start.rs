@@ -1,5 +1,6 @@
 //! Starts the application of a context: its row, its folder, its secrets, its program.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -8,14 +9,17 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use dashmap::DashMap;
 use rand::TryRngCore;
 use rand::rngs::OsRng;
+use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 use tracing::{info, warn};
 
 use super::bundle::{self, Agent};
 use super::environment::Environment;
-use super::folder::{Folder, Spec};
+use super::folder::Folder;
+use super::java_command::JavaCommand;
+use super::resources::Resources;
 use super::spark_home::{self, SparkHome};
-use super::submit::{self, Base, Dial};
+use super::submit::{self, Driver, Setting, Submission};
 use super::{Config, Profile, process};
 use crate::context::service::Service;
 use crate::context::{Context, store};
@@ -39,12 +43,23 @@ pub struct Parts {
     pub environment: Environment,
     /// The section `launch`.
     pub config: Config,
-    /// Base addresses that agents dial, comma separated.
+    /// Base address that agents dial.
     pub gateways: String,
     /// Supervises the shims.
     pub life: Life,
     /// Sparks that were found before, by profile.
-    pub found: DashMap<String, SparkHome>,
+    pub found: DashMap<String, Installed>,
+}
+
+/// A Spark and what was learned of it.
+#[derive(Debug, Clone)]
+pub struct Installed {
+    /// Where it is.
+    pub spark: SparkHome,
+    /// What its `spark-defaults.conf` says.
+    pub defaults: BTreeMap<String, String>,
+    /// How its `SparkSubmit` is started.
+    pub command: JavaCommand,
 }
 
 /// Why a program could not be started.
@@ -93,15 +108,18 @@ impl Starter {
         &self.0.environment
     }
 
-    /// The Spark of a profile.
+    /// The Spark of a profile, found once.
     ///
     /// # Errors
     /// When there is none that could run.
-    pub async fn spark(&self, name: &str, profile: &Profile) -> Result<SparkHome, Error> {
+    pub async fn installed(&self, name: &str, profile: &Profile) -> Result<Installed, Error> {
         if let Some(found) = self.0.found.get(name) {
             return Ok(found.clone());
         }
-        let found = spark_home::find(profile, &self.0.environment).await?;
+        let spark = spark_home::find(profile, &self.0.environment).await?;
+        let defaults = spark.defaults(&self.0.environment);
+        let command = JavaCommand::of(&spark, &self.0.cache, &self.0.environment).await;
+        let found = Installed { spark, defaults, command };
         self.0.found.insert(name.to_owned(), found.clone());
         Ok(found)
     }
@@ -116,9 +134,9 @@ impl Starter {
     }
 
     /// Compiles the agents of these profiles, so that the first session need not wait for it.
-    pub async fn prepare(self, profiles: std::collections::BTreeMap<String, Profile>) {
+    pub async fn prepare(self, profiles: BTreeMap<String, Profile>) {
         for (name, profile) in profiles {
-            let made = async { self.agent(&self.spark(&name, &profile).await?).await };
+            let made = async { self.agent(&self.installed(&name, &profile).await?.spark).await };
             match made.await {
                 Ok(_) => info!(profile = name, "Profile {name} is ready"),
                 Err(e) => warn!(profile = name, error = %e, "Profile {name} cannot be used: hearth doctor says more"),
@@ -132,51 +150,63 @@ impl Starter {
     /// What keeps it from starting, for its owner.
     pub async fn start(&self, contexts: &Service, warm: Option<&str>, context: &Context) -> Result<(), Error> {
         let profile = contexts.profile(&context.profile)?;
-        let spark = self.spark(&context.profile, profile).await?;
-        let agent = self.agent(&spark).await?;
+        let installed = self.installed(&context.profile, profile).await?;
+        let agent = self.agent(&installed.spark).await?;
         let id = ApplicationId::generate();
-        let (token, secret) = (random()?, random()?);
+        let token = SecretString::from(random()?);
         let folder = Folder::create(&self.0.home, id.0, self.user())?;
-        let work = folder.work();
-        let base = Base {
-            profile,
-            resources: &context.request,
-            spark: &spark,
-            environment: &self.0.environment,
-            work: &work,
-            user: self.user(),
-            secret: &secret,
-        };
-        let application = id.to_string();
-        let dial = Dial { gateways: &self.0.gateways, application: &application, token: &token, warm };
         let name = context.name.clone().unwrap_or_else(|| format!("hearth-{}", context.id));
-        let properties = submit::properties(&submit::application_conf(&base, &name, &agent, &dial));
-        let properties = folder.hand_over("spark.conf", properties.as_bytes(), self.user())?;
-        let spec = Spec {
-            argv: submit::application_command(&spark, &properties, &agent),
-            env: submit::environment(&base),
-            cwd: work.clone(),
-            user: self.user().map(str::to_owned),
-        };
-        let hash = Sha256::digest(token.as_bytes());
-        let mut db = contexts.pool().acquire().await.map_err(crate::context::Error::from)?;
+        let setting = self.setting(&installed, profile, &context.request, &folder, contexts.host(), &name);
+        let warm: Vec<&str> = warm.into_iter().collect();
+        let gateways = [self.0.gateways.clone()];
+        let driver = Driver { agent: &agent, application: id, token: &token, gateways: &gateways, warm: &warm };
+        let submission = submit::driver(&setting, &driver).map_err(crate::context::Error::from)?;
+        let hash = Sha256::digest(token.expose_secret().as_bytes());
         let dir = folder.path().to_string_lossy();
-        let inserted = store::insert_application(&mut db, id, context.id, contexts.host(), &hash, &dir).await;
-        drop(db);
-        if !inserted.map_err(crate::context::Error::from)? {
+        let inserted = async {
+            let mut db = contexts.pool().acquire().await?;
+            store::insert_application(&mut db, id, context.id, contexts.host(), &hash, &dir).await
+        };
+        if !inserted.await.map_err(crate::context::Error::from)? {
             return Ok(folder.remove()?);
         }
-        self.run(&folder, &spec)?;
+        self.run(&folder, &submission)?;
         info!(context.id = %context.id, application.id = %id, "Context {} is launched", context.id);
         Ok(())
     }
 
-    /// Starts the program of a folder.
+    /// What every launch from this profile goes by.
+    #[must_use]
+    pub fn setting<'a>(
+        &'a self,
+        installed: &'a Installed,
+        profile: &'a Profile,
+        resources: &'a Resources,
+        folder: &'a Folder,
+        host: &'a str,
+        name: &'a str,
+    ) -> Setting<'a> {
+        Setting {
+            profile,
+            resources,
+            spark: &installed.spark,
+            defaults: &installed.defaults,
+            command: &installed.command,
+            environment: &self.0.environment,
+            folder,
+            user: self.user(),
+            host,
+            name,
+        }
+    }
+
+    /// Starts what was submitted in its folder.
     ///
     /// # Errors
     /// The system's.
-    pub fn run(&self, folder: &Folder, spec: &Spec) -> std::io::Result<()> {
-        process::start(&self.0.program, &self.0.life, folder, spec)
+    pub fn run(&self, folder: &Folder, submission: &Submission) -> std::io::Result<()> {
+        folder.hand_over(submit::PROPERTIES, submission.properties.expose_secret().as_bytes(), self.user())?;
+        process::start(&self.0.program, &self.0.life, folder, &submission.spec)
     }
 }
 

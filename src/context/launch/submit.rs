@@ -1,233 +1,335 @@
-//! The command line and the properties of a `spark-submit`: pure functions, from what is asked for to what is run.
+//! From a request to a command line and a properties file. Nothing here touches the disk or a process.
 //!
-//! Nothing secret stands on a command line: everybody on the machine can read those. The token, the secrets and all conf go into a
-//! properties file that only the program's user can read. The environment is made here, whole; nothing of the gateway's own
-//! is inherited but what [`super::environment::PASSED`] names.
+//! Secrets stand in the properties file alone (0600): a command line can be read by everybody on the machine.
 
 use std::collections::BTreeMap;
-use std::fmt::Write;
-use std::path::Path;
+
+use secrecy::{ExposeSecret, SecretString};
 
 use super::Profile;
 use super::bundle::Agent;
 use super::environment::Environment;
-use super::resources::Resources;
+use super::folder::{Folder, Spec};
+use super::java_command::{JavaCommand, SUBMIT, split_options};
+use super::resources::{Invalid, Resources};
 use super::spark_home::SparkHome;
+use super::{conf, properties};
+use crate::id::ApplicationId;
 
-/// What every launch is made from.
+/// Name of the properties file in the launch folder.
+pub const PROPERTIES: &str = "spark.conf";
+
+/// The one address that only this machine reaches.
+pub(super) const LOOPBACK: &str = "127.0.0.1";
+
+/// What every launch goes by.
 #[derive(Debug, Clone, Copy)]
-pub struct Base<'a> {
+pub struct Setting<'a> {
     /// The template.
     pub profile: &'a Profile,
-    /// What the request asks for.
+    /// What the request asks for; checked before.
     pub resources: &'a Resources,
-    /// The Spark.
+    /// The Spark of the profile.
     pub spark: &'a SparkHome,
-    /// What is passed on of Hearth's environment.
+    /// What its `spark-defaults.conf` says.
+    pub defaults: &'a BTreeMap<String, String>,
+    /// How its `SparkSubmit` is started.
+    pub command: &'a JavaCommand,
+    /// What is passed on of Hearth's own environment.
     pub environment: &'a Environment,
-    /// The program's own folder: working folder and scratch space.
-    pub work: &'a Path,
-    /// The OS user that runs it, when that is not the gateway's.
+    /// The launch folder.
+    pub folder: &'a Folder,
+    /// OS user to run as; none: as the gateway.
     pub user: Option<&'a str>,
-    /// A fresh random secret, for Spark's own connections.
-    pub secret: &'a str,
+    /// This machine's name, by which executors elsewhere find the driver.
+    pub host: &'a str,
+    /// Name of the application.
+    pub name: &'a str,
 }
 
-/// What the agent is told.
+/// The application of a context: the agent.
 #[derive(Debug, Clone, Copy)]
-pub struct Dial<'a> {
-    /// Base addresses of gateways, comma separated.
-    pub gateways: &'a str,
-    /// Id of the application.
-    pub application: &'a str,
-    /// What opens its link.
-    pub token: &'a str,
-    /// The kind to start beside Spark.
-    pub warm: Option<&'a str>,
+pub struct Driver<'a> {
+    /// The compiled agent.
+    pub agent: &'a Agent,
+    /// The application's row.
+    pub application: ApplicationId,
+    /// Opens this application's link and nothing else.
+    pub token: &'a SecretString,
+    /// Base addresses of gateways, in the order to try them.
+    pub gateways: &'a [String],
+    /// Kinds whose interpreters the first session needs.
+    pub warm: &'a [&'a str],
 }
 
-/// What a batch runs.
+/// A batch: somebody's own program.
 #[derive(Debug, Clone, Copy)]
 pub struct Job<'a> {
-    /// A jar or a Python file.
+    /// Jar or Python file.
     pub file: &'a str,
     /// Main class of a jar.
     pub class_name: Option<&'a str>,
-    /// Arguments of the program.
+    /// Its arguments.
     pub args: &'a [String],
 }
 
-/// The Spark conf of a context's application, the agent's keys included.
-#[must_use]
-pub fn application_conf(base: &Base<'_>, name: &str, agent: &Agent, dial: &Dial<'_>) -> BTreeMap<String, String> {
-    let mut conf = common_conf(base, name, &format!("-javaagent:{}", agent.jar.display()));
+/// What to start.
+#[derive(Debug)]
+pub struct Submission {
+    /// The process.
+    pub spec: Spec,
+    /// Text of the file [`PROPERTIES`], to be handed over before the process is started.
+    pub properties: SecretString,
+}
+
+/// The application of a context.
+///
+/// # Errors
+/// When the profile's memory cannot be read.
+pub fn driver(setting: &Setting<'_>, driver: &Driver<'_>) -> Result<Submission, Invalid> {
+    let mut conf = conf::of(setting)?;
     conf.entry("spark.scheduler.mode".to_owned()).or_insert_with(|| "FAIR".to_owned());
-    let mut set = |key: &str, value: &str| conf.insert(format!("spark.hearth.{key}"), value.to_owned());
-    set("gateways", dial.gateways);
-    set("application", dial.application);
-    set("token", dial.token);
-    set("python", &agent.python.to_string_lossy());
-    set("warm", dial.warm.unwrap_or_default());
-    set("scratch", &base.work.to_string_lossy());
-    conf
+    let agent = format!("-javaagent:{}", driver.agent.jar.display());
+    conf::add_java_option(&mut conf, &agent);
+    let own = [
+        ("gateways", driver.gateways.join(",")),
+        ("application", driver.application.to_string()),
+        ("token", driver.token.expose_secret().to_owned()),
+        ("python", driver.agent.python.display().to_string()),
+        ("warm", driver.warm.join(",")),
+        ("scratch", setting.folder.scratch().display().to_string()),
+    ];
+    conf.extend(own.map(|(key, value)| (format!("spark.hearth.{key}"), value)));
+    let arguments = ["--class", "hearth.agent.Agent"].map(str::to_owned);
+    Ok(submission(setting, &conf, arguments.into_iter().chain([driver.agent.jar.display().to_string()])))
 }
 
-/// The Spark conf of a batch.
-#[must_use]
-pub fn batch_conf(base: &Base<'_>, name: &str) -> BTreeMap<String, String> {
-    common_conf(base, name, "")
-}
-
-/// The command of a context's application.
-#[must_use]
-pub fn application_command(spark: &SparkHome, properties: &Path, agent: &Agent) -> Vec<String> {
-    let mut argv = submit(spark, properties);
-    argv.extend(["--class".to_owned(), "hearth.agent.Agent".to_owned(), agent.jar.to_string_lossy().into_owned()]);
-    argv
-}
-
-/// The command of a batch.
-#[must_use]
-pub fn batch_command(spark: &SparkHome, properties: &Path, job: &Job<'_>) -> Vec<String> {
-    let mut argv = submit(spark, properties);
-    if let Some(class) = job.class_name {
-        argv.extend(["--class".to_owned(), class.to_owned()]);
-    }
-    argv.push(job.file.to_owned());
-    argv.extend(job.args.iter().cloned());
-    argv
-}
-
-/// The script, not the class behind it: it reads `spark-env.sh` and what a vendor has added.
-fn submit(spark: &SparkHome, properties: &Path) -> Vec<String> {
-    let script = spark.path.join("bin/spark-submit").to_string_lossy().into_owned();
-    vec![script, "--properties-file".to_owned(), properties.to_string_lossy().into_owned()]
-}
-
-/// The whole environment of a launch.
-#[must_use]
-pub fn environment(base: &Base<'_>) -> BTreeMap<String, String> {
-    let mut env = base.environment.passed.clone();
-    let mut set = |key: &str, value: &str| env.insert(key.to_owned(), value.to_owned());
-    set("SPARK_HOME", &base.spark.path.to_string_lossy());
-    set("PYSPARK_PYTHON", &base.spark.python);
-    set("PYSPARK_DRIVER_PYTHON", &base.spark.python);
-    if let Some(java) = &base.environment.java_home {
-        set("JAVA_HOME", &java.to_string_lossy());
-    }
-    if stays_here(base.profile) {
-        // The Spark UI and every other port bind to this address.
-        set("SPARK_LOCAL_IP", "127.0.0.1");
-    }
-    if let Some(user) = base.user {
-        set("HOME", &base.work.to_string_lossy());
-        set("USER", user);
-        set("LOGNAME", user);
-    }
-    env
-}
-
-/// Whether the driver speaks to this machine alone.
-fn stays_here(profile: &Profile) -> bool {
-    let host = profile.master.strip_prefix("spark://").map(|m| m.rsplit_once(':').map_or(m, |(host, _)| host));
-    profile.master.starts_with("local") || matches!(host, Some("localhost" | "127.0.0.1"))
-}
-
-fn common_conf(base: &Base<'_>, name: &str, agent_option: &str) -> BTreeMap<String, String> {
-    let (profile, resources) = (base.profile, base.resources);
-    let work = base.work.to_string_lossy();
-    let mut conf: BTreeMap<String, String> = profile.conf.clone();
-    let default = |conf: &mut BTreeMap<String, String>, key: &str, value: String| {
-        conf.entry(key.to_owned()).or_insert(value);
-    };
-    conf.extend(resources.conf.clone());
-    default(&mut conf, "spark.app.name", name.to_owned());
-    default(&mut conf, "spark.driver.memory", profile.driver_memory.clone());
-    default(&mut conf, "spark.ui.port", "0".to_owned());
-    default(&mut conf, "spark.ui.showConsoleProgress", "false".to_owned());
-    default(&mut conf, "spark.sql.warehouse.dir", format!("{work}/spark-warehouse"));
-    let mut set = |key: &str, value: Option<String>| {
-        if let Some(value) = value.filter(|v| !v.is_empty()) {
-            conf.insert(key.to_owned(), value);
+/// A batch.
+///
+/// # Errors
+/// When the file would be taken for an option, or the profile's memory cannot be read.
+pub fn batch(setting: &Setting<'_>, job: &Job<'_>) -> Result<Submission, Invalid> {
+    for (field, text) in [("file", Some(job.file)), ("className", job.class_name)] {
+        if text.is_some_and(|t| t.is_empty() || t.starts_with('-') || t.chars().any(char::is_control)) {
+            return Err(Invalid(format!("{field} must not be empty, begin with \"-\" or hold control characters")));
         }
-    };
-    set("spark.driver.memory", resources.driver_memory.clone());
-    set("spark.driver.cores", resources.driver_cores.map(|n| n.to_string()));
-    set("spark.executor.memory", resources.executor_memory.clone());
-    set("spark.executor.cores", resources.executor_cores.map(|n| n.to_string()));
-    set("spark.executor.instances", resources.num_executors.map(|n| n.to_string()));
-    set("spark.yarn.queue", resources.queue.clone());
-    for (key, list) in [
-        ("spark.jars", &resources.jars),
-        ("spark.submit.pyFiles", &resources.py_files),
-        ("spark.files", &resources.files),
-        ("spark.archives", &resources.archives),
-    ] {
-        set(key, Some(list.join(",")));
     }
-    set("spark.master", Some(profile.master.clone()));
-    set("spark.submit.deployMode", Some("client".to_owned()));
-    set("spark.local.dir", Some(work.clone().into_owned()));
-    if stays_here(profile) {
-        set("spark.driver.host", Some("127.0.0.1".to_owned()));
-        set("spark.driver.bindAddress", Some("127.0.0.1".to_owned()));
+    if job.args.iter().any(|arg| arg.contains('\0')) {
+        return Err(Invalid("args must not hold NUL characters".to_owned()));
     }
-    if profile.master.starts_with("local") {
-        // Nobody else on this machine can speak to the driver's ports. A standalone cluster has one secret of its own,
-        // which its administrator gives in the profile's conf.
-        set("spark.authenticate", Some("true".to_owned()));
-        set("spark.authenticate.secret", Some(base.secret.to_owned()));
-        set("spark.network.crypto.enabled", Some("true".to_owned()));
-    }
-    let home = base.user.map(|_| format!("-Duser.home={work}")).unwrap_or_default();
-    let own = [agent_option.to_owned(), format!("-Djava.io.tmpdir={work}"), home, profile.java_options.clone()];
-    let asked = conf.remove("spark.driver.extraJavaOptions");
-    let options = own.into_iter().chain(asked).filter(|o| !o.is_empty()).collect::<Vec<_>>().join(" ");
-    conf.insert("spark.driver.extraJavaOptions".to_owned(), options);
-    conf
+    let class = job.class_name.map(|name| ["--class".to_owned(), name.to_owned()]).into_iter().flatten();
+    let arguments = class.chain([job.file.to_owned()]).chain(job.args.iter().cloned());
+    Ok(submission(setting, &conf::of(setting)?, arguments))
 }
 
-/// The text of a properties file, as `java.util.Properties` reads it (ISO 8859-1 with `\u` escapes).
-#[must_use]
-pub fn properties(conf: &BTreeMap<String, String>) -> String {
-    let mut text = String::new();
-    for (key, value) in conf {
-        escape(&mut text, key, true);
-        text.push('=');
-        escape(&mut text, value, false);
-        text.push('\n');
-    }
-    text
-}
-
-fn escape(out: &mut String, text: &str, is_key: bool) {
-    for (place, unit) in text.encode_utf16().enumerate() {
-        match u8::try_from(unit).map(char::from) {
-            Ok('\\') => out.push_str("\\\\"),
-            Ok('\n') => out.push_str("\\n"),
-            Ok('\r') => out.push_str("\\r"),
-            Ok('\t') => out.push_str("\\t"),
-            Ok(' ') if is_key || place == 0 => out.push_str("\\ "),
-            Ok(c @ ('=' | ':' | '#' | '!')) if is_key => {
-                out.push('\\');
-                out.push(c);
+fn submission(
+    setting: &Setting<'_>,
+    conf: &BTreeMap<String, String>,
+    arguments: impl Iterator<Item = String>,
+) -> Submission {
+    let mut env = environment(setting);
+    let value = |key: &str| conf.get(key).map(String::as_str).unwrap_or_default();
+    let mut argv = match setting.command {
+        JavaCommand::Script(script) => vec![script.display().to_string()],
+        JavaCommand::Java { class_path, options } => {
+            // What the script does with these keys.
+            let libraries = value("spark.driver.extraLibraryPath");
+            if !libraries.is_empty() {
+                let path = env.entry("LD_LIBRARY_PATH".to_owned()).or_default();
+                *path = if path.is_empty() { libraries.to_owned() } else { format!("{libraries}:{path}") };
             }
-            Ok(c) if c.is_ascii_graphic() || c == ' ' => out.push(c),
-            _ => drop(write!(out, "\\u{unit:04X}")),
+            let first = value("spark.driver.extraClassPath");
+            let class_path = if first.is_empty() { class_path.clone() } else { format!("{first}:{class_path}") };
+            let java = setting.spark.java.program.display().to_string();
+            let memory = format!("-Xmx{}", value("spark.driver.memory"));
+            let more = ["spark.driver.defaultJavaOptions", "spark.driver.extraJavaOptions"];
+            [java, "-cp".to_owned(), class_path, memory]
+                .into_iter()
+                .chain(options.iter().cloned())
+                .chain(more.iter().flat_map(|key| split_options(value(key))))
+                .chain([SUBMIT.to_owned()])
+                .collect()
         }
+    };
+    argv.extend(["--properties-file".to_owned(), setting.folder.path().join(PROPERTIES).display().to_string()]);
+    argv.extend(arguments);
+    let user = setting.user.map(str::to_owned);
+    let properties = properties::write(conf).into();
+    Submission { spec: Spec { argv, env, cwd: setting.folder.work(), user }, properties }
+}
+
+/// A clean environment: what is passed on, and what Spark and its Pythons go by.
+fn environment(setting: &Setting<'_>) -> BTreeMap<String, String> {
+    let mut env = setting.environment.passed.clone();
+    if !env.contains_key("LC_ALL") {
+        // Without it Java and Python would take every text for ASCII.
+        env.entry("LANG".to_owned()).or_insert_with(|| "C.UTF-8".to_owned());
     }
+    let spark = setting.spark;
+    let java_home = spark.java.program.parent().and_then(|bin| bin.parent());
+    let own = [
+        ("SPARK_HOME", spark.path.display().to_string()),
+        ("JAVA_HOME", java_home.map(|home| home.display().to_string()).unwrap_or_default()),
+        ("PYSPARK_PYTHON", spark.python.clone()),
+        // As the script does: all Pythons of an application must put a key into the same partition.
+        ("PYTHONHASHSEED", "0".to_owned()),
+        ("TMPDIR", setting.folder.temporary().display().to_string()),
+        // Where the Spark UI listens, and the name in its address: only the gateway is to reach it.
+        ("SPARK_LOCAL_IP", LOOPBACK.to_owned()),
+        ("SPARK_PUBLIC_DNS", LOOPBACK.to_owned()),
+    ];
+    env.extend(own.map(|(name, value)| (name.to_owned(), value)));
+    env
 }
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
+    use super::super::spark_home::Java;
     use super::*;
 
+    /// The parts of a setting, to be changed by a test.
+    struct Parts {
+        profile: Profile,
+        resources: Resources,
+        spark: SparkHome,
+        defaults: BTreeMap<String, String>,
+        command: JavaCommand,
+        environment: Environment,
+        folder: Folder,
+    }
+
+    impl Parts {
+        fn new(master: &str) -> Self {
+            let java = Java { program: "/jre/bin/java".into(), major: 17 };
+            let (version, scala, python) = ("3.5.9".to_owned(), "2.12".to_owned(), "/venv/bin/python".to_owned());
+            Self {
+                profile: serde_json::from_value(serde_json::json!({ "master": master })).unwrap(),
+                resources: Resources::default(),
+                spark: SparkHome { path: "/spark".into(), version, scala, python, java },
+                defaults: BTreeMap::new(),
+                command: JavaCommand::Java {
+                    class_path: "/spark/jars/*".into(),
+                    options: vec!["--add-opens=x".into()],
+                },
+                environment: Environment::default(),
+                folder: Folder::at("/home/launch/1"),
+            }
+        }
+
+        fn setting(&self) -> Setting<'_> {
+            let Self { profile, resources, spark, defaults, command, environment, folder } = self;
+            Setting {
+                profile,
+                resources,
+                spark,
+                defaults,
+                command,
+                environment,
+                folder,
+                user: None,
+                host: "node1",
+                name: "n",
+            }
+        }
+
+        fn batch(&self) -> (Vec<String>, BTreeMap<String, String>) {
+            let args = ["--master".to_owned(), "a b".to_owned()];
+            let made = batch(&self.setting(), &Job { file: "a.jar", class_name: Some("A"), args: &args }).unwrap();
+            (made.spec.argv, properties::read(made.properties.expose_secret()))
+        }
+    }
+
     #[test]
-    fn properties_are_escaped() {
-        let conf = BTreeMap::from([
-            ("a b=c".to_owned(), " x=y\\z".to_owned()),
-            ("spark.app.name".to_owned(), "Zoë\n🦀".to_owned()),
-        ]);
-        assert_eq!(properties(&conf), "a\\ b\\=c=\\ x=y\\\\z\nspark.app.name=Zo\\u00EB\\n\\uD83E\\uDD80\n");
+    fn a_token_is_in_the_properties_and_nowhere_else() {
+        let mut parts = Parts::new("local[2]");
+        parts.resources.conf.insert("hearth.profile".into(), "default".into());
+        let agent = Agent { jar: PathBuf::from("/a b/agent.jar"), python: PathBuf::from("/a b/python") };
+        let (token, gateways) = ("secret-token".to_owned().into(), ["http://127.0.0.1:1".to_owned()]);
+        let application = ApplicationId::generate();
+        let own = Driver { agent: &agent, application, token: &token, gateways: &gateways, warm: &["sql"] };
+        let made = driver(&parts.setting(), &own).unwrap();
+        assert!(!format!("{:?}{:?}", made.spec.argv, made.spec.env).contains("secret-token"));
+        assert!(!format!("{made:?}").contains("secret-token"));
+        let conf = properties::read(made.properties.expose_secret());
+        assert_eq!(conf["spark.hearth.token"], "secret-token");
+        assert_eq!(conf["spark.hearth.application"], application.to_string());
+        assert_eq!(conf["spark.scheduler.mode"], "FAIR");
+        assert!(!conf.contains_key("hearth.profile"));
+        let argv = made.spec.argv;
+        assert_eq!(argv[..5], ["/jre/bin/java", "-cp", "/spark/jars/*", "-Xmx1024m", "--add-opens=x"]);
+        assert!(argv.contains(&"-javaagent:/a b/agent.jar".to_owned()), "{argv:?}");
+        let end = [
+            SUBMIT,
+            "--properties-file",
+            "/home/launch/1/spark.conf",
+            "--class",
+            "hearth.agent.Agent",
+            "/a b/agent.jar",
+        ];
+        assert_eq!(argv[argv.len() - 6..], end);
+    }
+
+    #[test]
+    fn the_request_wins_over_the_profile_and_that_over_the_defaults() {
+        let mut parts = Parts::new("local[2]");
+        let entry = |key: &str, value: &str| (key.to_owned(), value.to_owned());
+        parts.defaults = [entry("spark.a", "d"), entry("spark.b", "d"), entry("spark.driver.memory", "3g")].into();
+        parts.profile.conf = [entry("spark.b", "p"), entry("spark.c", "p"), entry("spark.jars", "p.jar")].into();
+        parts.profile.conf.insert("spark.io.encryption.enabled".into(), "false".into());
+        parts.resources.conf = [entry("spark.c", "r"), entry("spark.driver.extraJavaOptions", "-Dx='y z'")].into();
+        parts.resources.jars = vec!["r.jar".into(), "s.jar".into()];
+        parts.resources.driver_memory = Some("2g".into());
+        let (argv, conf) = parts.batch();
+        let found = ["spark.a", "spark.b", "spark.c", "spark.jars"].map(|key| conf[key].as_str());
+        assert_eq!(found, ["d", "p", "r", "p.jar,r.jar,s.jar"]);
+        assert_eq!(conf["spark.io.encryption.enabled"], "false");
+        assert!(argv.contains(&"-Xmx2048m".to_owned()) && argv.contains(&"-Dx=y z".to_owned()), "{argv:?}");
+        assert_eq!(argv[argv.len() - 5..], ["--class", "A", "a.jar", "--master", "a b"]);
+    }
+
+    #[test]
+    fn a_local_driver_is_reached_by_nobody_else() {
+        let (_, conf) = Parts::new("local[*]").batch();
+        let expected = [
+            ("spark.driver.host", "127.0.0.1"),
+            ("spark.driver.bindAddress", "127.0.0.1"),
+            ("spark.authenticate", "true"),
+            ("spark.network.crypto.enabled", "true"),
+            ("spark.io.encryption.enabled", "true"),
+            ("spark.ui.port", "0"),
+        ];
+        assert_eq!(expected.map(|(key, _)| conf[key].as_str()), expected.map(|(_, value)| value));
+        for (master, host) in [("spark://127.0.0.1:7077", "127.0.0.1"), ("spark://far:7077", "node1")] {
+            let (_, conf) = Parts::new(master).batch();
+            assert_eq!(conf["spark.driver.host"], host, "{master}");
+            assert!(!conf.contains_key("spark.authenticate"));
+        }
+    }
+
+    #[test]
+    fn a_standalone_cluster_is_asked_for_cores() {
+        let mut parts = Parts::new("spark://far:7077");
+        (parts.resources.num_executors, parts.resources.executor_cores) = (Some(3), Some(2));
+        assert_eq!(parts.batch().1["spark.cores.max"], "6");
+    }
+
+    #[test]
+    fn a_file_is_never_taken_for_an_option() {
+        let parts = Parts::new("local");
+        for file in ["", "--conf", "a\nb"] {
+            assert!(batch(&parts.setting(), &Job { file, class_name: None, args: &[] }).is_err(), "{file}");
+        }
+    }
+
+    #[test]
+    fn the_script_is_left_to_read_the_properties_itself() {
+        let mut parts = Parts::new("local");
+        parts.command = JavaCommand::Script("/spark/bin/spark-submit".into());
+        let (argv, conf) = parts.batch();
+        assert_eq!(argv[..2], ["/spark/bin/spark-submit", "--properties-file"]);
+        assert_eq!(conf["spark.driver.memory"], "1024m");
+        assert!(conf["spark.driver.extraJavaOptions"].contains("-Djava.io.tmpdir=/home/launch/1/work/tmp"));
     }
 }

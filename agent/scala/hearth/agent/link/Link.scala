@@ -130,15 +130,20 @@ final class Link(settings: Settings, owner: Link.Owner) {
 
   /** Pings and waits until the connection has ended. */
   private def watch(connection: Connection): Connection.End = {
+    var planned = System.nanoTime
     while (!connection.ended.isDone) {
+      // When this thread itself was held up, by a long collection say, what has come meanwhile may not have been read yet.
+      val late = millisSince(planned)
+      if (late > pingMillis) connection.lastReceived = System.nanoTime
       val silent = millisSince(connection.lastReceived)
       val quiet = millisSince(connection.lastSent)
       val patience = if (connection.epoch.isDefined) deadMillis else welcomeMillis
       if (silent >= patience) connection.end(Connection.Lost(s"nothing heard for $silent ms"))
       else {
         if (quiet >= pingMillis) connection.say("ping")
-        val wait = math.min(pingMillis, patience - silent)
-        try connection.ended.get(math.max(wait, 1), TimeUnit.MILLISECONDS)
+        val wait = math.max(math.min(pingMillis, patience - silent), 1)
+        planned = System.nanoTime + wait * 1000000
+        try connection.ended.get(wait, TimeUnit.MILLISECONDS)
         catch { case _: TimeoutException => () }
       }
     }

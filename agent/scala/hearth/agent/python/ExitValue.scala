@@ -1,7 +1,7 @@
 package hearth.agent.python
 
 /** Exit values of processes, in words. */
-private[python] object Exit {
+private[python] object ExitValue {
 
   /** Java gives a process that a signal has ended the exit value of a shell: 128 and the signal's number. */
   private val signals = Map(4 -> "SIGILL", 6 -> "SIGABRT", 7 -> "SIGBUS", 8 -> "SIGFPE", 9 -> "SIGKILL", 11 -> "SIGSEGV", 15 -> "SIGTERM")

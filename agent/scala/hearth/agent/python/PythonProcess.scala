@@ -52,7 +52,7 @@ private[python] final class PythonProcess(command: PythonCommand) {
   /** How it ended, in words. */
   def end: String = {
     process.waitFor(endSeconds, TimeUnit.SECONDS)
-    "the Python process " + (if (process.isAlive) "closed its end of the pipe" else Exit.describe(process.exitValue))
+    "the Python process " + (if (process.isAlive) "closed its end of the pipe" else ExitValue.describe(process.exitValue))
   }
 
   /** How it ended, with the last lines that it wrote to its standard error. */

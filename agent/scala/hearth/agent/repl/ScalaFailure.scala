@@ -60,7 +60,8 @@ private final class ScalaFailure(lines: Lines) {
     Regex.quoteReplacement(s"${found.group(1)}(<console>:${found.group(3).toInt + offset})")
   }))
 
-  private def unmangled(text: String): String = ScalaFailure.wrapper.replaceAllIn(text, "")
+  /** Text without the REPL's own names. */
+  def unmangled(text: String): String = ScalaFailure.wrapper.replaceAllIn(text, "")
 }
 
 private object ScalaFailure {

@@ -63,7 +63,7 @@ final class ScalaInterpreter(lines: Lines, range: Int, workspace: Workspace) ext
           try {
             val shown = inContext(interruptible.run(line.run()))
             line.record()
-            transcript.result(shown)
+            transcript.result(failures.unmangled(shown))
             last = Some(line)
           } catch { case failure: Throwable => return failures.thrown(failure, line.number) }
       }
