@@ -3,6 +3,7 @@
 use sqlx::PgConnection;
 use uuid::Uuid;
 
+use super::launch::follow::Position;
 use super::launch::resources::Resources;
 use super::{Application, Context, Error, State};
 use crate::id::{ApplicationId, ContextId, GatewayId};
@@ -357,42 +358,38 @@ pub(super) async fn end_application(
     Ok(done.rows_affected() == 1)
 }
 
-/// How far a log has been copied.
-pub(super) struct LogPosition {
-    pub stdout_offset: i64,
-    pub stderr_offset: i64,
-    pub log_lines: i64,
-}
-
 /// Reads how far an application's log has been copied.
-pub(super) async fn load_log_position(db: &mut PgConnection, id: ApplicationId) -> Result<LogPosition, sqlx::Error> {
+pub(super) async fn load_log_position(db: &mut PgConnection, id: ApplicationId) -> Result<Position, sqlx::Error> {
     sqlx::query_as!(
-        LogPosition,
-        "select stdout_offset, stderr_offset, log_lines from application where application_id = $1",
+        Position,
+        "select stdout_offset as stdout, stderr_offset as stderr, log_lines as lines from application where application_id = $1",
         id.0
     )
     .fetch_one(db)
     .await
 }
 
-/// Records how far an application's log has been copied, in the transaction that wrote the lines.
-pub(super) async fn set_log_position(
+/// Records how far an application's log has been copied, in the transaction that wrote the lines; false when it was not at `from`.
+pub(super) async fn move_log_position(
     db: &mut PgConnection,
     id: ApplicationId,
-    offsets: [u64; 2],
-    lines: i64,
-) -> Result<(), sqlx::Error> {
-    let [stdout, stderr] = offsets.map(|o| i64::try_from(o).unwrap_or(i64::MAX));
-    sqlx::query!(
-        "update application set stdout_offset = $2, stderr_offset = $3, log_lines = $4 where application_id = $1",
+    from: Position,
+    to: Position,
+) -> Result<bool, sqlx::Error> {
+    let done = sqlx::query!(
+        "update application set stdout_offset = $5, stderr_offset = $6, log_lines = $7
+          where application_id = $1 and stdout_offset = $2 and stderr_offset = $3 and log_lines = $4",
         id.0,
-        stdout,
-        stderr,
-        lines
+        from.stdout,
+        from.stderr,
+        from.lines,
+        to.stdout,
+        to.stderr,
+        to.lines
     )
     .execute(db)
     .await?;
-    Ok(())
+    Ok(done.rows_affected() == 1)
 }
 
 /// Why a context ended.
