@@ -1,1 +1,177 @@
-//! The composition root.
+//! The composition root: configuration in, running gateway out. The only file that knows every part.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use dashmap::DashMap;
+use sqlx::PgPool;
+use tracing::{info, warn};
+
+use crate::config::Config;
+use crate::context::driver::Door;
+use crate::context::launch::start::{self, Starter};
+use crate::context::launch::sweep;
+use crate::context::reconcile::Reconciler;
+use crate::home::{Home, write_private};
+use crate::http::listener::Listener;
+use crate::http::{self, Doors, Parts};
+use crate::id::GatewayId;
+use crate::identity::Principal;
+use crate::life::{Life, Stop};
+use crate::shim::Program;
+use crate::store::notify::Notifier;
+use crate::{batch, context, session, statement, store};
+
+/// How long Ctrl-C waits for drivers to end.
+const DRIVERS_END: Duration = Duration::from_secs(20);
+
+/// Runs a gateway until it is told to stop.
+///
+/// # Errors
+/// Whatever keeps it from starting, with what to do about it.
+pub async fn serve(config: Config) -> anyhow::Result<ExitCode> {
+    check_address(config.http.listen)?;
+    let home = Home::open(&config.home)?;
+    let (life, mut watch) = Life::new();
+    let address = store::Address::from_url(&config.database.url)?;
+    let pool = store::pool(&address, config.database.connections);
+    if config.database.migrate {
+        store::migrate(&pool).await.context("bringing the schema up to date")?;
+    }
+    let me = GatewayId::generate();
+    let former = succeed(home.path(), me)?;
+    let listener = Listener::bind(config.http.listen, &config.http.prefix, config.http.limits.clone(), life.clone())
+        .await
+        .with_context(|| {
+            format!("listening on {} (http.listen): is another Hearth or Livy running there?", config.http.listen)
+        })?;
+    let local = listener.local();
+    let contexts = context::service::Service::new(
+        pool.clone(),
+        me,
+        host_name(),
+        config.profiles.clone(),
+        config.launch.clone(),
+        Notifier::new(pool.clone(), &life),
+    );
+    let sessions = session::service::Service::new(contexts.clone(), config.session.clone());
+    let statements = statement::service::Service::new(sessions.clone());
+    let batches = batch::service::Service::new(contexts.clone(), &config.home, config.session.retain);
+    let sink = Arc::new(statements.clone());
+    let orphan = config.launch.orphan_timeout.0;
+    let door = Door::new(pool.clone(), contexts.links().clone(), sink.clone(), life.clone(), me, orphan);
+    let starter = Starter::new(start::Parts {
+        program: Program::current()?,
+        home: config.home.clone(),
+        cache: config.cache.clone(),
+        environment: crate::config::environment(),
+        config: config.launch.clone(),
+        gateways: format!("http://{local}"),
+        life: life.clone(),
+        found: DashMap::new(),
+    });
+    life.spawn_short("agent build", starter.clone().prepare(config.profiles.clone()));
+    life.spawn("batches", batch::reconcile::Reconciler::new(batches.clone(), starter.clone(), life.clone()).run());
+    let reconciler = Reconciler::new(contexts.clone(), sink, starter, life.clone(), former);
+    life.spawn("contexts", reconciler.run());
+    let links = contexts.links().clone();
+    life.spawn(
+        "notifications",
+        store::notify::listen(pool.clone(), life.clone(), move |id| links.look(id.map(Into::into))),
+    );
+    let keep = config.launch.keep_folders.0;
+    life.spawn("sweep", sweep::run(pool.clone(), config.home.clone(), keep, life.clone()));
+    life.spawn("session clocks", session::expire::run(sessions.clone(), life.clone()));
+    let doors = Doors::new(Parts {
+        local: Principal::local(),
+        contexts: contexts.clone(),
+        sessions,
+        statements,
+        batches: batches.clone(),
+        door,
+        limits: config.http.limits.clone(),
+        csrf_protection: config.http.csrf_protection,
+    });
+    life.spawn("listener", listener.serve(http::router(doors)));
+    announce(local);
+    let stop = life.until_stop(&mut watch).await?;
+    if stop == Stop::Shut {
+        end_drivers(&contexts, &batches).await;
+    }
+    life.end().await;
+    pool.close().await;
+    Ok(if stop == Stop::Failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// Takes the state folder over from the gateway that had it before: says who that was, and writes down who has it now.
+fn succeed(home: &Path, me: GatewayId) -> anyhow::Result<Option<GatewayId>> {
+    let file = home.join("gateway");
+    let former = std::fs::read_to_string(&file).ok().and_then(|text| text.trim().parse().ok());
+    write_private(&file, me.to_string().as_bytes()).with_context(|| format!("writing {}", file.display()))?;
+    Ok(former)
+}
+
+/// Anything but loopback needs TLS and a scheme, and there is neither yet.
+fn check_address(address: SocketAddr) -> anyhow::Result<()> {
+    let loopback = match address.ip() {
+        IpAddr::V4(ip) => ip.is_loopback(),
+        IpAddr::V6(ip) => ip.is_loopback(),
+    };
+    if !loopback {
+        bail!(
+            "http.listen is {address}, which others can reach, but there is neither TLS nor an authentication scheme: \
+             everybody could run code as you. Listen on 127.0.0.1 or [::1]"
+        );
+    }
+    Ok(())
+}
+
+fn host_name() -> String {
+    nix::unistd::gethostname().map_or_else(|_| "localhost".to_owned(), |n| n.to_string_lossy().into_owned())
+}
+
+#[expect(clippy::print_stdout, reason = "what the person who started Hearth is to read")]
+fn announce(local: SocketAddr) {
+    let url = format!("http://{local}");
+    println!(
+        "Try it:\n  curl -s -X POST {url}/sessions -H 'Content-Type: application/json' -d '{{\"kind\":\"pyspark\"}}'"
+    );
+    println!("Hearth is ready at {url}");
+}
+
+/// Ends every driver of this host, as Ctrl-C promises.
+async fn end_drivers(contexts: &context::service::Service, batches: &batch::service::Service) {
+    let ended = tokio::time::timeout(DRIVERS_END, async {
+        const CAUSE: &str = "Hearth was stopped (Ctrl-C)";
+        let ask = async || -> Result<(), batch::Error> {
+            contexts.stop_all(CAUSE).await?;
+            batches.stop_all(CAUSE).await
+        };
+        while let Err(e) = ask().await {
+            warn!(error = %e, "Cannot tell the drivers to end now");
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+        let left = async || -> Result<usize, batch::Error> {
+            Ok(contexts.count_living().await? + batches.count_living().await?)
+        };
+        while left().await.is_ok_and(|n| n > 0) {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    });
+    match ended.await {
+        Ok(()) => info!("Every driver has ended"),
+        Err(_) => warn!("Some drivers did not end in time"),
+    }
+}
+
+/// Brings the schema up to date.
+///
+/// # Errors
+/// When the database is away or a migration fails.
+pub async fn migrate(pool: &PgPool) -> anyhow::Result<()> {
+    store::migrate(pool).await.context("bringing the schema up to date")
+}

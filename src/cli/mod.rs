@@ -1,5 +1,7 @@
 //! The commands.
 
+mod serve;
+
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -13,12 +15,16 @@ use crate::shim;
 #[derive(Debug, Parser)]
 #[command(name = "hearth", version, propagate_version = true)]
 struct Hearth {
+    #[command(flatten)]
+    settings: serve::Settings,
     #[command(subcommand)]
     command: Command,
 }
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Runs a gateway until it is told to stop.
+    Serve,
     /// Watches one launched program, or runs one as another OS user. Started by Hearth itself.
     #[command(hide = true)]
     Child(Child),
@@ -40,7 +46,9 @@ struct Child {
 /// Runs the command line.
 #[must_use]
 pub fn main() -> ExitCode {
-    match Hearth::parse().command {
+    let Hearth { settings, command } = Hearth::parse();
+    match command {
+        Command::Serve => report(serve::serve(&settings)),
         Command::Child(Child { folder: Some(folder), .. }) => child::run(&folder),
         Command::Child(Child { user, argv, .. }) => {
             let Err(e) = shim::exec_as(&user.unwrap_or_default(), &argv);
@@ -49,4 +57,11 @@ pub fn main() -> ExitCode {
             ExitCode::from(126)
         }
     }
+}
+
+fn report(outcome: anyhow::Result<ExitCode>) -> ExitCode {
+    outcome.unwrap_or_else(|e| {
+        eprintln!("hearth: {e:#}");
+        ExitCode::FAILURE
+    })
 }

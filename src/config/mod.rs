@@ -52,6 +52,10 @@ pub struct Config {
 pub struct Http {
     /// Address and port to listen on. Port 0 takes any free one.
     pub listen: SocketAddr,
+    /// Path before every route, as a reverse proxy may leave it (`/livy`); requests without it are served too.
+    pub prefix: String,
+    /// Whether the Livy door refuses unsafe requests without an `X-Requested-By` header.
+    pub csrf_protection: bool,
     /// Bounds on requests.
     pub limits: HttpLimits,
 }

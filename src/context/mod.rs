@@ -1,2 +1,236 @@
-//! A Spark application.
+//! A Spark application that people work in: launch, link, log, end.
+//!
+//! A context is a named place for Spark work, owned by a principal and run as one identity. It has at most one live
+//! application at a time; several sessions can live in it. The rows are the truth: what runs is brought in line with them by
+//! [`reconcile`], and the agent in the driver by [`driver`]. This module knows nothing of sessions or statements; it
+//! hands what agents send to a [`driver::Sink`] and tells it when a context ends.
+
+pub mod driver;
 pub mod launch;
+pub mod lease;
+pub mod live;
+pub mod log;
+pub mod reconcile;
+pub mod service;
+pub mod store;
+pub mod watch;
+
+use serde::{Deserialize, Serialize};
+
+use crate::access::{Refused, Resource};
+use crate::id::{ApplicationId, ContextId, GatewayId};
+use crate::kind::{Classify, Kind};
+use crate::time::Timestamp;
+
+use launch::resources::Resources;
+
+/// Where a context is in its life. It only moves down this list, but for `Ready`, which may be skipped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// In line for a launch.
+    Waiting,
+    /// Launched, not yet ready for code.
+    Starting,
+    /// Ready for code.
+    Ready,
+    /// Told to end.
+    Stopping,
+    /// Over; its cause says why.
+    Ended,
+}
+
+impl State {
+    /// The word in the database and on the wire.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Waiting => "waiting",
+            Self::Starting => "starting",
+            Self::Ready => "ready",
+            Self::Stopping => "stopping",
+            Self::Ended => "ended",
+        }
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        [Self::Waiting, Self::Starting, Self::Ready, Self::Stopping, Self::Ended]
+            .into_iter()
+            .find(|s| s.as_str() == text)
+    }
+}
+
+/// A context, as its row says.
+#[derive(Debug, Clone)]
+pub struct Context {
+    /// Its id.
+    pub id: ContextId,
+    /// The tenant it lives in.
+    pub tenant: String,
+    /// Who owns it.
+    pub owner: String,
+    /// The proxy that spoke for the owner.
+    pub via: Option<String>,
+    /// The identity of its application on the cluster.
+    pub run_as: String,
+    /// Its name, unique in the tenant among the living.
+    pub name: Option<String>,
+    /// The profile it is made from.
+    pub profile: String,
+    /// Whether it lives on after its last session (`context`) or ends with it (`session`).
+    pub outlives_sessions: bool,
+    /// Where it is in its life.
+    pub state: State,
+    /// Why it ended.
+    pub cause: Option<String>,
+    /// What it asks of Spark.
+    pub request: Resources,
+    /// The host that launches it.
+    pub host: String,
+    /// Raised by every take-over.
+    pub epoch: i64,
+    /// The gateway that holds it.
+    pub held_by: Option<GatewayId>,
+    /// When it was asked for.
+    pub created_at: Timestamp,
+    /// When it was first ready.
+    pub ready_at: Option<Timestamp>,
+    /// When it ended.
+    pub ended_at: Option<Timestamp>,
+    /// Its newest launch.
+    pub application: Option<Application>,
+}
+
+/// One launch of a context.
+#[derive(Debug, Clone)]
+pub struct Application {
+    /// Its id.
+    pub id: ApplicationId,
+    /// The cluster's id of it.
+    pub cluster_id: Option<String>,
+    /// Where the Spark UI is.
+    pub ui_url: Option<String>,
+    /// Spark's version.
+    pub spark_version: Option<String>,
+    /// Folder of the launch on its host.
+    pub launch_dir: String,
+    /// Log lines so far.
+    pub log_lines: i64,
+}
+
+impl Resource for Context {
+    fn tenant(&self) -> &str {
+        &self.tenant
+    }
+    fn owner(&self) -> &str {
+        &self.owner
+    }
+}
+
+/// What a new context is to be.
+#[derive(Debug, Clone, Default)]
+pub struct NewContext {
+    /// Name, unique in the tenant among the living.
+    pub name: Option<String>,
+    /// Profile; `default` when none is named.
+    pub profile: Option<String>,
+    /// Whether it lives on after its last session.
+    pub outlives_sessions: bool,
+    /// What it asks of Spark.
+    pub request: Resources,
+}
+
+/// What can go wrong with contexts.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Missing, or not to be seen.
+    #[error("context {0} not found")]
+    NotFound(String),
+    /// Not allowed.
+    #[error("you may see this context, but not do that")]
+    Denied,
+    /// A living context of the tenant has the name.
+    #[error("a context named {0:?} is alive already; choose another name or stop that one")]
+    NameTaken(String),
+    /// A name that cannot be one.
+    #[error("{0:?} cannot be a name: use 1 to 128 visible characters, not digits alone")]
+    BadName(String),
+    /// No such profile.
+    #[error("there is no profile {name:?}; there are: {known}")]
+    NoProfile {
+        /// The name asked for.
+        name: String,
+        /// The names there are.
+        known: String,
+    },
+    /// The request asks Spark for something that cannot be.
+    #[error(transparent)]
+    BadRequest(#[from] launch::resources::Invalid),
+    /// The line for launches is full.
+    #[error("{0} applications wait in line already, which is the limit (launch.queue); try again later")]
+    LineFull(i64),
+    /// It is over or ending.
+    #[error("context {0} is {1}")]
+    Over(ContextId, &'static str),
+    /// The `Idempotency-Key`.
+    #[error(transparent)]
+    Key(#[from] crate::store::idempotency::Error),
+    /// The database.
+    #[error(transparent)]
+    Store(#[from] crate::store::Error),
+    /// A row that should not exist.
+    #[error("the row of context {0} makes no sense")]
+    Inconsistent(ContextId),
+}
+
+impl From<sqlx::Error> for Error {
+    fn from(e: sqlx::Error) -> Self {
+        Self::Store(e.into())
+    }
+}
+
+impl Error {
+    /// A refusal, with the name that the caller used.
+    #[must_use]
+    pub fn refused(refused: &Refused, called: impl ToString) -> Self {
+        match refused {
+            Refused::NotFound => Self::NotFound(called.to_string()),
+            Refused::Denied => Self::Denied,
+        }
+    }
+}
+
+impl Error {
+    /// The error of the database below; anything else is a row that makes no sense.
+    pub(crate) fn into_sqlx(self) -> sqlx::Error {
+        match self {
+            Self::Store(e) => e.into_sqlx(),
+            other => sqlx::Error::Decode(Box::new(other)),
+        }
+    }
+}
+
+impl Classify for Error {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::NotFound(_) => Kind::NotFound,
+            Self::Denied => Kind::Denied,
+            Self::NameTaken(_) | Self::Over(..) => Kind::Conflict,
+            Self::BadName(_) | Self::NoProfile { .. } | Self::BadRequest(_) => Kind::Invalid,
+            Self::LineFull(_) => Kind::TooMany { retry_after: std::time::Duration::from_secs(10) },
+            Self::Key(e) => e.kind(),
+            Self::Store(e) => e.kind(),
+            Self::Inconsistent(_) => Kind::Internal,
+        }
+    }
+}
+
+/// Checks a name of a context, session or batch.
+#[must_use]
+pub fn is_name(name: &str) -> bool {
+    let length = name.chars().count();
+    (1..=128).contains(&length)
+        && !name.chars().any(|c| c.is_control() || matches!(c, '/' | '?' | '#'))
+        && !name.bytes().all(|b| b.is_ascii_digit())
+        && name.trim() == name
+}

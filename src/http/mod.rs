@@ -1,2 +1,83 @@
-//! The front doors.
+//! The front doors: protocol in, domain call, protocol out.
+//!
+//! Surface rules. A door knows no SQL and decides nothing: it reads its protocol, calls a use case with the [`Principal`] of
+//! the request, and renders the answer or the [`crate::kind::Kind`] of the error in its own dialect. The whole URL space stands in [`router`].
+//! Every route but those of [`ops`] needs a principal; the driver's door needs an application's token instead.
+
+pub mod driver;
+pub mod extract;
+pub mod guard;
 pub mod limits;
+pub mod listener;
+pub mod livy;
+pub mod ops;
+pub mod peer;
+pub mod request;
+
+use std::sync::Arc;
+
+use axum::Router;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::compression::CompressionLayer;
+use tower_http::compression::predicate::{NotForContentType, Predicate, SizeAbove};
+
+use crate::context::driver::Door;
+use crate::identity::Principal;
+use crate::{batch, context, session, statement};
+
+/// What every door works with. Cheap to clone.
+#[derive(Clone)]
+pub struct Doors(Arc<Parts>);
+
+/// The parts of [`Doors`].
+pub struct Parts {
+    /// The one principal of a gateway without a scheme.
+    pub local: Principal,
+    /// Contexts.
+    pub contexts: context::service::Service,
+    /// Sessions.
+    pub sessions: session::service::Service,
+    /// Statements.
+    pub statements: statement::service::Service,
+    /// Batches.
+    pub batches: batch::service::Service,
+    /// The agents' door.
+    pub door: Door,
+    /// Bounds on requests.
+    pub limits: limits::Limits,
+    /// Whether the Livy door wants `X-Requested-By`.
+    pub csrf_protection: bool,
+}
+
+impl Doors {
+    /// Puts the parts together.
+    #[must_use]
+    pub fn new(parts: Parts) -> Self {
+        Self(Arc::new(parts))
+    }
+}
+
+impl std::ops::Deref for Doors {
+    type Target = Parts;
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
+
+/// The whole URL space.
+pub fn router(doors: Doors) -> Router {
+    let guarded = Router::new().merge(livy::router(&doors)).layer(axum::middleware::from_fn(guard::guard));
+    Router::new()
+        .merge(guarded)
+        .merge(driver::router())
+        .merge(ops::router())
+        .fallback(livy::surface::unknown_path)
+        .layer(axum::extract::DefaultBodyLimit::max(doors.limits.body))
+        // Small answers are not worth the work; events must not be held back.
+        .layer(
+            CompressionLayer::new()
+                .compress_when(SizeAbove::new(1024).and(NotForContentType::new("text/event-stream"))),
+        )
+        .layer(CatchPanicLayer::custom(extract::panicked))
+        .with_state(doors)
+}

@@ -60,6 +60,17 @@ impl From<sqlx::Error> for Error {
     }
 }
 
+impl Error {
+    /// The error of the database below, for those who speak its language (a link tells what passes from what does not).
+    #[must_use]
+    pub fn into_sqlx(self) -> sqlx::Error {
+        match self {
+            Self::Away(e) | Self::Failed(e) => e,
+            Self::Refused(_) => sqlx::Error::Decode(Box::new(self)),
+        }
+    }
+}
+
 /// The name of the constraint an error speaks of, when it is a violated constraint.
 #[must_use]
 pub fn constraint(e: &sqlx::Error) -> Option<&str> {
@@ -118,6 +129,15 @@ pub fn pool(address: &Address, connections: u32) -> PgPool {
 /// When the database is away or a migration fails.
 pub async fn migrate(pool: &PgPool) -> Result<(), sqlx::migrate::MigrateError> {
     sqlx::migrate!("./migrations").run(pool).await
+}
+
+/// Whether the database answers now.
+///
+/// # Errors
+/// When it does not.
+pub async fn ask(pool: &PgPool) -> Result<(), Error> {
+    sqlx::query_scalar!(r#"select 1 as "one!""#).fetch_one(pool).await?;
+    Ok(())
 }
 
 /// One page of a list.

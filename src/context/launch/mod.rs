@@ -1,17 +1,23 @@
 //! Starting Spark applications.
 
 pub mod bundle;
+pub mod cause;
 pub mod child;
 mod compile;
 mod conf;
 pub mod environment;
+pub mod files;
 pub mod folder;
+pub mod follow;
 pub mod java_command;
+pub mod line;
 pub mod process;
 pub mod properties;
 pub mod resources;
 pub mod spark_home;
+pub mod start;
 pub mod submit;
+pub mod sweep;
 pub mod table;
 pub mod tail;
 

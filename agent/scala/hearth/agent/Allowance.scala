@@ -1,7 +1,7 @@
 package hearth.agent
 
 /** Counts text against a limit of UTF-8 bytes; what is beyond it is refused and counted. Safe for many threads. */
-final class Allowance(limit: Long) {
+final class Allowance(val limit: Long) {
   private var used = 0L
   private var over = 0L
 

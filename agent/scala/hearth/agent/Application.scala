@@ -1,0 +1,162 @@
+package hearth.agent
+
+import java.util.UUID
+import java.util.concurrent.{CompletableFuture, ConcurrentHashMap, ExecutionException, ScheduledExecutorService, ScheduledThreadPoolExecutor, ThreadFactory, TimeUnit}
+import java.util.concurrent.atomic.AtomicBoolean
+
+import scala.collection.JavaConverters._
+
+import com.fasterxml.jackson.databind.JsonNode
+import com.fasterxml.jackson.databind.node.ObjectNode
+import hearth.agent.link.{Envelope, Link}
+import org.apache.spark.scheduler.{SparkListener, SparkListenerApplicationEnd}
+import org.apache.spark.sql.SparkSession
+
+/** The Spark application as the gateway sees it: its state, its sessions, its end. */
+final class Application(override val settings: Settings) extends Link.Owner with Session.Host {
+  private val incarnation = UUID.randomUUID.toString
+  private val sessions = new ConcurrentHashMap[String, Session]
+  private val leaving = new AtomicBoolean
+  private val spark0 = new CompletableFuture[SparkSession]
+  @volatile private var jobs: Option[Jobs] = None
+
+  override val timer: ScheduledExecutorService = {
+    val named: ThreadFactory = work => {
+      val made = new Thread(work, "hearth-timer")
+      made.setDaemon(true)
+      made
+    }
+    val made = new ScheduledThreadPoolExecutor(1, named)
+    // Started now, so that it inherits nothing from a session's or a listener's thread.
+    made.prestartCoreThread()
+    made
+  }
+  override val spares = new Spares(settings)
+  override val link = new Link(settings, this)
+  private val progress = new Progress(link, timer)
+
+  override def spark(): SparkSession =
+    try spark0.get
+    catch { case failed: ExecutionException => throw failed.getCause }
+
+  /** Spark has started. */
+  def ready(spark: SparkSession): Unit = {
+    val context = spark.sparkContext
+    val cancelling = new Jobs(context)
+    context.addSparkListener(cancelling)
+    context.addSparkListener(progress)
+    context.addSparkListener(new SparkListener {
+      override def onApplicationEnd(end: SparkListenerApplicationEnd): Unit = stopped()
+    })
+    jobs = Some(cancelling)
+    val body = Json.obj().put("state", "ready").put("app_id", context.applicationId)
+    body.put("ui_url", context.uiWebUrl.orNull).put("reason", null: String)
+    link.send("context_state", None, None, body)
+    spark0.complete(spark)
+  }
+
+  /** Spark could not be started. */
+  def failed(failure: Throwable): Unit = {
+    spark0.completeExceptionally(failure)
+    val causes = Trace.chain(failure).map(Trace.headline).distinct
+    leave("failed", "Spark could not be started: " + causes.mkString("; caused by "), 1)
+  }
+
+  /** Tells the gateway why the JVM is going down when it is not the agent that ends it. */
+  def watchExit(): Unit = Runtime.getRuntime.addShutdownHook(new Thread(() => {
+    if (leaving.compareAndSet(false, true)) {
+      val (state, reason) = Exit.cause(sessionOf)
+      tell(state, reason)
+      link.drained(1500)
+    }
+  }, "hearth-exit"))
+
+  override def hello(): ObjectNode = {
+    val body = Json.obj().put("incarnation", incarnation)
+    val open = body.putObject("sessions")
+    sessions.asScala.foreach { case (id, session) => open.put(id, session.last) }
+    body.put("spark", org.apache.spark.SPARK_VERSION)
+      .put("scala", scala.util.Properties.versionNumberString)
+      .put("java", System.getProperty("java.version"))
+      .put("pid", ProcessHandle.current.pid)
+  }
+
+  override def take(envelope: Envelope): Unit = {
+    val body = envelope.body
+    def session(act: Session => Unit): Unit = envelope.session.flatMap(id => Option(sessions.get(id))).foreach(act)
+    envelope.tag match {
+      case "open_session" => envelope.session.foreach(open(_, body))
+      case "close_session" => session(_.close("closed"))
+      case "run" =>
+        for (number <- envelope.statement) session(_.run(number, body.path("kind").asText, body.path("code").asText))
+      case "cancel" => for (number <- envelope.statement) session(_.cancel(number))
+      case "complete" =>
+        session(_.complete(
+          body.path("request").asText, body.path("kind").asText, body.path("code").asText, body.path("cursor").asInt))
+      case "shutdown" => leave("stopping", body.path("reason").asText("stopped"), 0)
+      case other      => Log.warn(s"ignored a message of unknown type ${other.take(40)}")
+    }
+  }
+
+  override def abandoned(reason: String): Unit = leave("stopping", reason, 1)
+
+  override def started(statement: Running, session: String): Unit = progress.watch(statement.group, session, statement.number)
+
+  override def finished(statement: Running): Unit = {
+    progress.forget(statement.group)
+    jobs.foreach(_.forget(statement.group))
+  }
+
+  override def cancelJobs(statement: Running): Unit = jobs.foreach(_.cancel(statement.group))
+
+  override def closed(session: Session): Unit = sessions.remove(session.order.session, session)
+
+  private def open(id: String, body: JsonNode): Unit = if (!leaving.get) {
+    val order = Session.Order(
+      id,
+      body.path("number").asInt,
+      Option(body.get("kind")).filter(_.isTextual).map(_.asText),
+      Option(body.get("livy_id")).filter(_.isIntegralNumber).map(_.asInt),
+      body.path("max_rows").asInt(1000),
+      body.path("max_output").asInt(1024 * 1024),
+      body.path("conf").properties.asScala.map(entry => entry.getKey -> entry.getValue.asText).toMap)
+    val made = new Session(order, this)
+    if (sessions.putIfAbsent(id, made) == null) made.start()
+  }
+
+  /** The SparkContext has been stopped; if not by the agent, then by user code or by the cluster. */
+  private def stopped(): Unit = if (!leaving.get && !Exit.underWay) {
+    val who = Exit.within("org.apache.spark.SparkContext", "stop", sessionOf)
+    leave("failed", s"the SparkContext was stopped by ${who.getOrElse("the cluster or by code outside of a statement")}", 1)
+  }
+
+  private def sessionOf(thread: Thread): Option[Int] = sessions.values.asScala.find(_.runsOn(thread)).map(_.order.number)
+
+  private def tell(state: String, reason: String): Unit = {
+    val body = Json.obj().put("state", state).put("app_id", null: String).put("ui_url", null: String).put("reason", reason)
+    link.force("context_state", None, None, body)
+  }
+
+  /** Ends the application, once, on a thread of its own; halts the JVM if that takes too long. */
+  private def leave(state: String, reason: String, code: Int): Unit = if (leaving.compareAndSet(false, true)) {
+    Log.info(s"leaving: $reason")
+    tell(state, reason)
+    timer.schedule((() => Runtime.getRuntime.halt(code)): Runnable, 30, TimeUnit.SECONDS)
+    // The thread is made on the timer's: one made by a listener could not stop the SparkContext.
+    timer.execute(() => new Thread(() => end(state, reason, code), "hearth-leave").start())
+  }
+
+  private def end(state: String, reason: String, code: Int): Unit =
+    try {
+      val open = sessions.values.asScala.toSeq
+      // A statement that has stopped the SparkContext itself gets the time to answer.
+      if (state == "failed") open.foreach(_.awaitQuiet(2000))
+      open.foreach(_.close(reason))
+      open.foreach(_.awaitEnd(3000))
+      spares.close()
+      link.drained(3000)
+      if (spark0.isDone && !spark0.isCompletedExceptionally) spark0.get.stop()
+      link.stop()
+    } catch { case failure: Throwable => Log.error("stopping", failure) }
+    finally System.exit(code)
+}

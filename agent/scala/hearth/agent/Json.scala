@@ -1,0 +1,43 @@
+package hearth.agent
+
+import com.fasterxml.jackson.core.StreamReadConstraints
+import com.fasterxml.jackson.core.json.JsonWriteFeature
+import com.fasterxml.jackson.databind.{JsonNode, ObjectMapper}
+import com.fasterxml.jackson.databind.json.JsonMapper
+import com.fasterxml.jackson.databind.node.{ArrayNode, JsonNodeFactory, ObjectNode}
+import com.fasterxml.jackson.databind.util.RawValue
+
+/** JSON as the link carries it: ASCII only, so that a lone surrogate survives. */
+object Json {
+
+  /** The longest string taken from the gateway, in code units; it bounds code itself. */
+  private val longestString = 128 * 1024 * 1024
+
+  val mapper: ObjectMapper = {
+    val made = JsonMapper.builder().enable(JsonWriteFeature.ESCAPE_NON_ASCII).build()
+    made.getFactory.setStreamReadConstraints(StreamReadConstraints.builder().maxStringLength(longestString).build())
+    made
+  }
+
+  private val nodes = JsonNodeFactory.instance
+
+  def obj(): ObjectNode = nodes.objectNode()
+
+  def array(): ArrayNode = nodes.arrayNode()
+
+  def text(value: String): JsonNode = if (value == null) nodes.nullNode() else nodes.textNode(value)
+
+  def texts(values: Seq[String]): ArrayNode = {
+    val made = array()
+    values.foreach(made.add(_: String))
+    made
+  }
+
+  /** JSON that is already written; it goes out as it stands. */
+  def raw(json: String): JsonNode = nodes.rawValueNode(new RawValue(json))
+
+  def write(node: JsonNode): String = mapper.writeValueAsString(node)
+
+  /** @throws com.fasterxml.jackson.core.JsonProcessingException if it is not JSON */
+  def parse(json: String): JsonNode = mapper.readTree(json)
+}

@@ -1,0 +1,158 @@
+package scala.tools.nsc.interpreter.lines
+
+import java.lang.reflect.InvocationTargetException
+
+import scala.collection.mutable
+import scala.reflect.NameTransformer
+import scala.tools.nsc.Settings
+import scala.tools.nsc.interpreter.{IMain, Results}
+
+import hearth.agent.Column
+
+/** One Scala REPL, as far as Hearth uses it: compiles a statement, runs it, knows the values it has defined.
+  *
+  * It stands in the compiler's own package because that is where half of what it needs is visible. Not safe for several threads.
+  *
+  * @param parent    where classes come from that the REPL has not made; never the registry, which asks this one
+  * @param firstLine the number of the first line, so that no two sessions name a class alike
+  */
+final class Lines(settings: Settings, parent: ClassLoader, firstLine: Int) {
+  private val heard = new Heard
+  val repl: IMain = Shim.repl(settings, parent, heard)
+  import repl.global._
+
+  /** Values by name, each with the line that defined it last. */
+  private val defined = mutable.HashMap.empty[String, Line]
+
+  while (repl.naming.freshLineId() < firstLine) ()
+
+  def loader: ClassLoader = repl.classLoader
+
+  /** What the compiler said since the last call. */
+  def said(): Seq[Said] = heard.take()
+
+  /** The statements of `code`, in order; None if it cannot be parsed or is not finished. */
+  def statements(code: String): Option[Seq[Statement]] = Shim.parse(repl)(code) match {
+    case Whole(trees) => Some(trees.map(describe))
+    case _            => None
+  }
+
+  /** Compiles one statement, or several that belong together. */
+  def compile(code: String): Either[Results.Result, Line] = {
+    val compiled = repl.compile(code, synthetic = false) match {
+      case Right(request) => Right(new Line(request, code))
+      case Left(why)      => Left(why)
+    }
+    // Else what was said here would silence the same at the next time.
+    repl.reporter.reset()
+    currentRun.reporting.clearAllConditionalWarnings()
+    compiled
+  }
+
+  /** The line that last defined a value of this name. */
+  def defining(name: String): Option[Line] = defined.get(name)
+
+  def complete(code: String, cursor: Int): Seq[String] = Shim.complete(repl, code, cursor)
+
+  def close(): Unit = {
+    defined.clear()
+    repl.close()
+  }
+
+  /** What is known of a statement before it is compiled.
+    *
+    * @param start   a position on its first line of code
+    * @param defines the name that it defines without running anything, if it does nothing else
+    */
+  final case class Statement(start: Int, defines: Option[String], isDefinition: Boolean, isObject: Boolean = false) {
+
+    /** Whether this and the only one of its name in `group` are a class and its companion. */
+    def companionOf(group: Seq[Statement]): Boolean = group.filter(_.defines == defines) match {
+      case Seq(other) => other.isObject != isObject
+      case _          => false
+    }
+  }
+
+  private def describe(tree: Tree): Statement = {
+    var start = Int.MaxValue
+    tree.foreach(part => if (part.pos.isDefined) start = math.min(start, part.pos.start))
+    tree match {
+      case _: Import => Statement(start, None, isDefinition = true)
+      case definition @ (_: ClassDef | _: ModuleDef | _: DefDef | _: TypeDef) =>
+        val name = definition.asInstanceOf[DefTree].name.toString
+        Statement(start, Some(name), isDefinition = true, isObject = definition.isInstanceOf[ModuleDef])
+      case _ => Statement(start, None, isDefinition = false)
+    }
+  }
+
+  /** A statement that has been compiled. */
+  final class Line(request: repl.Request, code: String) {
+
+    /** The number in the name of its class. */
+    val number: Int = request.lineRep.lineId
+
+    /** How many lines stand before the user's first one in what was compiled. */
+    val linesBefore: Int = Shim.linesBefore(repl)(request, code)
+
+    /** Runs it and returns what the REPL shows for it.
+      *
+      * @throws Throwable what the user's code threw
+      */
+    def run(): String =
+      try "" + request.lineRep.call("$print")
+      catch { case failed: InvocationTargetException => throw Lines.unwrapped(failed) }
+
+    /** Makes what it defines known to later lines. */
+    def record(): Unit = {
+      repl.recordRequest(request)
+      request.termNames.foreach(name => defined(name.decodedName.toString) = this)
+    }
+
+    /** The name of the value that it ends in; none for a definition, and none where asking would compute a lazy value. */
+    def result: Option[String] = request.handlers.lastOption.filter(_.definesValue).flatMap { handler =>
+      handler.member match {
+        case value: ValDef if !value.mods.isLazy => Some(value.name.decodedName.toString.trim)
+        case _                                   => None
+      }
+    }
+
+    /** The columns of a collection or RDD that it defines, by its static type.
+      *
+      * @param keys the keys of the first elements, if they are maps
+      */
+    def columns(name: String, keys: => Seq[String]): Option[Seq[Column]] = repl.global.exitingTyper {
+      val declared = request.compilerTypeOf(TermName(NameTransformer.encode(name)))
+      new TypeShape[repl.global.type](repl.global).columns(declared.resultType.dealias.widen, keys)
+    }
+
+    /** A value it defines. */
+    def value(name: String): Any = {
+      val path = request.fullPath(name).split('.').toList.map(_.stripPrefix("`").stripSuffix("`"))
+      // $line3.$read.INSTANCE.$iw.$iw.name: package, object, then one member after the other.
+      val root = Class.forName(path.take(2).mkString(".") + "$", true, loader).getField("MODULE$").get(null)
+      path.drop(2).map(NameTransformer.encode).foldLeft(root: Any)((owner, member) => Lines.member(owner, member))
+    }
+  }
+}
+
+object Lines {
+
+  /** The exception of the user's code inside those that only say that a class could not be initialised or called. */
+  def unwrapped(failure: Throwable): Throwable = failure match {
+    case wrapper @ (_: InvocationTargetException | _: ExceptionInInitializerError | _: java.lang.reflect.UndeclaredThrowableException)
+        if wrapper.getCause != null => unwrapped(wrapper.getCause)
+    case other => other
+  }
+
+  private def member(owner: Any, name: String): Any = {
+    val kind = owner.getClass
+    kind.getMethods.find(method => method.getName == name && method.getParameterCount == 0) match {
+      case Some(method) =>
+        method.setAccessible(true)
+        try method.invoke(owner)
+        catch { case failed: InvocationTargetException => throw unwrapped(failed) }
+      // An object inside an object has no accessor.
+      case None => Class.forName(kind.getName.stripSuffix("$") + "$" + name + "$", true, kind.getClassLoader).getField("MODULE$").get(null)
+    }
+  }
+}

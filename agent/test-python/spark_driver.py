@@ -1,0 +1,135 @@
+"""A Spark driver with Python interpreters, as the agent runs them: PythonDriver.scala, driven by lines of JSON.
+
+SPARK_HOME says which Spark. The agent is compiled against it first, unless HEARTH_AGENT_JAR names a jar of it.
+"""
+
+import glob
+import json
+import os
+import queue
+import shutil
+import subprocess
+import tempfile
+import threading
+
+from runner_process import PYTHON
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+AGENT = os.path.dirname(HERE)
+# Seconds. Generous: it bounds a hang, not a test's length.
+PATIENCE = 300
+# What spark-submit opens for Spark on Java 17.
+OPENED = (
+    "java.lang java.lang.invoke java.lang.reflect java.io java.net java.nio java.util java.util.concurrent "
+    "java.util.concurrent.atomic sun.nio.ch sun.nio.cs sun.security.action sun.util.calendar").split()
+
+
+def compile_driver(folder):
+    """The class path of the driver, compiled into a folder."""
+    spark = os.environ["SPARK_HOME"]
+    jar = os.environ.get("HEARTH_AGENT_JAR")
+    if not jar:
+        jar = os.path.join(folder, "agent.jar")
+        subprocess.run(["sh", os.path.join(AGENT, "build.sh"), spark, jar], check=True)
+    classes = os.path.join(folder, "classes")
+    os.mkdir(classes)
+    path = jar + ":" + os.path.join(spark, "jars", "*")
+    subprocess.run(
+        ["java", "-XX:TieredStopAtLevel=1", "-cp", path, "scala.tools.nsc.Main", "-usejavacp", "-nowarn", "-d", classes]
+        + glob.glob(os.path.join(HERE, "scala", "*.scala")), check=True)
+    return classes + ":" + path
+
+
+class SparkDriver:
+    def __init__(self, python=PYTHON):
+        self.folder = tempfile.mkdtemp(prefix="hearth-test-")
+        try:
+            self._start(compile_driver(self.folder), python)
+        except BaseException:
+            shutil.rmtree(self.folder)
+            raise
+
+    def _start(self, path, python):
+        opened = ["--add-opens=java.base/%s=ALL-UNNAMED" % package for package in OPENED]
+        conf = {
+            "spark.master": "local[2]", "spark.app.name": "hearth-test", "spark.ui.enabled": "false", "spark.scheduler.mode": "FAIR",
+            "spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1",
+            "spark.sql.warehouse.dir": os.path.join(self.folder, "warehouse"), "spark.sql.shuffle.partitions": "2"}
+        self.log = open(os.path.join(self.folder, "log"), "w+")
+        self.process = subprocess.Popen(
+            ["java", "-XX:TieredStopAtLevel=1", "-Djava.io.tmpdir=" + self.folder] + opened + ["-D%s=%s" % item for item in conf.items()]
+            + ["-cp", path, "hearth.agent.python.PythonDriver", os.path.join(AGENT, "python"), self.folder],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log, cwd=self.folder,
+            env=dict(os.environ, PYSPARK_PYTHON=python))
+        self.answers = queue.Queue()
+        self.reader = threading.Thread(target=self._read, daemon=True)
+        self.reader.start()
+        self.printed = []
+        self.number = 0
+        self.receive("context")
+
+    def _read(self):
+        for line in self.process.stdout:
+            self.answers.put(json.loads(line))
+        self.answers.put(None)
+
+    def send(self, type, **body):
+        self.process.stdin.write(json.dumps(dict(body, type=type)).encode("ascii") + b"\n")
+        self.process.stdin.flush()
+
+    def receive(self, type):
+        """The next answer of a type; output that comes before it is kept in `printed`."""
+        while True:
+            found = self.answers.get(timeout=PATIENCE)
+            if found is None:
+                self.log.seek(0)
+                raise AssertionError("the driver ended:\n" + self.log.read()[-5000:])
+            if found["type"] == type:
+                return found
+            assert found["type"] == "output", found
+            self.printed.append(found["text"])
+
+    def open(self, session):
+        self.send("open", session=session)
+        return self.receive("open")["ms"]
+
+    def begin(self, code, session=1, max_rows=1000, max_output=100000):
+        self.number += 1
+        self.printed = []
+        self.send("run", session=session, id=self.number, code=code, max_rows=max_rows, max_output=max_output)
+
+    def end(self):
+        return self.receive("done")["output"]
+
+    def run(self, code, **more):
+        self.begin(code, **more)
+        return self.end()
+
+    def text(self, code, **more):
+        output = self.run(code, **more)
+        assert output["status"] == "ok", output
+        return output["data"]["text/plain"]
+
+    def cancelled(self, code, session=1):
+        """Runs code that prints something and then does not end, cancels it, and returns its output."""
+        self.begin(code, session)
+        self.receive("output")
+        self.send("cancel", session=session)
+        return self.end()
+
+    def complete(self, code, session=1):
+        self.send("complete", session=session, code=code, cursor=len(code))
+        return self.receive("completion")["candidates"]
+
+    def close(self):
+        """Ends it and returns its exit code."""
+        try:
+            self.process.stdin.close()
+            return self.process.wait(PATIENCE)
+        finally:
+            self.process.kill()
+            self.process.wait()
+            self.reader.join(PATIENCE)
+            self.process.stdout.close()
+            self.log.close()
+            shutil.rmtree(self.folder, ignore_errors=True)

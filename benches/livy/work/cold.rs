@@ -1,0 +1,55 @@
+//! How long a session takes to be there, and its first statement.
+
+use std::time::Instant;
+
+use serde_json::json;
+
+use super::{KINDS, Target, cold, ms, trivial};
+use crate::Plan;
+use crate::client::Manner;
+use crate::report::{Report, Unit};
+
+/// One more session in a context that is in use is made this often.
+const SECOND: usize = 5;
+
+/// Cold sessions of every kind, one at a time, each ended before the next.
+pub async fn measure(plan: &Plan, target: &Target, report: &mut Report) -> anyhow::Result<()> {
+    let livy = &target.livy;
+    for kind in KINDS {
+        let (mut idle, mut first) = (Vec::new(), Vec::new());
+        for _ in 0..plan.cold {
+            let at = Instant::now();
+            let session = livy.session(kind).await?;
+            idle.push(at.elapsed().as_secs_f64());
+            let at = Instant::now();
+            livy.run(session, trivial(kind), Manner::Poll).await?;
+            first.push(ms(at.elapsed()));
+            livy.delete(session).await?;
+        }
+        report.put(&cold(kind), Unit::Seconds, target.column, idle);
+        report.put(&format!("first `{}` of a {kind} session", trivial(kind)), Unit::Ms, target.column, first);
+    }
+    second(target, report).await
+}
+
+/// One more session beside one that lives: in the same context where the server knows contexts, else an application of its own.
+async fn second(target: &Target, report: &mut Report) -> anyhow::Result<()> {
+    let livy = &target.livy;
+    for kind in KINDS {
+        let body = json!({ "kind": kind, "conf": { "hearth.context": format!("bench-{kind}") } });
+        let first = livy.create(body.clone()).await?;
+        livy.until_idle(first).await?;
+        livy.run(first, trivial(kind), Manner::Poll).await?;
+        let mut took = Vec::new();
+        for _ in 0..SECOND {
+            let at = Instant::now();
+            let session = livy.create(body.clone()).await?;
+            livy.until_idle(session).await?;
+            took.push(ms(at.elapsed()));
+            livy.delete(session).await?;
+        }
+        report.put(&format!("one more {kind} session in a context, POST to idle"), Unit::Ms, target.column, took);
+        livy.delete(first).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,45 @@
+//! `hearth serve`: runs a gateway. `hearth migrate`: brings the schema up to date.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use crate::config::{Config, Overrides};
+use crate::{gateway, telemetry};
+
+/// Flags that every command takes which reads the configuration.
+#[derive(Debug, Default, clap::Args)]
+pub(super) struct Settings {
+    /// Configuration file; its keys are those of the built-in defaults.
+    #[arg(long, global = true)]
+    config: Option<PathBuf>,
+    /// State folder; else HEARTH_HOME.
+    #[arg(long, global = true)]
+    home: Option<PathBuf>,
+    /// Address to listen on, host:port.
+    #[arg(long, global = true)]
+    listen: Option<SocketAddr>,
+    /// postgres:// URL; everybody on this machine can read a command line, so give a password by HEARTH__DATABASE__URL or the file.
+    #[arg(long, global = true)]
+    database_url: Option<String>,
+}
+
+impl Settings {
+    /// Loads the configuration.
+    pub(super) fn load(&self) -> anyhow::Result<Config> {
+        let overrides = Overrides {
+            file: self.config.clone(),
+            home: self.home.clone(),
+            listen: self.listen,
+            database_url: self.database_url.clone(),
+        };
+        Ok(Config::load(&overrides)?)
+    }
+}
+
+/// Runs a gateway until it is told to stop.
+pub(super) fn serve(settings: &Settings) -> anyhow::Result<ExitCode> {
+    let config = settings.load()?;
+    telemetry::init(&config.log.filter, config.log.json);
+    tokio::runtime::Runtime::new()?.block_on(gateway::serve(config))
+}

@@ -1,0 +1,161 @@
+//! Who may hold a link: checks the token, the protocol and the incarnation, and takes the context over.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::ws::{CloseFrame, Message, WebSocket};
+use sha2::{Digest, Sha256};
+use sqlx::PgPool;
+use subtle::ConstantTimeEq;
+use tracing::{info, warn};
+
+use super::wire::{self, Envelope, Hello, Outgoing, Welcome};
+use super::{Links, Sink, link};
+use crate::context::{lease, store};
+use crate::id::{ApplicationId, ContextId, GatewayId};
+use crate::life::Life;
+
+/// How long an agent may take to say hello.
+const HELLO: Duration = Duration::from_secs(10);
+/// Silence after which an end gives the link up.
+pub(super) const DEAD: Duration = Duration::from_millis(1500);
+
+/// What an agent shows at the door.
+#[derive(Debug, Clone)]
+pub struct Credentials {
+    application: ApplicationId,
+    token_hash: [u8; 32],
+}
+
+impl Credentials {
+    /// From the two headers; the token itself is not kept.
+    #[must_use]
+    pub fn new(application: ApplicationId, token: &str) -> Self {
+        Self { application, token_hash: Sha256::digest(token.as_bytes()).into() }
+    }
+}
+
+/// Why an agent was not let in, before the WebSocket is opened.
+#[derive(Debug, thiserror::Error)]
+pub enum Rejected {
+    /// The token opens nothing.
+    #[error("this token does not open that application's link")]
+    BadToken,
+    /// The database.
+    #[error(transparent)]
+    Store(#[from] crate::store::Error),
+}
+
+/// The driver's door.
+#[derive(Clone)]
+pub struct Door {
+    pub(super) pool: PgPool,
+    pub(super) links: Links,
+    pub(super) sink: Arc<dyn Sink>,
+    pub(super) life: Life,
+    pub(super) me: GatewayId,
+    orphan: Duration,
+}
+
+/// A link that has been let in.
+pub(super) struct Granted {
+    pub application: ApplicationId,
+    pub context: ContextId,
+    pub epoch: i64,
+    pub received: i64,
+    pub hello: Hello,
+}
+
+impl Door {
+    /// A door for the agents of this gateway's contexts.
+    #[must_use]
+    pub fn new(pool: PgPool, links: Links, sink: Arc<dyn Sink>, life: Life, me: GatewayId, orphan: Duration) -> Self {
+        Self { pool, links, sink, life, me, orphan }
+    }
+
+    /// Checks the token.
+    ///
+    /// # Errors
+    /// [`Rejected`], the same whether the application is unknown or the token wrong.
+    pub async fn check(&self, shown: &Credentials) -> Result<(), Rejected> {
+        let mut db = self.pool.acquire().await.map_err(crate::store::Error::from)?;
+        let row = store::load_for_link(&mut db, shown.application).await.map_err(crate::store::Error::from)?;
+        let known = row.map(|r| r.token_hash).unwrap_or_default();
+        if bool::from(known.as_slice().ct_eq(&shown.token_hash)) { Ok(()) } else { Err(Rejected::BadToken) }
+    }
+
+    /// Serves one connection of a checked agent until it ends.
+    pub async fn serve(self, mut socket: WebSocket, shown: Credentials) {
+        let application = shown.application;
+        match self.grant(&mut socket, application).await {
+            Ok(granted) => {
+                let context = granted.context;
+                info!(context.id = %context, epoch = granted.epoch, "Agent of context {context} is connected");
+                link::run(self, socket, granted).await;
+                info!(context.id = %context, "Agent of context {context} is disconnected");
+            }
+            Err(code) => {
+                warn!(application.id = %application, code, "Agent of application {application} is sent away");
+                let frame = CloseFrame { code, reason: "".into() };
+                let _ = socket.send(Message::Close(Some(frame))).await;
+            }
+        }
+    }
+
+    /// Reads hello and takes the context over, or says with which code to close.
+    async fn grant(&self, socket: &mut WebSocket, application: ApplicationId) -> Result<Granted, u16> {
+        let hello = match tokio::time::timeout(HELLO, socket.recv()).await {
+            Ok(Some(Ok(Message::Text(text)))) => Envelope::parse(&text)
+                .ok()
+                .filter(|e| e.kind == "hello")
+                .and_then(|e| e.body::<Hello>().ok())
+                .ok_or(wire::close::PROTOCOL)?,
+            _ => return Err(wire::close::PROTOCOL),
+        };
+        if hello.protocol != wire::PROTOCOL {
+            return Err(wire::close::PROTOCOL);
+        }
+        let (context, epoch, received) = self.take(application, &hello).await.map_err(|e| match e {
+            TakeError::Close(code) => code,
+            TakeError::Sql(e) => {
+                warn!(error = %e, "Cannot take a context over now");
+                wire::close::GO_ELSEWHERE
+            }
+        })?;
+        let dead_ms = u64::try_from(DEAD.as_millis()).unwrap_or(u64::MAX);
+        let orphan_ms = u64::try_from(self.orphan.as_millis()).unwrap_or(u64::MAX);
+        let welcome = Outgoing::new("welcome", &Welcome { epoch, acked: received, dead_ms, orphan_ms });
+        socket.send(Message::Text(welcome.frame(0, epoch).into())).await.map_err(|_| wire::close::GO_ELSEWHERE)?;
+        Ok(Granted { application, context, epoch, received, hello })
+    }
+
+    async fn take(&self, application: ApplicationId, hello: &Hello) -> Result<(ContextId, i64, i64), TakeError> {
+        let mut tx = self.pool.begin().await?;
+        let row = store::load_for_link(&mut tx, application).await?.ok_or(TakeError::Close(wire::close::BAD_TOKEN))?;
+        if row.over {
+            return Err(TakeError::Close(wire::close::APPLICATION_OVER));
+        }
+        if !store::claim_incarnation(&mut tx, application, hello.incarnation, hello.spark.as_deref()).await? {
+            return Err(TakeError::Close(wire::close::OTHER_INCARNATION));
+        }
+        let epoch = lease::take_over(&mut tx, row.context_id, self.me)
+            .await?
+            .ok_or(TakeError::Close(wire::close::APPLICATION_OVER))?;
+        // Read again under the row's lock: an older link may have committed between the first look and the take-over.
+        let received = store::load_for_link(&mut tx, application).await?.map_or(row.received, |r| r.received);
+        self.sink.adopt(&mut tx, row.context_id).await?;
+        tx.commit().await?;
+        Ok((row.context_id, epoch, received))
+    }
+}
+
+enum TakeError {
+    Close(u16),
+    Sql(sqlx::Error),
+}
+
+impl From<sqlx::Error> for TakeError {
+    fn from(e: sqlx::Error) -> Self {
+        Self::Sql(e)
+    }
+}

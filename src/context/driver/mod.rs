@@ -1,0 +1,186 @@
+//! The gateway's end of the links: what agents dial, and how the rest of Hearth speaks to them.
+//!
+//! This module carries envelopes; it knows applications and epochs, not sessions. Who understands the envelopes is the
+//! [`Sink`] that the gateway connects. What is owed to an agent stands in rows: a signal here only says *look again*, or, for
+//! the statement that comes next, saves the look.
+
+mod commit;
+mod door;
+mod link;
+pub mod wire;
+
+use std::sync::Arc;
+
+use dashmap::DashMap;
+use futures_util::future::BoxFuture;
+use sqlx::PgConnection;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::id::{ContextId, SessionId};
+use wire::{Envelope, Outgoing};
+
+pub use door::{Credentials, Door, Rejected};
+
+/// Statements of one session that are sent ahead of the one that runs.
+pub const AHEAD: i32 = 16;
+
+/// What to do once a transaction has committed.
+pub type AfterCommit = Vec<Box<dyn FnOnce() + Send>>;
+
+/// What an agent is owed for one session, as the rows say.
+#[derive(Debug)]
+pub struct Owed {
+    /// The session.
+    pub session: SessionId,
+    /// `open_session`, or `close_session` for one that is to end.
+    pub message: Outgoing,
+    /// Whether `message` opens it.
+    pub opens: bool,
+    /// Waiting statements in order, at most [`AHEAD`] after the last one sent.
+    pub statements: Vec<(i32, Outgoing)>,
+    /// Statements to cancel.
+    pub cancels: Vec<i32>,
+}
+
+/// Who understands the envelopes.
+pub trait Sink: Send + Sync + 'static {
+    /// What the rows owe the agent of this context; `sent` tells the last statement number sent, by session.
+    fn owed<'a>(
+        &'a self,
+        db: &'a mut PgConnection,
+        context: ContextId,
+        sent: &'a std::collections::HashMap<SessionId, i32>,
+    ) -> BoxFuture<'a, Result<Vec<Owed>, sqlx::Error>>;
+
+    /// Sees an envelope as it arrives, before it is committed: for what may be shown early (progress).
+    fn hint(&self, context: ContextId, envelope: &Envelope);
+
+    /// Writes what the envelopes say. They are untrusted: each must name a session of this context.
+    fn apply<'a>(
+        &'a self,
+        db: &'a mut PgConnection,
+        context: ContextId,
+        batch: &'a [Envelope],
+    ) -> BoxFuture<'a, Result<AfterCommit, sqlx::Error>>;
+
+    /// The database refuses this envelope for good: its statement ends with a clear error.
+    fn refuse<'a>(
+        &'a self,
+        db: &'a mut PgConnection,
+        context: ContextId,
+        envelope: &'a Envelope,
+        reason: &'a str,
+    ) -> BoxFuture<'a, Result<AfterCommit, sqlx::Error>>;
+
+    /// A statement that was cancelled before it was sent: it ends without having run.
+    fn cancel_unsent<'a>(
+        &'a self,
+        db: &'a mut PgConnection,
+        session: SessionId,
+        number: i32,
+    ) -> BoxFuture<'a, Result<AfterCommit, sqlx::Error>>;
+
+    /// Remembers what the context holds, because this gateway answers for it from now on.
+    fn adopt<'a>(&'a self, db: &'a mut PgConnection, context: ContextId) -> BoxFuture<'a, Result<(), sqlx::Error>>;
+
+    /// The kind of interpreter that the context's driver should start beside Spark.
+    fn warm<'a>(
+        &'a self,
+        db: &'a mut PgConnection,
+        context: ContextId,
+    ) -> BoxFuture<'a, Result<Option<String>, sqlx::Error>>;
+
+    /// Another gateway answers for the context: forgets it here.
+    fn leave(&self, context: ContextId);
+
+    /// The context is over: its sessions and statements end with this cause.
+    fn context_ended<'a>(
+        &'a self,
+        db: &'a mut PgConnection,
+        context: ContextId,
+        cause: &'a str,
+    ) -> BoxFuture<'a, Result<AfterCommit, sqlx::Error>>;
+}
+
+/// What a link is told.
+#[derive(Debug)]
+pub enum Signal {
+    /// A statement is committed; send it if it is the next one, else look at the rows.
+    Run {
+        /// Its session.
+        session: SessionId,
+        /// Its number.
+        number: i32,
+        /// The `run` message.
+        message: Outgoing,
+    },
+    /// Look at the rows: something is owed.
+    Look,
+    /// Send this; it is owed by no row.
+    Send(Outgoing),
+}
+
+#[derive(Debug, Clone)]
+struct Link {
+    epoch: i64,
+    signals: mpsc::Sender<Signal>,
+    closed: CancellationToken,
+}
+
+/// The links that this gateway holds.
+#[derive(Debug, Clone, Default)]
+pub struct Links(Arc<DashMap<ContextId, Link>>);
+
+impl Links {
+    /// Whether the context's agent is connected here.
+    #[must_use]
+    pub fn is_here(&self, context: ContextId) -> bool {
+        self.0.contains_key(&context)
+    }
+
+    /// How many agents are connected here.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether no agent is connected here.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Tells the context's link something; false when it is not here. A link too busy to be told looks at the rows anyway.
+    pub fn tell(&self, context: ContextId, signal: Signal) -> bool {
+        let Some(link) = self.0.get(&context).map(|l| l.clone()) else { return false };
+        !matches!(link.signals.try_send(signal), Err(mpsc::error::TrySendError::Closed(_)))
+    }
+
+    /// Tells one link, or all, to look at the rows.
+    pub fn look(&self, context: Option<ContextId>) {
+        match context {
+            Some(context) => drop(self.tell(context, Signal::Look)),
+            None => self.0.iter().for_each(|link| drop(link.signals.try_send(Signal::Look))),
+        }
+    }
+
+    fn enter(&self, context: ContextId, link: Link) {
+        if let Some(old) = self.0.insert(context, link) {
+            old.closed.cancel();
+        }
+    }
+
+    fn leave(&self, context: ContextId, epoch: i64) {
+        self.0.remove_if(&context, |_, link| link.epoch == epoch);
+    }
+
+    /// Closes the context's link, if it is here.
+    pub fn close(&self, context: ContextId) {
+        if let Some((_, link)) = self.0.remove(&context) {
+            link.closed.cancel();
+        }
+    }
+}
+
+pub(in crate::context) use commit::run as run_effects;

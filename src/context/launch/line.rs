@@ -1,0 +1,115 @@
+//! The line for launches on one host: how many may start at once, how many may be alive, who is next.
+//!
+//! Contexts and batches stand in one line, oldest first. A lock for the host makes several gateways on it count together.
+
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::Config;
+
+/// Memory counted for one application where the configuration gives no limit, bytes.
+const MEMORY_EACH: u64 = 1536 * 1024 * 1024;
+
+/// The limits of the line.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Applications starting at once.
+    pub starting: i64,
+    /// Applications alive at once.
+    pub alive: i64,
+}
+
+impl Limits {
+    /// From the configuration and, where it says nothing, this machine's memory.
+    #[must_use]
+    pub fn new(config: &Config) -> Self {
+        let alive = match config.contexts {
+            0 => (memory() / MEMORY_EACH).max(1),
+            n => n as u64,
+        };
+        let starting = i64::try_from(config.concurrency.max(1)).unwrap_or(i64::MAX);
+        Self { starting, alive: i64::try_from(alive).unwrap_or(i64::MAX) }
+    }
+}
+
+fn memory() -> u64 {
+    let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let kib = text
+        .lines()
+        .find_map(|l| l.strip_prefix("MemTotal:"))
+        .and_then(|l| l.split_whitespace().next()?.parse::<u64>().ok());
+    // Where the system does not tell, room for four.
+    kib.map_or(4 * MEMORY_EACH, |kib| kib * 1024)
+}
+
+/// One in the line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Waiting {
+    /// A context's or a batch's id.
+    pub id: Uuid,
+    /// Whether it is a batch.
+    pub is_batch: bool,
+}
+
+/// The line, and how far it may move now.
+#[derive(Debug, Clone)]
+pub struct Line {
+    /// Oldest first.
+    pub waiting: Vec<Waiting>,
+    /// How many are starting.
+    pub starting: i64,
+    /// How many are alive, starting ones included.
+    pub alive: i64,
+}
+
+impl Line {
+    /// How many of the line may start now.
+    #[must_use]
+    pub fn may_start(&self, limits: Limits) -> usize {
+        let free = (limits.starting - self.starting).min(limits.alive - self.alive).max(0);
+        usize::try_from(free).unwrap_or(0)
+    }
+
+    /// Why the one at `place` (from 0) waits, for people.
+    #[must_use]
+    pub fn reason(&self, place: usize, limits: Limits) -> String {
+        let why = if self.alive >= limits.alive {
+            format!("{} of {} applications are alive (launch.contexts)", self.alive, limits.alive)
+        } else {
+            format!("{} of {} applications are starting (launch.concurrency)", self.starting, limits.starting)
+        };
+        format!("waits in line for a launch: place {} of {}; {why}", place + 1, self.waiting.len())
+    }
+}
+
+/// Locks the host's line until the transaction ends, and reads it.
+///
+/// # Errors
+/// The database's.
+pub async fn lock(db: &mut PgConnection, host: &str) -> Result<Line, sqlx::Error> {
+    sqlx::query!("select pg_advisory_xact_lock(hashtextextended('hearth line ' || $1, 0))", host)
+        .execute(&mut *db)
+        .await?;
+    let counts = sqlx::query!(
+        r#"select count(*) filter (where state = 'starting') as "starting!", count(*) as "alive!" from (
+               select state from context where host = $1 and ended_at is null and state <> 'waiting'
+               union all
+               select state from batch where host = $1 and ended_at is null and state <> 'waiting') as alive"#,
+        host
+    )
+    .fetch_one(&mut *db)
+    .await?;
+    let waiting = sqlx::query_as!(
+        Waiting,
+        r#"select id as "id!", is_batch as "is_batch!" from (
+               select context_id as id, false as is_batch, created_at from context
+                where host = $1 and state = 'waiting' and ended_at is null
+               union all
+               select batch_id, true, created_at from batch where host = $1 and state = 'waiting' and ended_at is null) as line
+            order by created_at, id"#,
+        host
+    )
+    .fetch_all(db)
+    .await?;
+    Ok(Line { waiting, starting: counts.starting, alive: counts.alive })
+}

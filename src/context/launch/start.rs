@@ -1,0 +1,221 @@
+//! Starts the application of a context: its row, its folder, its secrets, its program.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use dashmap::DashMap;
+use rand::TryRngCore;
+use rand::rngs::OsRng;
+use secrecy::{ExposeSecret, SecretString};
+use sha2::{Digest, Sha256};
+use tracing::{info, warn};
+
+use super::bundle::{self, Agent};
+use super::environment::Environment;
+use super::folder::Folder;
+use super::java_command::JavaCommand;
+use super::resources::Resources;
+use super::spark_home::{self, SparkHome};
+use super::submit::{self, Driver, Setting, Submission};
+use super::{Config, Profile, process};
+use crate::context::service::Service;
+use crate::context::{Context, store};
+use crate::id::ApplicationId;
+use crate::life::Life;
+use crate::shim::Program;
+
+/// Starts programs on this host. Cheap to clone.
+#[derive(Clone)]
+pub struct Starter(Arc<Parts>);
+
+/// The parts of a [`Starter`].
+pub struct Parts {
+    /// This program, which is its own shim.
+    pub program: Program,
+    /// State folder.
+    pub home: PathBuf,
+    /// Cache folder.
+    pub cache: PathBuf,
+    /// What is passed on of Hearth's environment.
+    pub environment: Environment,
+    /// The section `launch`.
+    pub config: Config,
+    /// Base address that agents dial.
+    pub gateways: String,
+    /// Supervises the shims.
+    pub life: Life,
+    /// Sparks that were found before, by profile.
+    pub found: DashMap<String, Installed>,
+}
+
+/// A Spark and what was learned of it.
+#[derive(Debug, Clone)]
+pub struct Installed {
+    /// Where it is.
+    pub spark: SparkHome,
+    /// What its `spark-defaults.conf` says.
+    pub defaults: BTreeMap<String, String>,
+    /// How its `SparkSubmit` is started.
+    pub command: JavaCommand,
+}
+
+/// Why a program could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// No usable Spark, Java or Python.
+    #[error(transparent)]
+    Spark(#[from] spark_home::Error),
+    /// No agent.
+    #[error(transparent)]
+    Agent(#[from] bundle::Error),
+    /// The folder or the process.
+    #[error("the launch folder or process could not be made: {0}")]
+    System(#[from] std::io::Error),
+    /// The system gives no randomness.
+    #[error("the system gives no random numbers")]
+    Random,
+    /// The context's row or profile.
+    #[error(transparent)]
+    Context(#[from] crate::context::Error),
+}
+
+impl Starter {
+    /// Puts the parts together.
+    #[must_use]
+    pub fn new(parts: Parts) -> Self {
+        Self(Arc::new(parts))
+    }
+
+    /// The state folder.
+    #[must_use]
+    pub fn home(&self) -> &std::path::Path {
+        &self.0.home
+    }
+
+    /// The OS user that runs what is started, when that is not the gateway's.
+    #[must_use]
+    pub fn user(&self) -> Option<&str> {
+        let is_root = nix::unistd::Uid::effective().is_root();
+        Some(self.0.config.user.as_str()).filter(|u| is_root && !u.is_empty())
+    }
+
+    /// What is passed on of Hearth's environment.
+    #[must_use]
+    pub fn environment(&self) -> &Environment {
+        &self.0.environment
+    }
+
+    /// The Spark of a profile, found once.
+    ///
+    /// # Errors
+    /// When there is none that could run.
+    pub async fn installed(&self, name: &str, profile: &Profile) -> Result<Installed, Error> {
+        if let Some(found) = self.0.found.get(name) {
+            return Ok(found.clone());
+        }
+        let spark = spark_home::find(profile, &self.0.environment).await?;
+        let defaults = spark.defaults(&self.0.environment);
+        let command = JavaCommand::of(&spark, &self.0.cache, &self.0.environment).await;
+        let found = Installed { spark, defaults, command };
+        self.0.found.insert(name.to_owned(), found.clone());
+        Ok(found)
+    }
+
+    /// The agent for a Spark: compiled now, if it never was.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub async fn agent(&self, spark: &SparkHome) -> Result<Agent, Error> {
+        let jar = Some(PathBuf::from(&self.0.config.agent_jar)).filter(|j| !j.as_os_str().is_empty());
+        Ok(bundle::agent(spark, jar.as_deref(), &self.0.cache, &self.0.environment).await?)
+    }
+
+    /// Compiles the agents of these profiles, so that the first session need not wait for it.
+    pub async fn prepare(self, profiles: BTreeMap<String, Profile>) {
+        for (name, profile) in profiles {
+            let made = async { self.agent(&self.installed(&name, &profile).await?.spark).await };
+            match made.await {
+                Ok(_) => info!(profile = name, "Profile {name} is ready"),
+                Err(e) => warn!(profile = name, error = %e, "Profile {name} cannot be used: hearth doctor says more"),
+            }
+        }
+    }
+
+    /// Starts the application of a context that is `starting`.
+    ///
+    /// # Errors
+    /// What keeps it from starting, for its owner.
+    pub async fn start(&self, contexts: &Service, warm: Option<&str>, context: &Context) -> Result<(), Error> {
+        let profile = contexts.profile(&context.profile)?;
+        let installed = self.installed(&context.profile, profile).await?;
+        let agent = self.agent(&installed.spark).await?;
+        let id = ApplicationId::generate();
+        let token = SecretString::from(random()?);
+        let folder = Folder::create(&self.0.home, id.0, self.user())?;
+        let name = context.name.clone().unwrap_or_else(|| format!("hearth-{}", context.id));
+        let setting = self.setting(&installed, profile, &context.request, &folder, contexts.host(), &name);
+        let warm: Vec<&str> = warm.into_iter().collect();
+        let gateways = [self.0.gateways.clone()];
+        let driver = Driver { agent: &agent, application: id, token: &token, gateways: &gateways, warm: &warm };
+        let submission = submit::driver(&setting, &driver).map_err(crate::context::Error::from)?;
+        let hash = Sha256::digest(token.expose_secret().as_bytes());
+        let dir = folder.path().to_string_lossy();
+        let inserted = async {
+            let mut db = contexts.pool().acquire().await?;
+            store::insert_application(&mut db, id, context.id, contexts.host(), &hash, &dir).await
+        };
+        if !inserted.await.map_err(crate::context::Error::from)? {
+            return Ok(folder.remove()?);
+        }
+        self.run(&folder, &submission)?;
+        info!(context.id = %context.id, application.id = %id, "Context {} is launched", context.id);
+        Ok(())
+    }
+
+    /// What every launch from this profile goes by.
+    #[must_use]
+    pub fn setting<'a>(
+        &'a self,
+        installed: &'a Installed,
+        profile: &'a Profile,
+        resources: &'a Resources,
+        folder: &'a Folder,
+        host: &'a str,
+        name: &'a str,
+    ) -> Setting<'a> {
+        Setting {
+            profile,
+            resources,
+            spark: &installed.spark,
+            defaults: &installed.defaults,
+            command: &installed.command,
+            environment: &self.0.environment,
+            folder,
+            user: self.user(),
+            host,
+            name,
+        }
+    }
+
+    /// Starts what was submitted in its folder.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn run(&self, folder: &Folder, submission: &Submission) -> std::io::Result<()> {
+        folder.hand_over(submit::PROPERTIES, submission.properties.expose_secret().as_bytes(), self.user())?;
+        process::start(&self.0.program, &self.0.life, folder, &submission.spec)
+    }
+}
+
+/// A random text of 256 bits.
+///
+/// # Errors
+/// When the system gives no randomness.
+pub fn random() -> Result<String, Error> {
+    let mut bytes = [0; 32];
+    OsRng.try_fill_bytes(&mut bytes).map_err(|_| Error::Random)?;
+    Ok(URL_SAFE_NO_PAD.encode(bytes))
+}

@@ -1,0 +1,353 @@
+//! Use cases of contexts: create, find, list, stop, read the log.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use sqlx::{PgConnection, PgPool};
+use tokio::sync::Notify;
+
+use super::driver::wire::ContextState;
+use super::driver::{Links, Signal};
+use super::launch::{self, Profile};
+use super::live::Live;
+use super::log::{self, LogPage, Wanted};
+use super::{Context, Error, NewContext, State, is_name, store};
+use crate::access::{self, Action, Allowed, Manage, View};
+use crate::id::{ContextId, GatewayId};
+use crate::identity::Principal;
+use crate::store::notify::Notifier;
+use crate::store::{Page, Range, constraint, idempotency};
+
+/// The name of the profile that is taken when none is asked for.
+pub const DEFAULT_PROFILE: &str = "default";
+
+/// Use cases of contexts. Cheap to clone.
+#[derive(Clone)]
+pub struct Service(Arc<Parts>);
+
+struct Parts {
+    pool: PgPool,
+    me: GatewayId,
+    host: String,
+    profiles: BTreeMap<String, Profile>,
+    launch: launch::Config,
+    links: Links,
+    live: Live,
+    wake: Notify,
+    others: Notifier,
+}
+
+impl Service {
+    /// The contexts of the gateway `me` on `host`.
+    #[must_use]
+    pub fn new(
+        pool: PgPool,
+        me: GatewayId,
+        host: String,
+        profiles: BTreeMap<String, Profile>,
+        launch: launch::Config,
+        others: Notifier,
+    ) -> Self {
+        let (links, live, wake) = (Links::default(), Live::default(), Notify::new());
+        Self(Arc::new(Parts { pool, me, host, profiles, launch, links, live, wake, others }))
+    }
+
+    /// Tells the context's link something, or, when another gateway holds it, tells that one to look at the rows.
+    pub fn signal(&self, context: ContextId, signal: Signal) {
+        if !self.0.links.tell(context, signal) {
+            self.0.others.tell(context.0);
+        }
+    }
+
+    /// The links held here.
+    #[must_use]
+    pub fn links(&self) -> &Links {
+        &self.0.links
+    }
+
+    /// The contexts held here.
+    #[must_use]
+    pub fn live(&self) -> &Live {
+        &self.0.live
+    }
+
+    /// This gateway.
+    #[must_use]
+    pub fn me(&self) -> GatewayId {
+        self.0.me
+    }
+
+    /// The name of this host.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        &self.0.host
+    }
+
+    /// The section `launch`.
+    #[must_use]
+    pub fn launch_config(&self) -> &launch::Config {
+        &self.0.launch
+    }
+
+    /// The database.
+    #[must_use]
+    pub fn pool(&self) -> &PgPool {
+        &self.0.pool
+    }
+
+    /// Wakes the reconciler: rows have changed.
+    pub fn wake(&self) {
+        self.0.wake.notify_one();
+    }
+
+    /// Waits until [`Service::wake`] is called.
+    pub async fn woken(&self) {
+        self.0.wake.notified().await;
+    }
+
+    /// A profile by name.
+    ///
+    /// # Errors
+    /// [`Error::NoProfile`], which names those there are.
+    pub fn profile(&self, name: &str) -> Result<&Profile, Error> {
+        self.0.profiles.get(name).ok_or_else(|| Error::NoProfile {
+            name: name.chars().take(80).collect(),
+            known: self.0.profiles.keys().cloned().collect::<Vec<_>>().join(", "),
+        })
+    }
+
+    /// The profiles by name.
+    #[must_use]
+    pub fn profiles(&self) -> &BTreeMap<String, Profile> {
+        &self.0.profiles
+    }
+
+    /// Creates a context, in line for its launch.
+    ///
+    /// # Errors
+    /// A bad name, profile or request, a taken name, a full line, the database.
+    pub async fn create(
+        &self,
+        who: &Principal,
+        new: NewContext,
+        key: Option<&idempotency::Key>,
+    ) -> Result<Context, Error> {
+        let mut tx = self.0.pool.begin().await?;
+        let id = ContextId::generate();
+        if let Some(key) = key
+            && let Some(made) = idempotency::claim(&mut tx, key, &id.to_string()).await?
+        {
+            let made = made.parse().map_err(|_| Error::Inconsistent(id))?;
+            return store::load_context(&mut tx, made).await?.ok_or(Error::Inconsistent(id));
+        }
+        let context = self.insert(&mut tx, who, id, new).await?;
+        tx.commit().await?;
+        self.wake();
+        Ok(context)
+    }
+
+    /// Writes a new context in the caller's transaction; the caller wakes the reconciler after its commit.
+    ///
+    /// # Errors
+    /// As [`Service::create`].
+    pub async fn insert(
+        &self,
+        db: &mut PgConnection,
+        who: &Principal,
+        id: ContextId,
+        mut new: NewContext,
+    ) -> Result<Context, Error> {
+        let profile = new.profile.unwrap_or_else(|| DEFAULT_PROFILE.to_owned());
+        if let Some(name) = new.name.as_ref().filter(|n| !is_name(n)) {
+            return Err(Error::BadName(name.chars().take(140).collect()));
+        }
+        new.request.check()?;
+        launch::files::check_all(&mut new.request)?;
+        self.admit(db, &profile).await?;
+        let context = Context {
+            id,
+            tenant: who.tenant.to_string(),
+            owner: who.user.to_string(),
+            via: who.via.as_ref().map(ToString::to_string),
+            run_as: who.user.to_string(),
+            name: new.name,
+            profile,
+            outlives_sessions: new.outlives_sessions,
+            state: State::Waiting,
+            cause: None,
+            request: new.request,
+            host: self.0.host.clone(),
+            epoch: 0,
+            held_by: Some(self.0.me),
+            created_at: crate::time::now(),
+            ready_at: None,
+            ended_at: None,
+            application: None,
+        };
+        store::insert_context(db, &context).await.map_err(|e| match (constraint(&e), &context.name) {
+            (Some("context_name_per_tenant"), Some(name)) => Error::NameTaken(name.clone()),
+            _ => e.into(),
+        })?;
+        let _kept = self.0.live.keep(id);
+        Ok(context)
+    }
+
+    /// Decides whether one more launch of this profile may stand in line.
+    ///
+    /// # Errors
+    /// No such profile, a full line, the database.
+    pub async fn admit(&self, db: &mut PgConnection, profile: &str) -> Result<(), Error> {
+        self.profile(profile)?;
+        let waiting = store::count_waiting(db, &self.0.host).await?;
+        if usize::try_from(waiting).unwrap_or(usize::MAX) >= self.0.launch.queue {
+            return Err(Error::LineFull(waiting));
+        }
+        Ok(())
+    }
+
+    /// Finds a context by id, or by the name of a living one, and decides whether `who` may do `A` to it.
+    ///
+    /// # Errors
+    /// Not found, denied, the database.
+    pub async fn open<A: Action>(&self, who: &Principal, called: &str) -> Result<Allowed<A, Context>, Error> {
+        let mut db = self.0.pool.acquire().await?;
+        let id = match called.parse() {
+            Ok(id) => Some(id),
+            Err(_) => store::find_living(&mut db, &who.tenant, called).await?,
+        };
+        let not_found = || Error::NotFound(called.chars().take(140).collect());
+        let context = match id {
+            Some(id) => store::load_context(&mut db, id).await?.ok_or_else(not_found)?,
+            None => return Err(not_found()),
+        };
+        access::require(who, context).map_err(|r| Error::refused(&r, called))
+    }
+
+    /// The caller's contexts, newest first.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn list(&self, who: &Principal, range: Range) -> Result<Page<Context>, Error> {
+        let mut db = self.0.pool.acquire().await?;
+        let mut page = store::list_contexts(&mut db, who, range).await?;
+        page.rows.retain(|c| access::sees(who, c));
+        Ok(page)
+    }
+
+    /// Tells a context to end; its sessions end with it. Does nothing to one that is over or ending.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn stop(&self, context: &Allowed<Manage, Context>, cause: &str) -> Result<(), Error> {
+        self.stop_by_id(context.id, cause).await
+    }
+
+    /// As [`Service::stop`], on behalf of a session that has been allowed to end its context.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn stop_by_id(&self, id: ContextId, cause: &str) -> Result<(), Error> {
+        let mut db = self.0.pool.acquire().await?;
+        if store::mark_stopping(&mut db, id, cause).await? {
+            self.wake();
+        }
+        Ok(())
+    }
+
+    /// A page of the context's log.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn log(&self, context: &Allowed<View, Context>, wanted: Wanted) -> Result<LogPage, Error> {
+        self.log_by_id(context.id, wanted).await
+    }
+
+    /// As [`Service::log`], for a session whose log it is.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn log_by_id(&self, id: ContextId, wanted: Wanted) -> Result<LogPage, Error> {
+        let mut db = self.0.pool.acquire().await?;
+        let Some(application) = store::load_context(&mut db, id).await?.and_then(|c| c.application) else {
+            return Ok(LogPage::default());
+        };
+        Ok(log::read(&mut db, application.id.0, wanted).await?)
+    }
+}
+
+impl Service {
+    /// Tells a context to end that was made for one session, when that has ended; the caller wakes the reconciler after its commit.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn end_if_deserted(
+        &self,
+        db: &mut PgConnection,
+        id: ContextId,
+        cause: &str,
+    ) -> Result<bool, sqlx::Error> {
+        Ok(store::is_deserted(db, id).await? && store::mark_stopping(db, id, cause).await?)
+    }
+
+    /// Takes what an agent says of its application, in the transaction of its link.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn heard(&self, db: &mut PgConnection, id: ContextId, said: &ContextState) -> Result<(), sqlx::Error> {
+        // Whoever holds the token could say this; it is shown to people.
+        let app_id = said.app_id.as_ref().filter(|a| a.len() <= 200 && !a.chars().any(char::is_control));
+        let is_link = |u: &&String| u.len() <= 500 && (u.starts_with("http://") || u.starts_with("https://"));
+        let ui_url = said.ui_url.as_ref().filter(is_link);
+        if let Some(live) = self.0.live.get(id) {
+            live.learn(|f| {
+                if let Some(app_id) = app_id {
+                    f.app_id = Some(app_id.clone());
+                }
+                if let Some(ui_url) = ui_url {
+                    f.ui_url = Some(ui_url.clone());
+                }
+                if said.state != "ready" {
+                    f.last_words = said.reason.as_ref().map(|r| r.chars().take(2000).collect());
+                }
+            });
+        }
+        if let Some(application) = store::newest_application(db, id).await? {
+            store::set_application_facts(db, application, app_id.map(String::as_str), ui_url.map(String::as_str))
+                .await?;
+        }
+        if said.state == "ready" && store::move_state(db, id, State::Starting, State::Ready).await? {
+            self.wake();
+        }
+        Ok(())
+    }
+}
+
+impl Service {
+    /// Tells every living context that this gateway holds to end.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn stop_all(&self, cause: &str) -> Result<(), Error> {
+        let mut db = self.0.pool.acquire().await?;
+        for context in self.held(&mut db).await? {
+            store::mark_stopping(&mut db, context.id, cause).await?;
+        }
+        self.wake();
+        Ok(())
+    }
+
+    /// How many living contexts this gateway holds.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn count_living(&self) -> Result<usize, Error> {
+        let mut db = self.0.pool.acquire().await?;
+        Ok(self.held(&mut db).await?.len())
+    }
+
+    async fn held(&self, db: &mut PgConnection) -> Result<Vec<Context>, Error> {
+        let mut living = store::living_on(db, &self.0.host).await?;
+        living.retain(|c| c.held_by == Some(self.0.me));
+        Ok(living)
+    }
+}

@@ -1,0 +1,66 @@
+//! What handlers take from a request, the same at every door.
+
+use std::any::Any;
+use std::convert::Infallible;
+
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+
+use super::Doors;
+use crate::identity::Principal;
+use crate::store::idempotency;
+
+/// The header of RFC draft `idempotency-key-header`.
+pub const IDEMPOTENCY_KEY: &str = "idempotency-key";
+
+/// Who is asking.
+#[derive(Debug, Clone)]
+pub struct Who(pub Principal);
+
+impl FromRequestParts<Doors> for Who {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(_parts: &mut Parts, doors: &Doors) -> Result<Self, Infallible> {
+        Ok(Self(doors.local.clone()))
+    }
+}
+
+/// Reads `Idempotency-Key` for a POST to `route` with `body`; none when the client sent none.
+///
+/// # Errors
+/// A malformed key.
+pub fn idempotency_key(
+    who: &Principal,
+    headers: &HeaderMap,
+    route: &str,
+    body: &[u8],
+) -> Result<Option<idempotency::Key>, idempotency::Error> {
+    let Some(value) = headers.get(IDEMPOTENCY_KEY) else { return Ok(None) };
+    let value = value.to_str().map_err(|_| idempotency::Error::Malformed)?;
+    idempotency::Key::new((&who.tenant, &who.user), route, value, body).map(Some)
+}
+
+/// Takes note of the `Idempotency-Key` of a POST that may be repeated without harm, so that the same key with another body is refused.
+///
+/// # Errors
+/// A malformed key, a key that came with another body, the database.
+pub async fn repeatable(
+    doors: &Doors,
+    who: &Principal,
+    headers: &HeaderMap,
+    route: &str,
+    body: &[u8],
+) -> Result<(), idempotency::Error> {
+    match idempotency_key(who, headers, route, body)? {
+        Some(key) => idempotency::note(doors.contexts.pool(), &key).await,
+        None => Ok(()),
+    }
+}
+
+/// The answer when a handler has panicked: a defect, told to the log and not to the caller.
+pub fn panicked(_panic: Box<dyn Any + Send>) -> Response {
+    tracing::error!("A request's handler panicked");
+    (StatusCode::INTERNAL_SERVER_ERROR, "internal error").into_response()
+}

@@ -1,0 +1,113 @@
+//! The accept loop: limits on connections and request heads, and an orderly end.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::Request;
+use hyper::body::Incoming;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
+use nix::unistd::Uid;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tower::ServiceExt;
+use tracing::{debug, warn};
+
+use super::limits::Limits;
+use super::{peer, request};
+use crate::life::Life;
+
+/// After a failed accept (no file descriptors), a pause.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Accepts connections until the gateway stops.
+pub struct Listener {
+    socket: TcpListener,
+    local: SocketAddr,
+    prefix: Arc<str>,
+    limits: Limits,
+    life: Life,
+}
+
+impl Listener {
+    /// Binds the address.
+    ///
+    /// # Errors
+    /// The system's, such as a port that is taken.
+    pub async fn bind(address: SocketAddr, prefix: &str, limits: Limits, life: Life) -> std::io::Result<Self> {
+        let socket = TcpListener::bind(address).await?;
+        let local = socket.local_addr()?;
+        Ok(Self { socket, local, prefix: prefix.trim_end_matches('/').into(), limits, life })
+    }
+
+    /// The address that is listened on.
+    #[must_use]
+    pub fn local(&self) -> SocketAddr {
+        self.local
+    }
+
+    /// Serves until the gateway stops; requests that are being answered are finished.
+    pub async fn serve(self, router: Router) {
+        let stopping = self.life.stopping();
+        let places = Arc::new(Semaphore::new(self.limits.connections));
+        loop {
+            let Ok(place) = places.clone().acquire_owned().await else { return };
+            let (stream, remote) = tokio::select! {
+                () = stopping.cancelled() => return,
+                accepted = self.socket.accept() => match accepted {
+                    Ok(accepted) => accepted,
+                    Err(e) => {
+                        warn!(error = %e, "Cannot accept a connection");
+                        tokio::time::sleep(PAUSE).await;
+                        continue;
+                    }
+                },
+            };
+            if !is_allowed(remote, self.local) {
+                warn!(peer = %remote, "A connection of another OS user is refused: no authentication is configured");
+                continue;
+            }
+            let (router, prefix, limits, stopping) =
+                (router.clone(), self.prefix.clone(), self.limits.clone(), stopping.clone());
+            self.life.spawn_short("connection", async move {
+                let _place = place;
+                connection(stream, router, prefix, &limits, stopping).await;
+            });
+        }
+    }
+}
+
+/// Without a scheme only the gateway's own user and root may come, where the system tells who is there.
+fn is_allowed(remote: SocketAddr, local: SocketAddr) -> bool {
+    peer::uid(remote, local).is_none_or(|uid| uid == 0 || uid == Uid::effective().as_raw())
+}
+
+async fn connection(
+    stream: TcpStream,
+    router: Router,
+    prefix: Arc<str>,
+    limits: &Limits,
+    stopping: tokio_util::sync::CancellationToken,
+) {
+    let _ = stream.set_nodelay(true);
+    let service = hyper::service::service_fn(move |request: Request<Incoming>| {
+        router.clone().oneshot(request::plain(request, &prefix))
+    });
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(limits.header_timeout.0).max_buf_size(64 * 1024);
+    builder.http2().timer(TokioTimer::new()).keep_alive_interval(Duration::from_secs(30)).max_concurrent_streams(256);
+    let served = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
+    tokio::pin!(served);
+    let ended = tokio::select! {
+        ended = served.as_mut() => ended,
+        () = stopping.cancelled() => {
+            served.as_mut().graceful_shutdown();
+            served.await
+        }
+    };
+    if let Err(e) = ended {
+        debug!(error = %e, "A connection ended badly");
+    }
+}

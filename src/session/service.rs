@@ -1,0 +1,377 @@
+//! Use cases of sessions: create, find, list, wait, stop, complete code.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use dashmap::DashMap;
+use sqlx::PgConnection;
+use std::sync::atomic::{AtomicU64, Ordering};
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use super::live::{Live, LiveSession};
+use super::{Error, Kind, Limits, NewSession, Session, State, View, is_over, store};
+use crate::access::{self, Action, Allowed, Attach, Manage};
+use crate::context::driver::Signal;
+use crate::context::driver::wire::{Complete, Outgoing};
+use crate::context::live::Facts;
+use crate::context::log::{LogPage, Wanted};
+use crate::context::{self, NewContext};
+use crate::id::{self, ContextId, SessionId};
+use crate::identity::Principal;
+use crate::store::{Page, Range, constraint, idempotency};
+use crate::time::Span;
+
+/// How often a wait looks at the rows of a session that another gateway answers for.
+const LOOK: Duration = Duration::from_millis(200);
+/// How long an answer to a completion is waited for.
+const COMPLETION: Duration = Duration::from_secs(10);
+
+/// What a session is called in a request.
+pub type Called<'a> = id::Called<'a, id::Session>;
+
+/// Use cases of sessions. Cheap to clone.
+#[derive(Clone)]
+pub struct Service(Arc<Parts>);
+
+struct Parts {
+    contexts: context::service::Service,
+    limits: Limits,
+    live: Live,
+    /// Who waits for an answer, and from which context it may come.
+    completions: DashMap<u64, (ContextId, oneshot::Sender<Vec<String>>)>,
+    next_completion: AtomicU64,
+}
+
+impl Service {
+    /// Sessions in these contexts.
+    #[must_use]
+    pub fn new(contexts: context::service::Service, limits: Limits) -> Self {
+        let (live, completions) = (Live::default(), DashMap::new());
+        Self(Arc::new(Parts { contexts, limits, live, completions, next_completion: AtomicU64::new(1) }))
+    }
+
+    /// The contexts that the sessions live in.
+    #[must_use]
+    pub fn contexts(&self) -> &context::service::Service {
+        &self.0.contexts
+    }
+
+    /// The sessions that this gateway answers for.
+    #[must_use]
+    pub fn live(&self) -> &Live {
+        &self.0.live
+    }
+
+    /// The section `session`.
+    #[must_use]
+    pub fn limits(&self) -> &Limits {
+        &self.0.limits
+    }
+
+    /// Creates a session, with a context of its own unless it names one.
+    ///
+    /// # Errors
+    /// A bad name, kind, time, profile or request; a taken name; a context that is not there; the database.
+    pub async fn create(
+        &self,
+        who: &Principal,
+        new: NewSession,
+        key: Option<&idempotency::Key>,
+    ) -> Result<View, Error> {
+        if new.kind == Kind::Sparkr {
+            return Err(Error::NotOffered(new.kind));
+        }
+        if let Some(name) = new.name.as_ref().filter(|n| !context::is_name(n)) {
+            return Err(Error::BadName(name.chars().take(140).collect()));
+        }
+        let ttl = time("ttl", new.request.ttl.as_deref(), self.0.limits.ttl)?;
+        let idle = time("idleTimeout", new.request.idle_timeout.as_deref(), self.0.limits.idle_timeout)?;
+        // Decided before the transaction, which holds the only connection this call takes.
+        let attach = match &new.context {
+            Some(called) => Some(self.0.contexts.open::<Attach>(who, called).await?),
+            None => None,
+        };
+        let held_here = attach.as_ref().is_none_or(|c| c.held_by == Some(self.0.contexts.me()));
+        let id = SessionId::generate();
+        let mut tx = self.0.contexts.pool().begin().await?;
+        if let Some(key) = key
+            && let Some(made) = idempotency::claim(&mut tx, key, &id.to_string()).await?
+        {
+            let made = made.parse().map_err(|_| Error::Inconsistent(id))?;
+            drop(tx);
+            return self.view(made).await?.ok_or(Error::Inconsistent(id));
+        }
+        let (context_id, number, run_as) = self.place(&mut tx, who, &new, attach).await?;
+        let row = store::New {
+            id,
+            context_id,
+            number,
+            who,
+            run_as: &run_as,
+            name: new.name.as_deref(),
+            kind: new.kind,
+            request: &new.request,
+            heartbeat: Span(Duration::from_secs(u64::from(new.heartbeat_seconds))),
+            idle,
+            ttl,
+        };
+        if let Err(e) = store::insert_session(&mut tx, row).await {
+            drop(tx);
+            return Err(self.name_taken(who, new.name, e).await);
+        }
+        let session = store::load_session(&mut tx, id).await?.ok_or(Error::Inconsistent(id))?;
+        tx.commit().await?;
+        if held_here {
+            self.0.live.keep(session, self.0.contexts.live().keep(context_id), 0);
+        }
+        self.0.contexts.signal(context_id, Signal::Look);
+        self.0.contexts.wake();
+        self.view(id).await?.ok_or(Error::Inconsistent(id))
+    }
+
+    /// The context, the session's number in it, and whose identity it has.
+    async fn place(
+        &self,
+        db: &mut PgConnection,
+        who: &Principal,
+        new: &NewSession,
+        attach: Option<Allowed<Attach, context::Context>>,
+    ) -> Result<(ContextId, i32, String), Error> {
+        let (id, run_as) = match attach {
+            Some(context) => (context.id, context.run_as.clone()),
+            None => {
+                let wanted = NewContext {
+                    name: None,
+                    profile: new.profile.clone(),
+                    outlives_sessions: false,
+                    request: new.request.resources.clone(),
+                };
+                let made = self.0.contexts.insert(db, who, ContextId::generate(), wanted).await?;
+                (made.id, made.run_as)
+            }
+        };
+        let number = context::store::take_session_number(db, id).await?;
+        Ok((id, number.ok_or(context::Error::Over(id, "ending"))?, run_as))
+    }
+
+    async fn name_taken(&self, who: &Principal, name: Option<String>, e: sqlx::Error) -> Error {
+        let (Some("session_name_per_tenant"), Some(name)) = (constraint(&e), name) else { return e.into() };
+        let taken = async {
+            let mut db = self.0.contexts.pool().acquire().await?;
+            store::find_by_name(&mut db, &who.tenant, &name).await
+        };
+        match taken.await {
+            Ok(found) => Error::NameTaken { livy_id: found.map_or(-1, |(_, livy_id)| livy_id), name },
+            Err(e) => e.into(),
+        }
+    }
+
+    /// Finds a session and decides whether `who` may do `A` to it.
+    ///
+    /// # Errors
+    /// Not found, denied, the database.
+    pub async fn open<A: Action>(&self, who: &Principal, called: Called<'_>) -> Result<Allowed<A, View>, Error> {
+        let live = match called {
+            Called::Livy(id) => self.0.live.get_by_livy_id(id),
+            Called::Id(id) => self.0.live.get(id),
+            Called::Name(_) => None,
+        };
+        let view = match live {
+            Some(live) => {
+                live.called();
+                live.view()
+            }
+            None => self.find(who, called).await?.ok_or_else(|| Error::NotFound(called.to_string()))?,
+        };
+        access::require(who, view).map_err(|r| Error::refused(&r, &called.to_string()))
+    }
+
+    async fn find(&self, who: &Principal, called: Called<'_>) -> Result<Option<View>, Error> {
+        let mut db = self.0.contexts.pool().acquire().await?;
+        let id = match called {
+            Called::Id(id) => Some(id),
+            Called::Livy(id) => store::find_by_livy_id(&mut db, id).await?,
+            Called::Name(name) => store::find_by_name(&mut db, &who.tenant, name).await?.map(|(id, _)| id),
+        };
+        drop(db);
+        match id {
+            Some(id) => self.view(id).await,
+            None => Ok(None),
+        }
+    }
+
+    /// A session as doors show it: from memory, else from its rows.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn view(&self, id: SessionId) -> Result<Option<View>, Error> {
+        if let Some(live) = self.0.live.get(id) {
+            return Ok(Some(live.view()));
+        }
+        let mut db = self.0.contexts.pool().acquire().await?;
+        let Some(session) = store::load_session(&mut db, id).await? else { return Ok(None) };
+        Ok(self.views(&mut db, vec![session]).await?.pop())
+    }
+
+    /// Views of rows: from memory where they are live, else three queries for all of them.
+    async fn views(&self, db: &mut PgConnection, rows: Vec<Session>) -> Result<Vec<View>, Error> {
+        let stored: Vec<Uuid> =
+            rows.iter().filter(|s| self.0.live.get(s.id).is_none()).map(|s| s.context_id.0).collect();
+        let shown: HashMap<_, _> =
+            context::store::shown_of(db, &stored).await?.into_iter().map(|s| (s.context_id, s)).collect();
+        let applications: Vec<Uuid> = shown.values().map(|s| s.application_id.0).collect();
+        let tails = context::log::tails(db, &applications, context::live::TAIL as i64).await?;
+        let idle: Vec<Uuid> = rows.iter().filter(|s| s.state == State::Idle).map(|s| s.id.0).collect();
+        let busy = store::busy_among(db, &idle).await?;
+        let view = |session: Session| {
+            if let Some(live) = self.0.live.get(session.id) {
+                return live.view();
+            }
+            let shown = shown.get(&session.context_id);
+            let facts = shown.map_or_else(Facts::default, |s| Facts {
+                app_id: s.cluster_id.clone(),
+                ui_url: s.ui_url.clone(),
+                ..Facts::default()
+            });
+            let tail = shown.and_then(|s| tails.get(&s.application_id.0).cloned()).unwrap_or_default();
+            let state = if busy.contains(&session.id.0) { State::Busy } else { session.state };
+            let tail = tail.into_iter().map(Arc::from).collect();
+            View { state, facts: Arc::new(facts), tail, session: Arc::new(session) }
+        };
+        Ok(rows.into_iter().map(view).collect())
+    }
+
+    /// The caller's sessions; ended and deleted ones only when `all`.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn list(&self, who: &Principal, range: Range, all: bool) -> Result<Page<View>, Error> {
+        let mut db = self.0.contexts.pool().acquire().await?;
+        let page = store::list_sessions(&mut db, who, range, all, self.0.limits.retain).await?;
+        let seen = page.rows.into_iter().filter(|s| access::sees(who, s)).collect();
+        Ok(Page { rows: self.views(&mut db, seen).await?, total: page.total })
+    }
+
+    /// Waits until `done` holds of the session's view, or the time is over; gives the last view either way.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn wait(
+        &self,
+        id: SessionId,
+        limit: Duration,
+        done: impl Fn(&View) -> bool,
+    ) -> Result<Option<View>, Error> {
+        let until = Instant::now() + limit;
+        loop {
+            let live = self.0.live.get(id);
+            let mut changes = live.as_ref().map(|l| l.changes());
+            let view = self.view(id).await?;
+            if view.as_ref().is_none_or(&done) || Instant::now() >= until {
+                return Ok(view);
+            }
+            let pause = if changes.is_some() { until } else { until.min(Instant::now() + LOOK) };
+            let change = async {
+                match &mut changes {
+                    Some(c) => drop(c.changed().await),
+                    None => std::future::pending().await,
+                }
+            };
+            let _ = tokio::time::timeout_at(pause, change).await;
+        }
+    }
+
+    /// Tells a session to end: with its context, when that is its own.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn stop(&self, session: &Allowed<Manage, View>, cause: &str) -> Result<(), Error> {
+        self.stop_row(&session.session, cause).await
+    }
+
+    pub(super) async fn stop_row(&self, session: &Session, cause: &str) -> Result<(), Error> {
+        if is_over(session.state) {
+            return Ok(());
+        }
+        let mut tx = self.0.contexts.pool().begin().await?;
+        store::mark_ending(&mut tx, session.id, cause).await?;
+        let own =
+            context::store::load_context(&mut tx, session.context_id).await?.is_some_and(|c| !c.outlives_sessions);
+        tx.commit().await?;
+        if let Some(live) = self.0.live.get(session.id) {
+            live.change(|s| s.state = State::ShuttingDown);
+        }
+        if own {
+            self.0.contexts.stop_by_id(session.context_id, cause).await?;
+        } else {
+            self.0.contexts.signal(session.context_id, Signal::Look);
+        }
+        Ok(())
+    }
+
+    /// Hides a session from the Livy door, whose clients expect 404 after a DELETE.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn hide(&self, session: &Allowed<Manage, View>) -> Result<(), Error> {
+        let mut db = self.0.contexts.pool().acquire().await?;
+        store::mark_deleted(&mut db, session.session.id).await?;
+        if let Some(live) = self.0.live.get(session.session.id) {
+            live.change(|s| s.deleted = true);
+        }
+        Ok(())
+    }
+
+    /// A page of the log of the session's context.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn log(&self, session: &Allowed<access::View, View>, wanted: Wanted) -> Result<LogPage, Error> {
+        Ok(self.0.contexts.log_by_id(session.session.context_id, wanted).await?)
+    }
+
+    /// What could stand at the cursor.
+    ///
+    /// # Errors
+    /// [`Error::Away`] when the driver does not answer.
+    pub async fn complete(
+        &self,
+        session: &Allowed<Attach, View>,
+        kind: Kind,
+        code: &str,
+        cursor: u32,
+    ) -> Result<Vec<String>, Error> {
+        let (row, parts) = (&session.session, &self.0);
+        if session.state != State::Idle && session.state != State::Busy {
+            return Err(Error::NotAlive(row.livy_id, session.state.as_str()));
+        }
+        let request = parts.next_completion.fetch_add(1, Ordering::Relaxed);
+        let (answer, waiting) = oneshot::channel();
+        parts.completions.insert(request, (row.context_id, answer));
+        let message = Outgoing::new("complete", &Complete { request, kind: kind.as_str(), code, cursor }).on(row.id);
+        let told = parts.contexts.links().tell(row.context_id, Signal::Send(message));
+        let answered = if told { tokio::time::timeout(COMPLETION, waiting).await.ok() } else { None };
+        parts.completions.remove(&request);
+        answered.and_then(Result::ok).ok_or(Error::Away(row.livy_id))
+    }
+
+    /// Hands an agent's answer to whoever asked it.
+    pub fn completed(&self, context: ContextId, request: u64, candidates: Vec<String>) {
+        if let Some((_, (_, answer))) = self.0.completions.remove_if(&request, |_, (asked, _)| *asked == context) {
+            let _ = answer.send(candidates);
+        }
+    }
+
+    /// The session in memory, when this gateway answers for it.
+    #[must_use]
+    pub fn live_session(&self, id: SessionId) -> Option<Arc<LiveSession>> {
+        self.0.live.get(id)
+    }
+}
+
+fn time(field: &'static str, asked: Option<&str>, default: Span) -> Result<Span, Error> {
+    asked.map_or(Ok(default), str::parse).map_err(|source| Error::BadTime { field, source })
+}

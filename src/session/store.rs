@@ -1,0 +1,289 @@
+//! The SQL of sessions.
+
+use sqlx::PgConnection;
+use sqlx::types::Json;
+use std::time::Duration;
+
+use super::{Error, Kind, Request, Session, State};
+use crate::id::{ContextId, LivyId, SessionId};
+use crate::identity::Principal;
+use crate::store::{Page, Range};
+use crate::time::{Span, Timestamp};
+
+struct Row {
+    session_id: SessionId,
+    livy_id: i32,
+    context_id: ContextId,
+    number: i32,
+    tenant: String,
+    owner: String,
+    via: Option<String>,
+    run_as: String,
+    name: Option<String>,
+    kind: String,
+    state: String,
+    cause: Option<String>,
+    request: Json<Request>,
+    heartbeat_ms: i64,
+    idle_ms: i64,
+    ttl_ms: i64,
+    created_at: Timestamp,
+    last_active_at: Timestamp,
+    ended_at: Option<Timestamp>,
+    deleted: bool,
+}
+
+fn span(ms: i64) -> Span {
+    Span(Duration::from_millis(u64::try_from(ms).unwrap_or(0)))
+}
+
+impl TryFrom<Row> for Session {
+    type Error = Error;
+
+    fn try_from(r: Row) -> Result<Self, Error> {
+        let inconsistent = || Error::Inconsistent(r.session_id);
+        Ok(Self {
+            kind: r.kind.parse().map_err(|_| inconsistent())?,
+            state: State::parse(&r.state).ok_or_else(inconsistent)?,
+            id: r.session_id,
+            livy_id: r.livy_id,
+            context_id: r.context_id,
+            number: r.number,
+            tenant: r.tenant,
+            owner: r.owner,
+            via: r.via,
+            run_as: r.run_as,
+            name: r.name,
+            cause: r.cause,
+            request: r.request.0,
+            heartbeat: span(r.heartbeat_ms),
+            idle: span(r.idle_ms),
+            ttl: span(r.ttl_ms),
+            created_at: r.created_at,
+            last_active_at: r.last_active_at,
+            ended_at: r.ended_at,
+            deleted: r.deleted,
+        })
+    }
+}
+
+/// What a new row holds; the database gives the rest.
+pub(super) struct New<'a> {
+    pub id: SessionId,
+    pub context_id: ContextId,
+    pub number: i32,
+    pub who: &'a Principal,
+    pub run_as: &'a str,
+    pub name: Option<&'a str>,
+    pub kind: Kind,
+    pub request: &'a Request,
+    pub heartbeat: Span,
+    pub idle: Span,
+    pub ttl: Span,
+}
+
+/// Writes a new session.
+pub(super) async fn insert_session(db: &mut PgConnection, s: New<'_>) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "insert into session (session_id, context_id, number, tenant, owner, via, run_as, name, kind, state, request
+                             , heartbeat_ms, idle_ms, ttl_ms)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'starting', $10, $11, $12, $13)",
+        s.id.0,
+        s.context_id.0,
+        s.number,
+        &*s.who.tenant,
+        &*s.who.user,
+        s.who.via.as_deref(),
+        s.run_as,
+        s.name,
+        s.kind.as_str(),
+        Json(s.request) as _,
+        s.heartbeat.as_millis(),
+        s.idle.as_millis(),
+        s.ttl.as_millis()
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// A session by its id.
+pub async fn load_session(db: &mut PgConnection, id: SessionId) -> Result<Option<Session>, Error> {
+    let row = sqlx::query_as!(
+        Row,
+        r#"select session_id as "session_id: _", livy_id, context_id as "context_id: _", number, tenant, owner, via, run_as, name
+                , kind, state, cause, request as "request: _", heartbeat_ms, idle_ms, ttl_ms, created_at, last_active_at, ended_at
+                , (deleted_at is not null) as "deleted!"
+             from session where session_id = $1"#,
+        id.0
+    )
+    .fetch_optional(db)
+    .await?;
+    row.map(Session::try_from).transpose()
+}
+
+/// The id of the session that Livy's clients know by this number.
+pub(super) async fn find_by_livy_id(db: &mut PgConnection, id: LivyId) -> Result<Option<SessionId>, sqlx::Error> {
+    let id = sqlx::query_scalar!("select session_id from session where livy_id = $1", id).fetch_optional(db).await?;
+    Ok(id.map(SessionId::from))
+}
+
+/// The id of the tenant's session of that name: a living one, else the newest.
+pub(super) async fn find_by_name(
+    db: &mut PgConnection,
+    tenant: &str,
+    name: &str,
+) -> Result<Option<(SessionId, LivyId)>, sqlx::Error> {
+    let row = sqlx::query!(
+        "select session_id, livy_id from session where tenant = $1 and name = $2
+          order by (ended_at is null) desc, livy_id desc limit 1",
+        tenant,
+        name
+    )
+    .fetch_optional(db)
+    .await?;
+    Ok(row.map(|r| (r.session_id.into(), r.livy_id)))
+}
+
+/// The caller's sessions by Livy's id; those deleted or ended before `ended_after` only when `all`.
+pub(super) async fn list_sessions(
+    db: &mut PgConnection,
+    who: &Principal,
+    range: Range,
+    all: bool,
+    retain: Span,
+) -> Result<Page<Session>, Error> {
+    let rows = sqlx::query_as!(
+        Row,
+        r#"select session_id as "session_id: _", livy_id, context_id as "context_id: _", number, tenant, owner, via, run_as, name
+                , kind, state, cause, request as "request: _", heartbeat_ms, idle_ms, ttl_ms, created_at, last_active_at, ended_at
+                , (deleted_at is not null) as "deleted!"
+             from session
+            where tenant = $1 and owner = $2
+              and ($5 or (deleted_at is null
+                          and (ended_at is null or ended_at > now() - $6::bigint * interval '1 millisecond')))
+            order by livy_id offset $3 limit $4"#,
+        &*who.tenant,
+        &*who.user,
+        range.from,
+        range.size,
+        all,
+        retain.as_millis()
+    )
+    .fetch_all(&mut *db)
+    .await?;
+    let total = sqlx::query_scalar!(
+        r#"select count(*) as "count!" from session
+            where tenant = $1 and owner = $2
+              and ($3 or (deleted_at is null
+                          and (ended_at is null or ended_at > now() - $4::bigint * interval '1 millisecond')))"#,
+        &*who.tenant,
+        &*who.user,
+        all,
+        retain.as_millis()
+    )
+    .fetch_one(db)
+    .await?;
+    Ok(Page { rows: rows.into_iter().map(Session::try_from).collect::<Result<_, _>>()?, total })
+}
+
+/// The sessions of a context that have not ended, by number.
+pub async fn living_in(db: &mut PgConnection, context: ContextId) -> Result<Vec<Session>, Error> {
+    let rows = sqlx::query_as!(
+        Row,
+        r#"select session_id as "session_id: _", livy_id, context_id as "context_id: _", number, tenant, owner, via, run_as, name
+                , kind, state, cause, request as "request: _", heartbeat_ms, idle_ms, ttl_ms, created_at, last_active_at, ended_at
+                , (deleted_at is not null) as "deleted!"
+             from session where context_id = $1 and ended_at is null order by number"#,
+        context.0
+    )
+    .fetch_all(db)
+    .await?;
+    rows.into_iter().map(Session::try_from).collect()
+}
+
+/// The kind of the first session of a context: what its driver warms up.
+pub async fn first_kind(db: &mut PgConnection, context: ContextId) -> Result<Option<String>, sqlx::Error> {
+    sqlx::query_scalar!("select kind from session where context_id = $1 order by number limit 1", context.0)
+        .fetch_optional(db)
+        .await
+}
+
+/// Moves a living session of a context to another state; false when it is over or not of this context.
+pub async fn set_state(
+    db: &mut PgConnection,
+    context: ContextId,
+    id: SessionId,
+    state: State,
+) -> Result<bool, sqlx::Error> {
+    let done = sqlx::query!(
+        "update session set state = $3 where session_id = $2 and context_id = $1 and ended_at is null
+            and (state <> 'shutting_down' or $3 <> 'idle')",
+        context.0,
+        id.0,
+        state.as_str()
+    )
+    .execute(db)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// Marks a session as told to end, and why.
+pub(super) async fn mark_ending(db: &mut PgConnection, id: SessionId, cause: &str) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "update session set state = 'shutting_down', cause = coalesce(cause, $2) where session_id = $1 and ended_at is null",
+        id.0,
+        cause
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// Hides a session from the Livy door.
+pub(super) async fn mark_deleted(db: &mut PgConnection, id: SessionId) -> Result<(), sqlx::Error> {
+    sqlx::query!("update session set deleted_at = coalesce(deleted_at, now()) where session_id = $1", id.0)
+        .execute(db)
+        .await?;
+    Ok(())
+}
+
+/// Ends one session; a cause it already has stays. False when it was over.
+pub async fn end_session(db: &mut PgConnection, id: SessionId, cause: &str) -> Result<bool, sqlx::Error> {
+    let done = sqlx::query!(
+        "update session set state = 'dead', cause = coalesce(cause, $2), ended_at = now()
+          where session_id = $1 and ended_at is null",
+        id.0,
+        cause
+    )
+    .execute(db)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// Writes the last activity of sessions.
+pub(super) async fn set_last_active(
+    db: &mut PgConnection,
+    ids: &[uuid::Uuid],
+    at: &[Timestamp],
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "update session set last_active_at = greatest(last_active_at, t.at)
+           from unnest($1::uuid[], $2::timestamptz[]) as t(id, at) where session_id = t.id",
+        ids,
+        at
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// Those of the sessions in which a statement has not ended.
+pub(super) async fn busy_among(db: &mut PgConnection, ids: &[uuid::Uuid]) -> Result<Vec<uuid::Uuid>, sqlx::Error> {
+    sqlx::query_scalar!(
+        "select distinct session_id from statement where session_id = any($1) and completed_at is null",
+        ids
+    )
+    .fetch_all(db)
+    .await
+}

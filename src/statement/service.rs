@@ -1,0 +1,218 @@
+//! Use cases of statements: submit, find, list, wait, cancel, read output as it comes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::value::RawValue;
+use tokio::time::Instant;
+
+use super::live::Live;
+use super::sink::run_message;
+use super::{Chunk, Error, Raw, State, Statement, store};
+use crate::access::{self, Allowed, Attach};
+use crate::context::{self, driver::Signal};
+use crate::id::SessionId;
+use crate::identity::Principal;
+use crate::session::{self, Kind, View};
+use crate::store::{Page, Range, idempotency};
+
+/// How often a wait looks at the row of a statement whose session another gateway answers for.
+const LOOK: Duration = Duration::from_millis(200);
+
+/// Use cases of statements. Cheap to clone.
+#[derive(Clone)]
+pub struct Service {
+    sessions: session::service::Service,
+    live: Arc<Live>,
+}
+
+impl Service {
+    /// Statements of these sessions.
+    #[must_use]
+    pub fn new(sessions: session::service::Service) -> Self {
+        Self { sessions, live: Arc::default() }
+    }
+
+    /// The sessions.
+    #[must_use]
+    pub fn sessions(&self) -> &session::service::Service {
+        &self.sessions
+    }
+
+    /// The statements in memory.
+    #[must_use]
+    pub fn live(&self) -> &Live {
+        &self.live
+    }
+
+    /// Takes a statement. Once this returns it is not lost.
+    ///
+    /// # Errors
+    /// A session that takes no code, a missing kind, a full line, the database.
+    pub async fn submit(
+        &self,
+        who: &Principal,
+        session: &Allowed<Attach, View>,
+        kind: Option<Kind>,
+        code: Box<RawValue>,
+        key: Option<&idempotency::Key>,
+    ) -> Result<Arc<Statement>, Error> {
+        let row = &session.session;
+        let kind = match kind.unwrap_or(row.kind) {
+            Kind::Shared => return Err(Error::KindMissing),
+            Kind::Sparkr => return Err(Error::NotOffered(Kind::Sparkr)),
+            kind => kind,
+        };
+        if !code.get().starts_with('"') {
+            return Err(Error::BadCode);
+        }
+        let mut tx = self.sessions.contexts().pool().begin().await?;
+        if let Some(key) = key
+            && let Some(made) = idempotency::claim(&mut tx, key, "").await?
+        {
+            drop(tx);
+            let number = made.parse().map_err(|_| Error::Inconsistent(-1))?;
+            return self.load(row.id, number).await?.ok_or(Error::NotFound(number));
+        }
+        let turn = store::take_number(&mut tx, row.id).await?.ok_or(Error::NotAlive("dead"))?;
+        match session::State::parse(&turn.state) {
+            Some(state) if state.takes_statements() => {}
+            Some(state) => return Err(Error::NotAlive(state.as_str())),
+            None => return Err(Error::Inconsistent(turn.number)),
+        }
+        if turn.waiting >= self.sessions.limits().waiting {
+            return Err(Error::LineFull(turn.waiting));
+        }
+        let via = who.via.as_deref();
+        let created_at = store::insert_statement(&mut tx, row.id, turn.number, kind, &code, &who.user, via).await?;
+        if let Some(key) = key {
+            idempotency::name(&mut tx, key, &turn.number.to_string()).await?;
+        }
+        tx.commit().await?;
+        let statement = Statement {
+            session_id: row.id,
+            number: turn.number,
+            kind,
+            code: Raw::from(code),
+            state: State::Waiting,
+            progress: 0.0,
+            output: None,
+            columns: None,
+            truncated: None,
+            ran_us: None,
+            created_at,
+            started_at: None,
+            completed_at: None,
+        };
+        self.announce(row, &statement);
+        Ok(Arc::new(statement))
+    }
+
+    /// Tells memory, waiters and the link of a committed statement.
+    fn announce(&self, row: &session::Session, statement: &Statement) {
+        self.remember(statement);
+        let (number, message) = run_message(statement);
+        self.sessions.contexts().signal(row.context_id, Signal::Run { session: row.id, number, message });
+    }
+
+    /// One statement.
+    ///
+    /// # Errors
+    /// Not found, the database.
+    pub async fn get(&self, session: &Allowed<access::View, View>, number: i32) -> Result<Arc<Statement>, Error> {
+        self.load(session.session.id, number).await?.ok_or(Error::NotFound(number))
+    }
+
+    async fn load(&self, session: SessionId, number: i32) -> Result<Option<Arc<Statement>>, Error> {
+        if let Some(kept) = self.live.get(session, number) {
+            return Ok(Some(kept));
+        }
+        let mut db = self.sessions.contexts().pool().acquire().await?;
+        Ok(store::load_statement(&mut db, session, number).await?.map(Arc::new))
+    }
+
+    /// Statements of a session by number, or newest first.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn list(
+        &self,
+        session: &Allowed<access::View, View>,
+        range: Range,
+        newest_first: bool,
+    ) -> Result<Page<Arc<Statement>>, Error> {
+        let mut db = self.sessions.contexts().pool().acquire().await?;
+        let page = store::list_statements(&mut db, session.session.id, range, newest_first).await?;
+        // Memory may know of progress that is not yet written.
+        let fresh = |s: Statement| self.live.get(s.session_id, s.number).unwrap_or_else(|| Arc::new(s));
+        Ok(Page { rows: page.rows.into_iter().map(fresh).collect(), total: page.total })
+    }
+
+    /// Waits until a statement has ended, or the time is over; gives it either way.
+    ///
+    /// # Errors
+    /// Not found, the database.
+    pub async fn wait(&self, session: SessionId, number: i32, limit: Duration) -> Result<Arc<Statement>, Error> {
+        let until = Instant::now() + limit;
+        loop {
+            let live = self.sessions.live().get(session);
+            let mut changes = live.as_ref().map(|l| l.changes());
+            let statement = self.load(session, number).await?.ok_or(Error::NotFound(number))?;
+            if statement.state.is_over() || Instant::now() >= until {
+                return Ok(statement);
+            }
+            let pause = if changes.is_some() { until } else { until.min(Instant::now() + LOOK) };
+            let change = async {
+                match &mut changes {
+                    Some(c) => drop(c.changed().await),
+                    None => std::future::pending().await,
+                }
+            };
+            let _ = tokio::time::timeout_at(pause, change).await;
+        }
+    }
+
+    /// Asks for the end of a statement. One that has ended, or never was, is left as it is (Livy answers the same for each).
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn cancel(&self, session: &Allowed<Attach, View>, number: i32) -> Result<(), Error> {
+        let row = &session.session;
+        let mut db = self.sessions.contexts().pool().acquire().await?;
+        let Some(started) = store::mark_cancelling(&mut db, row.id, number).await? else { return Ok(()) };
+        if !started && context::store::was_never_linked(&mut db, row.context_id).await? {
+            // No agent can have it: it ends here. A link that opens now finds its row ended.
+            let ended = self.end_unsent(&mut db, row.context_id, row.id, number).await?;
+            drop(db);
+            for effect in ended {
+                effect();
+            }
+            return Ok(());
+        }
+        self.sessions.contexts().signal(row.context_id, Signal::Look);
+        self.live.change(row.id, number, |s| {
+            if !s.state.is_over() {
+                s.state = State::Cancelling;
+            }
+        });
+        if let Some(live) = self.sessions.live().get(row.id) {
+            live.tell(session::live::Event::Statement(number));
+        }
+        Ok(())
+    }
+
+    /// Output of a statement as it came, after a piece.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn chunks(
+        &self,
+        session: &Allowed<access::View, View>,
+        number: i32,
+        after: i64,
+        limit: i64,
+    ) -> Result<Vec<Chunk>, Error> {
+        let mut db = self.sessions.contexts().pool().acquire().await?;
+        store::chunks_after(&mut db, session.session.id, number, after, limit).await
+    }
+}

@@ -1,0 +1,249 @@
+//! A gateway as a process.
+
+use std::env;
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use super::keeper::Keeper;
+use super::livy::Livy;
+use super::postgres::{Database, Server};
+use super::{BOUND, until};
+
+/// The line by which a gateway says that it is ready.
+const READY: &str = "Hearth is ready at ";
+
+/// What a gateway is to be.
+#[derive(Debug, Default)]
+pub struct Setup {
+    own_postgres: bool,
+    toml: String,
+    env: Vec<(String, String)>,
+}
+
+/// The variable of a configuration key.
+fn variable(key: &str) -> String {
+    format!("HEARTH__{}", key.replace('.', "__").to_uppercase())
+}
+
+impl Setup {
+    /// The shipped defaults, but for port, home, database and the homes of the Sparks.
+    pub fn new() -> Self {
+        let mut setup = Self::default();
+        for (profile, home) in [("default", "HEARTH_TEST_SPARK_35"), ("spark4", "HEARTH_TEST_SPARK_4")] {
+            let home =
+                env::var(home).unwrap_or_else(|_| panic!("{home} must name a Spark: run the tests with `make test`"));
+            setup = setup.set(&format!("profiles.{profile}.spark_home"), &home);
+        }
+        setup
+    }
+
+    /// Gives it a Postgres server of its own, which [`Gateway::postgres`] stops and starts.
+    pub fn own_postgres(mut self) -> Self {
+        self.own_postgres = true;
+        self
+    }
+
+    /// Adds a piece of configuration file, such as `[profiles.cluster]\nmaster = "spark://…"`.
+    pub fn toml(mut self, piece: &str) -> Self {
+        self.toml.push_str(piece);
+        self.toml.push('\n');
+        self
+    }
+
+    /// Sets one key, such as `("http.limits.wait", "5s")`.
+    pub fn set(mut self, key: &str, value: &str) -> Self {
+        self.env.push((variable(key), value.to_owned()));
+        self
+    }
+
+    /// Starts the gateway and waits until it is ready.
+    pub async fn start(self) -> Gateway {
+        let database = if self.own_postgres { Database::own().await } else { Database::shared().await };
+        let keeper = Keeper::new("KILL");
+        let file = keeper.folder().join("hearth.toml");
+        fs::write(&file, &self.toml).unwrap();
+        let own = self.set("database.url", database.url()).set("database.migrate", "true");
+        let listen = "127.0.0.1:0".to_owned();
+        let mut gateway = Gateway { database, keeper, file, env: own.env, listen, process: None, ended: false };
+        gateway.launch().await;
+        gateway
+    }
+}
+
+/// A gateway process with its home, database and drivers. Dropping it ends all of them.
+#[derive(Debug)]
+pub struct Gateway {
+    database: Database,
+    keeper: Keeper,
+    file: PathBuf,
+    env: Vec<(String, String)>,
+    listen: String,
+    process: Option<Child>,
+    ended: bool,
+}
+
+impl Gateway {
+    /// Its address, such as `http://127.0.0.1:40123`.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.listen)
+    }
+
+    /// A client of its Livy door.
+    pub fn livy(&self) -> Livy {
+        Livy::new(&self.url())
+    }
+
+    /// Its `HEARTH_HOME`.
+    pub fn home(&self) -> PathBuf {
+        self.keeper.folder().join("home")
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.process.as_ref().expect("it runs").id()
+    }
+
+    /// Its database.
+    pub fn database(&self) -> &Database {
+        &self.database
+    }
+
+    /// Its Postgres server, to be stopped and started.
+    pub fn postgres(&self) -> &Server {
+        self.database.server()
+    }
+
+    /// What it has logged so far.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.log_file()).unwrap_or_default()
+    }
+
+    /// Processes that it or its drivers started and that are alive: pid and command line, the gateway among them.
+    pub fn processes(&self) -> Vec<(u32, String)> {
+        self.keeper.processes()
+    }
+
+    /// `kill -9`. Its drivers live on.
+    pub async fn kill(&mut self) {
+        self.signal(Signal::SIGKILL).await;
+    }
+
+    /// SIGTERM: it drains and leaves its drivers to the gateway that comes next.
+    pub async fn terminate(&mut self) -> ExitStatus {
+        self.signal(Signal::SIGTERM).await
+    }
+
+    /// Starts it again on the same port, home and database.
+    pub async fn restart(&mut self) {
+        assert!(self.process.is_none(), "kill or terminate it first");
+        self.launch().await;
+    }
+
+    /// Ctrl-C: it ends with everything it started. Nothing may be left behind.
+    pub async fn end(mut self) {
+        let status = self.signal(Signal::SIGINT).await;
+        assert!(status.success(), "the gateway ended badly: {status}\n{}", self.last_words());
+        let left = async || self.keeper.processes().is_empty().then_some(());
+        until(&format!("every process has ended, but {:?}", self.keeper.processes()), BOUND, left).await;
+        self.database.drop_it().await;
+        self.ended = true;
+    }
+
+    async fn launch(&mut self) {
+        let home = self.home();
+        fs::create_dir_all(&home).unwrap();
+        let log = fs::File::options().create(true).append(true).open(self.log_file()).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_hearth"));
+        // Nothing of the developer's own configuration.
+        for (name, _) in env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("HEARTH_")) {
+            command.env_remove(name);
+        }
+        let mut process = command
+            .arg("serve")
+            .arg("--config")
+            .arg(&self.file)
+            .env("HEARTH_HOME", &home)
+            .env(variable("http.listen"), &self.listen)
+            // Compiled agents are the same for every test.
+            .env(variable("cache"), Path::new(env!("CARGO_TARGET_TMPDIR")).join("hearth-cache"))
+            .envs(self.env.iter().map(|(k, v)| (k, v)))
+            .current_dir(self.keeper.folder())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(log)
+            .spawn()
+            .expect("hearth starts");
+        let stdout = process.stdout.take().unwrap();
+        self.process = Some(process);
+        let (tell, told) = mpsc::channel();
+        // Reads to the end, so that the gateway never writes to a closed pipe.
+        std::thread::spawn(move || {
+            for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+                if let Some(url) = line.strip_prefix(READY) {
+                    let _ = tell.send(url.trim_start_matches("http://").to_owned());
+                }
+            }
+        });
+        let ready = tokio::task::spawn_blocking(move || told.recv_timeout(BOUND)).await.unwrap();
+        self.listen = ready.unwrap_or_else(|_| panic!("the gateway did not become ready\n{}", self.last_words()));
+    }
+
+    async fn signal(&mut self, signal: Signal) -> ExitStatus {
+        let mut process = self.process.take().expect("it runs");
+        kill(Pid::from_raw(process.id().cast_signed()), signal).unwrap();
+        let end = tokio::task::spawn_blocking(move || process.wait().unwrap());
+        match tokio::time::timeout(BOUND, end).await {
+            Ok(ended) => ended.unwrap(),
+            Err(_) => panic!("the gateway did not end after {signal}\n{}", self.last_words()),
+        }
+    }
+
+    fn log_file(&self) -> PathBuf {
+        self.keeper.folder().join("hearth.log")
+    }
+
+    fn last_words(&self) -> String {
+        let log = self.log();
+        let lines: Vec<&str> = log.lines().collect();
+        lines[lines.len().saturating_sub(80)..].join("\n")
+    }
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("--- the gateway's log ends with\n{}\n---", self.last_words());
+        }
+        if let Some(mut process) = self.process.take() {
+            let _ = kill(Pid::from_raw(process.id().cast_signed()), Signal::SIGINT);
+            let (ended, waiting) = mpsc::channel::<()>();
+            let pid = process.id();
+            let watch = std::thread::spawn(move || {
+                if waiting.recv_timeout(Duration::from_secs(25)) == Err(mpsc::RecvTimeoutError::Timeout) {
+                    let _ = kill(Pid::from_raw(pid.cast_signed()), Signal::SIGKILL);
+                }
+            });
+            let _ = process.wait();
+            let _ = ended.send(());
+            let _ = watch.join();
+        }
+        if !self.ended {
+            // The runtime of the test may be gone already, so the database is dropped on one of its own.
+            std::thread::scope(|scope| {
+                let _ = scope
+                    .spawn(|| {
+                        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+                        runtime.block_on(self.database.drop_it());
+                    })
+                    .join();
+            });
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! What dies and what does not: the promise of a statement, with real processes killed under it.
+
+mod harness;
+
+use std::time::{Duration, Instant};
+
+use harness::{BOUND, Gateway, Setup, until};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::{Value, json};
+
+/// The driver's JVM, by what its shim has written down.
+fn driver(gateway: &Gateway) -> Pid {
+    let launches = std::fs::read_dir(gateway.home().join("launch")).unwrap();
+    let record =
+        launches.map(|l| l.unwrap().path().join("process.json")).find(|f| f.is_file()).expect("a driver was launched");
+    let record: Value = serde_json::from_slice(&std::fs::read(record).unwrap()).unwrap();
+    Pid::from_raw(i32::try_from(record["program"]["pid"].as_i64().unwrap()).unwrap())
+}
+
+async fn statement(gateway: &Gateway, path: &str) -> Value {
+    gateway.livy().get(path).await.expect(200)
+}
+
+async fn running(gateway: &Gateway, path: &str) {
+    until("the statement runs", BOUND, async || (statement(gateway, path).await["state"] == "running").then_some(()))
+        .await;
+}
+
+/// The gateway dies by `kill -9` while a statement prints, another waits, and comes back: the same session answers, the whole
+/// output is there, and a counter in a file shows that nothing ran twice. Then the driver dies.
+#[tokio::test]
+async fn a_killed_gateway_loses_nothing_and_a_killed_driver_says_why() {
+    let mut gateway = Setup::new().start().await;
+    let livy = gateway.livy();
+    let session = livy.session(json!({ "kind": "pyspark" })).await;
+    let ran = gateway.home().join("ran");
+    let code = format!(
+        "import time\nwith open('{}', 'a') as f: f.write('x')\nfor i in range(30):\n    print('line', i)\n    time.sleep(0.1)\n'end'",
+        ran.display()
+    );
+    let path = format!("{session}/statements/0");
+    livy.post(&format!("{session}/statements"), json!({ "code": code })).await.expect(201);
+    livy.post(&format!("{session}/statements"), json!({ "code": "6 * 7" })).await.expect(201);
+    running(&gateway, &path).await;
+
+    gateway.kill().await;
+    gateway.restart().await;
+    let livy = gateway.livy();
+    let began = Instant::now();
+    let first = livy.get(&format!("{path}?wait=60")).await.expect(200);
+    let lines: String = (0..30).map(|i| format!("line {i}\n")).collect();
+    assert_eq!(first["output"]["data"]["text/plain"], format!("{lines}'end'"), "{first}");
+    let second = livy.get(&format!("{session}/statements/1?wait=60")).await.expect(200);
+    assert_eq!(second["output"]["data"]["text/plain"], "42", "{second}");
+    assert_eq!(std::fs::read_to_string(&ran).unwrap(), "x", "the statement ran once");
+    assert!(began.elapsed() < BOUND);
+    assert_eq!(livy.text(&session, "i").await, "29", "the session kept its variables");
+
+    livy.post(&format!("{session}/statements"), json!({ "code": "import time; print('begun'); time.sleep(600)" }))
+        .await
+        .expect(201);
+    running(&gateway, &format!("{session}/statements/3")).await;
+    let killed = Instant::now();
+    kill(driver(&gateway), Signal::SIGKILL).unwrap();
+    let dead = until("the session is dead", BOUND, async || {
+        let now = livy.get(&session).await.expect(200);
+        (now["state"] == "dead").then_some(now)
+    })
+    .await;
+    // Five seconds are asked for; a machine busy with other tests may need longer.
+    assert!(killed.elapsed() < Duration::from_secs(50), "{:?}", killed.elapsed());
+    assert!(dead["log"].as_array().unwrap().iter().any(|l| l.as_str().unwrap().contains("SIGKILL")), "{dead}");
+    let lost = livy.get(&format!("{session}/statements/3")).await.expect(200);
+    assert_eq!(lost["state"], "available");
+    assert_eq!(lost["output"]["status"], "error");
+    assert!(lost["output"]["evalue"].as_str().unwrap().contains("SIGKILL"), "{lost}");
+    let kept = livy.get(&path).await.expect(200);
+    assert_eq!(kept["output"], first["output"], "results outlive the driver");
+    gateway.end().await;
+}
+
+/// SIGTERM leaves the driver to the gateway that comes next; what it printed meanwhile, log included, is there.
+#[tokio::test]
+async fn a_drained_gateway_leaves_its_drivers() {
+    let mut gateway = Setup::new().start().await;
+    let livy = gateway.livy();
+    let session = livy.session(json!({ "kind": "spark" })).await;
+    let code = "for (i <- 1 to 20) { println(s\"part $i\"); Thread.sleep(100) }";
+    livy.post(&format!("{session}/statements"), json!({ "code": code })).await.expect(201);
+    running(&gateway, &format!("{session}/statements/0")).await;
+    let before = driver(&gateway);
+    assert!(gateway.terminate().await.success());
+    assert_eq!(driver(&gateway), before, "the driver lives on");
+    gateway.restart().await;
+    let done = gateway.livy().get(&format!("{session}/statements/0?wait=60")).await.expect(200);
+    let text: String = (1..=20).map(|i| format!("part {i}\n")).collect();
+    assert_eq!(done["output"]["data"]["text/plain"].as_str().unwrap().trim_end(), text.trim_end(), "{done}");
+    assert_eq!(driver(&gateway), before);
+    gateway.end().await;
+}
+
+/// Postgres goes away while statements come and run: 503 with Retry-After, then everything goes on and nothing is lost.
+#[tokio::test]
+async fn without_postgres_it_says_so_and_then_goes_on() {
+    let gateway = Setup::new().own_postgres().start().await;
+    let livy = gateway.livy();
+    let session = livy.session(json!({ "kind": "pyspark" })).await;
+    let code = "import time\nfor i in range(40):\n    print('tick', i)\n    time.sleep(0.05)\n'over'";
+    livy.post(&format!("{session}/statements"), json!({ "code": code })).await.expect(201);
+    running(&gateway, &format!("{session}/statements/0")).await;
+
+    gateway.postgres().stop();
+    let mut refused = 0;
+    let stopped = Instant::now();
+    // The statement ends while nothing can be written.
+    while stopped.elapsed() < Duration::from_secs(8) || refused < 3 {
+        let answer = livy.post(&format!("{session}/statements"), json!({ "code": "1" })).await;
+        assert_eq!(answer.status, 503, "{answer}");
+        assert!(!answer.header("retry-after").is_empty(), "{answer}");
+        refused += 1;
+        assert!(stopped.elapsed() < BOUND);
+    }
+    gateway.postgres().start();
+    let taken = until("statements are taken again", BOUND, async || {
+        let answer = livy.post(&format!("{session}/statements"), json!({ "code": "'again'" })).await;
+        (answer.status == 201).then(|| answer.json())
+    })
+    .await;
+    let first = livy.get(&format!("{session}/statements/0?wait=60")).await.expect(200);
+    let ticks: String = (0..40).map(|i| format!("tick {i}\n")).collect();
+    assert_eq!(first["output"]["data"]["text/plain"], format!("{ticks}'over'"), "{first}");
+    assert_eq!(taken["id"], 1, "nothing that was refused was taken: {taken}");
+    let again = livy.get(&format!("{session}/statements/1?wait=60")).await.expect(200);
+    assert_eq!(again["output"]["data"]["text/plain"], "'again'");
+    gateway.end().await;
+}
