@@ -145,6 +145,14 @@ impl Embedded {
         Ok(embedded)
     }
 
+    /// Whether a server could be made or run here, without doing so: the folder of its programs.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub fn check(config: &Config, path: Option<OsString>, home: &Path) -> Result<PathBuf, Error> {
+        cluster::check(config, path, home).map(|(programs, _)| programs.folder().to_path_buf())
+    }
+
     /// How to connect.
     #[must_use]
     pub fn address(&self) -> Address {

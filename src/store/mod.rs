@@ -1,5 +1,6 @@
 //! Postgres: the pool, migrations, what its errors mean, and paging. No domain SQL: each slice keeps its own in `store.rs`.
 
+pub mod database;
 pub mod embedded;
 pub mod idempotency;
 pub mod notify;

@@ -1,6 +1,6 @@
 //! The private cluster: its folders, its settings, and the commands that make, start and stop it.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, DirBuilder};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, chown};
@@ -67,20 +67,12 @@ impl Cluster {
     /// Sees to the folders of the cluster in a state folder, and makes the cluster when there is none.
     pub async fn open(
         config: &super::Config,
-        path: Option<std::ffi::OsString>,
+        path: Option<OsString>,
         home: &Path,
         program: &Program,
     ) -> Result<Self, Error> {
+        let (programs, user) = check(config, path, home)?;
         let folder = home.join("postgres");
-        let programs = Programs::find(&config.bin, path, &folder.join("data"))?;
-        // Postgres refuses to run as root, rightly.
-        let user = match Uid::effective().is_root() {
-            true => Some(shim::user(&config.user).map_err(|_| Error::NoUser(config.user.clone()))?),
-            false => None,
-        };
-        if let Some(user) = &user {
-            reachable(home, user)?;
-        }
         let socket = socket_folder(&folder);
         let cluster = Self { folder, socket, programs, program: program.clone(), user };
         for path in [&cluster.folder, &cluster.log(), &cluster.socket] {
@@ -218,6 +210,22 @@ impl Cluster {
     }
 }
 
+/// What a server in this state folder would be run with.
+pub(super) fn check(
+    config: &super::Config,
+    path: Option<OsString>,
+    home: &Path,
+) -> Result<(Programs, Option<User>), Error> {
+    let programs = Programs::find(&config.bin, path, &home.join("postgres/data"))?;
+    if !Uid::effective().is_root() {
+        return Ok((programs, None));
+    }
+    // Postgres refuses to run as root, rightly.
+    let user = shim::user(&config.user).map_err(|_| Error::NoUser(config.user.clone()))?;
+    reachable(home, &user)?;
+    Ok((programs, Some(user)))
+}
+
 fn unusable(path: &Path, source: io::Error) -> Error {
     Error::Folder { path: path.to_path_buf(), source }
 }
@@ -248,7 +256,8 @@ fn socket_folder(folder: &Path) -> PathBuf {
 /// Whether the user can pass through every folder above.
 fn reachable(home: &Path, user: &User) -> Result<(), Error> {
     for folder in home.ancestors() {
-        let found = fs::metadata(folder).map_err(|e| unusable(folder, e))?;
+        // What is not there yet will be made so that it is.
+        let Ok(found) = fs::metadata(folder) else { continue };
         let open = if found.uid() == user.uid.as_raw() {
             0o100
         } else if found.gid() == user.gid.as_raw() {

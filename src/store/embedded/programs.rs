@@ -52,6 +52,11 @@ impl Programs {
         self.folder.join(name)
     }
 
+    /// Where they are.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     fn at(folder: PathBuf) -> Option<Self> {
         if !["initdb", "pg_ctl", "postgres"].iter().all(|name| folder.join(name).is_file()) {
             return None;
