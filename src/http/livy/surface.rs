@@ -66,8 +66,11 @@ fn unknown_version(accept: &str) -> Option<String> {
 /// A known path, called by a method that it does not have. Methods stand in Livy's order where that is known; elsewhere the router
 /// names them.
 pub async fn method_not_allowed(path: MatchedPath) -> Response {
-    let known = matches!(path.as_str(), "/sessions" | "/batches");
-    (StatusCode::METHOD_NOT_ALLOWED, known.then_some([(ALLOW, "POST, GET, HEAD")])).into_response()
+    let mut answer = StatusCode::METHOD_NOT_ALLOWED.into_response();
+    if matches!(path.as_str(), "/sessions" | "/batches") {
+        answer.headers_mut().insert(ALLOW, HeaderValue::from_static("POST, GET, HEAD"));
+    }
+    answer
 }
 
 /// A path that no route of any door has: Livy answers without a body.
