@@ -24,7 +24,7 @@ use crate::identity::Principal;
 use crate::life::{Life, Stop};
 use crate::shim::Program;
 use crate::store::notify::Notifier;
-use crate::{context, session, statement, store};
+use crate::{batch, context, session, statement, store};
 
 /// How long Ctrl-C waits for drivers to end.
 const DRIVERS_END: Duration = Duration::from_secs(20);
@@ -60,6 +60,7 @@ pub async fn serve(config: Config) -> anyhow::Result<ExitCode> {
     );
     let sessions = session::service::Service::new(contexts.clone(), config.session.clone());
     let statements = statement::service::Service::new(sessions.clone());
+    let batches = batch::service::Service::new(contexts.clone(), &config.home, config.session.retain);
     let sink = Arc::new(statements.clone());
     let orphan = config.launch.orphan_timeout.0;
     let door = Door::new(pool.clone(), contexts.links().clone(), sink.clone(), life.clone(), me, orphan);
@@ -74,6 +75,7 @@ pub async fn serve(config: Config) -> anyhow::Result<ExitCode> {
         found: DashMap::new(),
     });
     life.spawn_short("agent build", starter.clone().prepare(config.profiles.clone()));
+    life.spawn("batches", batch::reconcile::Reconciler::new(batches.clone(), starter.clone(), life.clone()).run());
     let reconciler = Reconciler::new(contexts.clone(), sink, starter, life.clone(), former);
     life.spawn("contexts", reconciler.run());
     let links = contexts.links().clone();
@@ -89,6 +91,7 @@ pub async fn serve(config: Config) -> anyhow::Result<ExitCode> {
         contexts: contexts.clone(),
         sessions,
         statements,
+        batches: batches.clone(),
         door,
         limits: config.http.limits.clone(),
         csrf_protection: config.http.csrf_protection,
@@ -97,7 +100,7 @@ pub async fn serve(config: Config) -> anyhow::Result<ExitCode> {
     announce(local);
     let stop = life.until_stop(&mut watch).await?;
     if stop == Stop::Shut {
-        end_drivers(&contexts).await;
+        end_drivers(&contexts, &batches).await;
     }
     life.end().await;
     pool.close().await;
@@ -141,13 +144,21 @@ fn announce(local: SocketAddr) {
 }
 
 /// Ends every driver of this host, as Ctrl-C promises.
-async fn end_drivers(contexts: &context::service::Service) {
+async fn end_drivers(contexts: &context::service::Service, batches: &batch::service::Service) {
     let ended = tokio::time::timeout(DRIVERS_END, async {
-        while let Err(e) = contexts.stop_all("Hearth was stopped (Ctrl-C)").await {
+        const CAUSE: &str = "Hearth was stopped (Ctrl-C)";
+        let ask = async || -> Result<(), batch::Error> {
+            contexts.stop_all(CAUSE).await?;
+            batches.stop_all(CAUSE).await
+        };
+        while let Err(e) = ask().await {
             warn!(error = %e, "Cannot tell the drivers to end now");
             tokio::time::sleep(Duration::from_millis(500)).await;
         }
-        while contexts.count_living().await.is_ok_and(|n| n > 0) {
+        let left = async || -> Result<usize, batch::Error> {
+            Ok(contexts.count_living().await? + batches.count_living().await?)
+        };
+        while left().await.is_ok_and(|n| n > 0) {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     });

@@ -40,6 +40,34 @@ pub type BatchId = Id<Batch>;
 /// The small integer by which Livy's clients know a session or a batch; never reused (clients parse it as an int32).
 pub type LivyId = i32;
 
+/// What a `T` is called in a request.
+#[derive(Debug)]
+pub enum Called<'a, T> {
+    /// By Livy's id.
+    Livy(LivyId),
+    /// By its id.
+    Id(Id<T>),
+    /// By its name.
+    Name(&'a str),
+}
+
+impl<T> Clone for Called<'_, T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+impl<T> Copy for Called<'_, T> {}
+
+impl<T> fmt::Display for Called<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Livy(id) => id.fmt(f),
+            Self::Id(id) => id.fmt(f),
+            Self::Name(name) => f.write_str(name),
+        }
+    }
+}
+
 impl<T> Id<T> {
     /// A new identifier.
     #[must_use]

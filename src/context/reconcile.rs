@@ -12,12 +12,13 @@ use tracing::{error, info, warn};
 use super::driver::wire::Outgoing;
 use super::driver::{Signal, Sink};
 use super::launch::folder::Folder;
+use super::launch::follow;
 use super::launch::line::{self, Limits};
 use super::launch::process;
 use super::launch::start::Starter;
 use super::service::Service;
-use super::watch::{self, Watcher};
-use super::{Application, Context, State, store};
+use super::watch::{self, Watched};
+use super::{Application, Context, State, lease, store};
 use crate::id::{ApplicationId, ContextId, GatewayId};
 use crate::life::Life;
 
@@ -86,15 +87,15 @@ impl Reconciler {
     async fn pass(&mut self) -> Result<(), super::Error> {
         let (host, me) = (self.contexts.host().to_owned(), self.contexts.me());
         let mut db = self.contexts.pool().acquire().await?;
-        store::renew_leases(&mut db, me).await?;
+        lease::renew_leases(&mut db, me).await?;
         if let Some(former) = self.former {
-            for id in store::take_from(&mut db, former, me).await? {
+            for id in lease::take_from(&mut db, former, me).await? {
                 info!(context.id = %id, "Context {id} is adopted");
                 self.sink.adopt(&mut db, id).await?;
             }
             self.former = None;
         }
-        for id in store::take_lapsed(&mut db, &host, me).await? {
+        for id in lease::take_lapsed(&mut db, &host, me).await? {
             info!(context.id = %id, "Context {id} is adopted");
             self.sink.adopt(&mut db, id).await?;
         }
@@ -134,11 +135,13 @@ impl Reconciler {
         if !lock(&self.watched).insert(application.id) {
             return;
         }
-        let watcher = Watcher::new(self.contexts.clone(), self.sink.clone(), context, application);
+        let watched = Watched::new(self.contexts.clone(), self.sink.clone(), context, application);
+        let folder = Folder::at(&application.launch_dir);
+        let (pool, keep) = (self.contexts.pool().clone(), self.contexts.launch_config().log_lines);
         let (set, id, stopping) = (self.watched.clone(), application.id, self.life.stopping());
         self.life.spawn_short("application watch", async move {
             tokio::select! {
-                () = watcher.run() => {}
+                () = follow::run(&pool, &folder, keep, &watched) => {}
                 () = stopping.cancelled() => {}
             }
             lock(&set).remove(&id);

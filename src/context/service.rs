@@ -155,18 +155,15 @@ impl Service {
         db: &mut PgConnection,
         who: &Principal,
         id: ContextId,
-        new: NewContext,
+        mut new: NewContext,
     ) -> Result<Context, Error> {
         let profile = new.profile.unwrap_or_else(|| DEFAULT_PROFILE.to_owned());
-        self.profile(&profile)?;
         if let Some(name) = new.name.as_ref().filter(|n| !is_name(n)) {
             return Err(Error::BadName(name.chars().take(140).collect()));
         }
         new.request.check()?;
-        let waiting = store::count_waiting(db, &self.0.host).await?;
-        if usize::try_from(waiting).unwrap_or(usize::MAX) >= self.0.launch.queue {
-            return Err(Error::LineFull(waiting));
-        }
+        launch::files::check_all(&mut new.request)?;
+        self.admit(db, &profile).await?;
         let context = Context {
             id,
             tenant: who.tenant.to_string(),
@@ -193,6 +190,19 @@ impl Service {
         })?;
         let _kept = self.0.live.keep(id);
         Ok(context)
+    }
+
+    /// Decides whether one more launch of this profile may stand in line.
+    ///
+    /// # Errors
+    /// No such profile, a full line, the database.
+    pub async fn admit(&self, db: &mut PgConnection, profile: &str) -> Result<(), Error> {
+        self.profile(profile)?;
+        let waiting = store::count_waiting(db, &self.0.host).await?;
+        if usize::try_from(waiting).unwrap_or(usize::MAX) >= self.0.launch.queue {
+            return Err(Error::LineFull(waiting));
+        }
+        Ok(())
     }
 
     /// Finds a context by id, or by the name of a living one, and decides whether `who` may do `A` to it.

@@ -23,7 +23,7 @@ use tower_http::compression::predicate::{NotForContentType, Predicate, SizeAbove
 
 use crate::context::driver::Door;
 use crate::identity::Principal;
-use crate::{context, session, statement};
+use crate::{batch, context, session, statement};
 
 /// What every door works with. Cheap to clone.
 #[derive(Clone)]
@@ -39,6 +39,8 @@ pub struct Parts {
     pub sessions: session::service::Service,
     /// Statements.
     pub statements: statement::service::Service,
+    /// Batches.
+    pub batches: batch::service::Service,
     /// The agents' door.
     pub door: Door,
     /// Bounds on requests.

@@ -19,7 +19,7 @@ use crate::context::driver::wire::{Complete, Outgoing};
 use crate::context::live::Facts;
 use crate::context::log::{LogPage, Wanted};
 use crate::context::{self, NewContext};
-use crate::id::{ContextId, LivyId, SessionId};
+use crate::id::{self, ContextId, SessionId};
 use crate::identity::Principal;
 use crate::store::{Page, Range, constraint, idempotency};
 use crate::time::Span;
@@ -30,25 +30,7 @@ const LOOK: Duration = Duration::from_millis(200);
 const COMPLETION: Duration = Duration::from_secs(10);
 
 /// What a session is called in a request.
-#[derive(Debug, Clone, Copy)]
-pub enum Called<'a> {
-    /// By Livy's id.
-    Livy(LivyId),
-    /// By its id.
-    Id(SessionId),
-    /// By its name.
-    Name(&'a str),
-}
-
-impl std::fmt::Display for Called<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Livy(id) => id.fmt(f),
-            Self::Id(id) => id.fmt(f),
-            Self::Name(name) => f.write_str(name),
-        }
-    }
-}
+pub type Called<'a> = id::Called<'a, id::Session>;
 
 /// Use cases of sessions. Cheap to clone.
 #[derive(Clone)]

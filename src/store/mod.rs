@@ -131,6 +131,15 @@ pub async fn migrate(pool: &PgPool) -> Result<(), sqlx::migrate::MigrateError> {
     sqlx::migrate!("./migrations").run(pool).await
 }
 
+/// Whether the database answers now.
+///
+/// # Errors
+/// When it does not.
+pub async fn ask(pool: &PgPool) -> Result<(), Error> {
+    sqlx::query_scalar!(r#"select 1 as "one!""#).fetch_one(pool).await?;
+    Ok(())
+}
+
 /// One page of a list.
 #[derive(Debug, Clone)]
 pub struct Page<T> {

@@ -3,9 +3,8 @@
 use std::collections::BTreeSet;
 
 /// Recordings that nothing is compared with, by name: what this version does not offer, or offers otherwise.
-const EXEMPT: [&str; 9] = [
-    "metrics", "ping", "healthcheck", "root", "ui-redirect", "connect", "job-unknown", "version", "denied-",
-];
+const EXEMPT: [&str; 9] =
+    ["metrics", "ping", "healthcheck", "root", "ui-redirect", "connect", "job-unknown", "version", "denied-"];
 
 /// A difference that is meant.
 struct Difference {
@@ -17,8 +16,7 @@ struct Difference {
     because: &'static str,
 }
 
-const DIFFERENCES: &[Difference] = &[
-];
+const DIFFERENCES: &[Difference] = &[];
 
 /// Whether a recording needs no comparison.
 pub fn is_exempt(name: &str) -> bool {

@@ -31,7 +31,7 @@ async fn every_recorded_exchange_has_the_same_shape() {
     life_of_a_session(&mut replay).await;
     refused_requests(&mut replay).await;
     ended_sessions(&mut replay).await;
-//  batches(&mut replay, &gateway.home()).await;
+    //  batches(&mut replay, &gateway.home()).await;
     scala(&mut replay).await;
     other_languages(&mut replay).await;
     gateway.end().await;
@@ -73,14 +73,24 @@ async fn life_of_a_session(replay: &mut Replay) {
     replay.play("statement-cancel-running").await;
     let cancelling = livy.get(&running).await;
     // The end may be quicker than the look.
-    let seen = if cancelling.json()["state"] == "cancelling" { "statement-cancelling" } else { "statement-cancelled-running" };
+    let seen =
+        if cancelling.json()["state"] == "cancelling" { "statement-cancelling" } else { "statement-cancelled-running" };
     replay.compare(seen, &cancelling);
     livy.get(&format!("{running}?wait=60")).await;
     replay.play("statement-cancelled-running").await;
     livy.idle(&session).await;
     for name in [
-        "statement-cancel-again", "statement-cancel-unknown", "statement-unknown", "statements", "statements-desc",
-        "statements-from-size", "log", "log-from", "completion", "completion-pyspark", "error-unknown-path",
+        "statement-cancel-again",
+        "statement-cancel-unknown",
+        "statement-unknown",
+        "statements",
+        "statements-desc",
+        "statements-from-size",
+        "log",
+        "log-from",
+        "completion",
+        "completion-pyspark",
+        "error-unknown-path",
     ] {
         replay.play(name).await;
     }
@@ -91,8 +101,16 @@ async fn life_of_a_session(replay: &mut Replay) {
 
 async fn refused_requests(replay: &mut Replay) {
     for name in [
-        "error-empty-body", "error-from-not-a-number", "error-malformed-json", "error-method", "error-numeric-name",
-        "error-session-name-unknown", "error-session-unknown", "error-unknown-field", "error-unknown-kind", "error-wrong-type",
+        "error-empty-body",
+        "error-from-not-a-number",
+        "error-malformed-json",
+        "error-method",
+        "error-numeric-name",
+        "error-session-name-unknown",
+        "error-session-unknown",
+        "error-unknown-field",
+        "error-unknown-kind",
+        "error-wrong-type",
     ] {
         replay.play(name).await;
     }
@@ -199,7 +217,9 @@ async fn driver_exits(replay: &mut Replay, session: &str) {
     replay.livy.run(session, json!({"code": "sys.exit(3)", "kind": "spark"})).await;
     replay.livy.get(&format!("{session}?wait=60")).await;
     for name in [
-        "statement-spark-alone-exit", "statement-spark-alone-exit-then-state", "statement-spark-alone-exit-then-statement",
+        "statement-spark-alone-exit",
+        "statement-spark-alone-exit-then-state",
+        "statement-spark-alone-exit-then-statement",
     ] {
         replay.play(name).await;
     }

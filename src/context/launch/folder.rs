@@ -73,7 +73,7 @@ impl Folder {
         let owner = owner(user)?;
         // Another OS user must pass through to what is its own; it cannot list.
         let mode = if owner.is_some() { 0o711 } else { 0o700 };
-        let all = home.join("launch");
+        let all = Self::all(home);
         DirBuilder::new()
             .recursive(true)
             .mode(if nix::unistd::Uid::effective().is_root() { 0o711 } else { 0o700 })
@@ -88,6 +88,12 @@ impl Folder {
             folder.remove()?;
         }
         made.map(|()| folder)
+    }
+
+    /// Where a state folder keeps the folders of all launches.
+    #[must_use]
+    pub fn all(home: &Path) -> PathBuf {
+        home.join("launch")
     }
 
     /// The folder of an earlier launch.

@@ -1,11 +1,14 @@
 //! Starting Spark applications.
 
 pub mod bundle;
+pub mod cause;
 pub mod child;
 mod compile;
 mod conf;
 pub mod environment;
+pub mod files;
 pub mod folder;
+pub mod follow;
 pub mod java_command;
 pub mod line;
 pub mod process;

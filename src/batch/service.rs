@@ -1,0 +1,253 @@
+//! Use cases of batches: create, find, list, wait, stop, read the log.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use dashmap::DashMap;
+use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
+
+use super::{Batch, Error, NewBatch, State, View, store};
+use crate::access::{self, Action, Allowed, Manage};
+use crate::context;
+use crate::context::launch::folder::Folder;
+use crate::context::log::{self, LogPage, Wanted};
+use crate::context::service::DEFAULT_PROFILE;
+use crate::id::{self, BatchId};
+use crate::identity::Principal;
+use crate::store::{Page, Range, constraint, idempotency};
+use crate::time::Span;
+
+/// How often a wait looks at the row without a signal: another gateway may look after the batch.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// What a batch is called in a request.
+pub type Called<'a> = id::Called<'a, id::Batch>;
+
+/// Use cases of batches. Cheap to clone.
+#[derive(Clone)]
+pub struct Service(Arc<Parts>);
+
+struct Parts {
+    contexts: context::service::Service,
+    launches: PathBuf,
+    retain: Span,
+    waits: DashMap<BatchId, Arc<str>>,
+    changes: watch::Sender<u64>,
+    wake: Notify,
+}
+
+impl Service {
+    /// Batches beside these contexts, launched from the state folder `home`; the Livy door shows ended ones for `retain`.
+    #[must_use]
+    pub fn new(contexts: context::service::Service, home: &Path, retain: Span) -> Self {
+        let launches = Folder::all(home);
+        let (waits, changes, wake) = (DashMap::new(), watch::Sender::new(0), Notify::new());
+        Self(Arc::new(Parts { contexts, launches, retain, waits, changes, wake }))
+    }
+
+    /// The contexts that stand in the same line.
+    #[must_use]
+    pub fn contexts(&self) -> &context::service::Service {
+        &self.0.contexts
+    }
+
+    /// Where the launch folders of this gateway's batches lie.
+    pub(super) fn launches(&self) -> &Path {
+        &self.0.launches
+    }
+
+    /// Wakes the reconciler and all who wait: rows have changed.
+    pub(super) fn wake(&self) {
+        self.0.wake.notify_one();
+        self.changed();
+    }
+
+    /// Wakes all who wait.
+    pub(super) fn changed(&self) {
+        self.0.changes.send_modify(|v| *v += 1);
+    }
+
+    /// Remembers why a batch waits, or that it waits no longer.
+    pub(super) fn waits(&self, id: BatchId, reason: Option<String>) {
+        match reason {
+            Some(reason) => drop(self.0.waits.insert(id, reason.into())),
+            None => drop(self.0.waits.remove(&id)),
+        }
+    }
+
+    /// Waits until [`Service::wake`] is called.
+    pub(super) async fn woken(&self) {
+        self.0.wake.notified().await;
+    }
+
+    /// Creates a batch, in line for its launch.
+    ///
+    /// # Errors
+    /// A bad name, profile or request, a file that is not there, a taken name, a full line, the database.
+    pub async fn create(
+        &self,
+        who: &Principal,
+        mut new: NewBatch,
+        key: Option<&idempotency::Key>,
+    ) -> Result<View, Error> {
+        if let Some(name) = new.name.as_ref().filter(|n| !context::is_name(n)) {
+            return Err(Error::BadName(name.chars().take(140).collect()));
+        }
+        let id = BatchId::generate();
+        let mut tx = self.0.contexts.pool().begin().await?;
+        if let Some(key) = key
+            && let Some(made) = idempotency::claim(&mut tx, key, &id.to_string()).await?
+        {
+            let made = made.parse().map_err(|_| Error::Inconsistent(id))?;
+            let batch = store::load_batch(&mut tx, made).await?.ok_or(Error::Inconsistent(id))?;
+            return Ok(self.shown(batch));
+        }
+        new.request.check()?;
+        let profile = new.profile.as_deref().unwrap_or(DEFAULT_PROFILE);
+        self.0.contexts.admit(&mut tx, profile).await?;
+        let host = self.0.contexts.host();
+        let dir = self.0.launches.join(id.to_string());
+        let launch_dir = &*dir.to_string_lossy();
+        let (name, request) = (new.name.as_deref(), &new.request);
+        let row = store::New { id, who, name, profile, request, host, launch_dir };
+        if let Err(e) = store::insert_batch(&mut tx, row).await {
+            drop(tx);
+            return Err(self.name_taken(who, new.name, e).await);
+        }
+        let batch = store::load_batch(&mut tx, id).await?.ok_or(Error::Inconsistent(id))?;
+        tx.commit().await?;
+        self.wake();
+        Ok(self.shown(batch))
+    }
+
+    async fn name_taken(&self, who: &Principal, name: Option<String>, e: sqlx::Error) -> Error {
+        let (Some("batch_name_per_tenant"), Some(name)) = (constraint(&e), name) else { return e.into() };
+        let taken = async {
+            let mut db = self.0.contexts.pool().acquire().await?;
+            store::find_by_name(&mut db, &who.tenant, &name).await
+        };
+        match taken.await {
+            Ok(found) => Error::NameTaken { livy_id: found.map_or(-1, |(_, livy_id)| livy_id), name },
+            Err(e) => e.into(),
+        }
+    }
+
+    /// Finds a batch and decides whether `who` may do `A` to it.
+    ///
+    /// # Errors
+    /// Not found, denied, the database.
+    pub async fn open<A: Action>(&self, who: &Principal, called: Called<'_>) -> Result<Allowed<A, View>, Error> {
+        let mut db = self.0.contexts.pool().acquire().await?;
+        let id = match called {
+            Called::Id(id) => Some(id),
+            Called::Livy(id) => store::find_by_livy_id(&mut db, id).await?,
+            Called::Name(name) => store::find_by_name(&mut db, &who.tenant, name).await?.map(|(id, _)| id),
+        };
+        let found = match id {
+            Some(id) => store::load_batch(&mut db, id).await?,
+            None => None,
+        };
+        let batch = found.ok_or_else(|| Error::NotFound(called.to_string()))?;
+        access::require(who, self.shown(batch)).map_err(|r| Error::refused(&r, &called.to_string()))
+    }
+
+    /// The caller's batches; ended and deleted ones only when `all`.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn list(&self, who: &Principal, range: Range, all: bool) -> Result<Page<View>, Error> {
+        let mut db = self.0.contexts.pool().acquire().await?;
+        let page = store::list_batches(&mut db, who, range, all, self.0.retain).await?;
+        let rows = page.rows.into_iter().filter(|b| access::sees(who, b)).map(|b| self.shown(b)).collect();
+        Ok(Page { rows, total: page.total })
+    }
+
+    fn shown(&self, batch: Batch) -> View {
+        let waits = self.0.waits.get(&batch.id).map(|w| w.clone()).filter(|_| batch.state == State::Waiting);
+        View { batch, waits }
+    }
+
+    /// Waits until `done` holds of the batch, or the time is over; gives the last view either way.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn wait(
+        &self,
+        id: BatchId,
+        limit: Duration,
+        done: impl Fn(&View) -> bool,
+    ) -> Result<Option<View>, Error> {
+        let until = Instant::now() + limit;
+        let mut changes = self.0.changes.subscribe();
+        loop {
+            changes.mark_unchanged();
+            let view = self.view(id).await?;
+            if view.as_ref().is_none_or(&done) || Instant::now() >= until {
+                return Ok(view);
+            }
+            let _ = tokio::time::timeout_at(until.min(Instant::now() + LOOK), changes.changed()).await;
+        }
+    }
+
+    async fn view(&self, id: BatchId) -> Result<Option<View>, Error> {
+        let mut db = self.0.contexts.pool().acquire().await?;
+        Ok(store::load_batch(&mut db, id).await?.map(|b| self.shown(b)))
+    }
+
+    /// Tells a batch to end, with all that it started. Does nothing to one that is over or ending.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn stop(&self, batch: &Allowed<Manage, View>, cause: &str) -> Result<(), Error> {
+        let mut db = self.0.contexts.pool().acquire().await?;
+        if store::mark_ending(&mut db, batch.batch.id, cause).await? {
+            self.waits(batch.batch.id, None);
+            self.wake();
+        }
+        Ok(())
+    }
+
+    /// Hides a batch from the Livy door, whose clients expect 404 after a DELETE.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn hide(&self, batch: &Allowed<Manage, View>) -> Result<(), Error> {
+        let mut db = self.0.contexts.pool().acquire().await?;
+        Ok(store::mark_deleted(&mut db, batch.batch.id).await?)
+    }
+
+    /// A page of the batch's log.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn log(&self, batch: &Allowed<access::View, View>, wanted: Wanted) -> Result<LogPage, Error> {
+        let mut db = self.0.contexts.pool().acquire().await?;
+        Ok(log::read(&mut db, batch.batch.id.0, wanted).await?)
+    }
+}
+
+impl Service {
+    /// Tells every living batch of this gateway's state folder to end.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn stop_all(&self, cause: &str) -> Result<(), Error> {
+        let mut db = self.0.contexts.pool().acquire().await?;
+        for batch in store::living_in(&mut db, self.0.contexts.host(), &self.0.launches).await? {
+            store::mark_ending(&mut db, batch.id, cause).await?;
+        }
+        self.wake();
+        Ok(())
+    }
+
+    /// How many batches of this gateway's state folder are alive.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn count_living(&self) -> Result<usize, Error> {
+        let mut db = self.0.contexts.pool().acquire().await?;
+        Ok(store::living_in(&mut db, self.0.contexts.host(), &self.0.launches).await?.len())
+    }
+}
