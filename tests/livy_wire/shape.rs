@@ -36,9 +36,11 @@ fn compare(place: &str, recorded: &Value, answered: &Value, found: &mut Vec<Stri
     }
 }
 
-/// Tables and schemas are compared row by row. Of other lists (logs, tracebacks) every element has to be like one that was recorded.
+/// Tables, schemas and lists of objects as long as the recorded one are compared in order. Of other lists (logs, tracebacks) every
+/// element has to be like one that was recorded.
 fn elements(place: &str, recorded: &[Value], answered: &[Value], found: &mut Vec<String>) {
-    if is_table(place) {
+    let objects = recorded.iter().all(Value::is_object) && recorded.len() == answered.len();
+    if is_table(place) || objects {
         if recorded.len() != answered.len() {
             found.push(format!("{place}: {} elements -> {}", recorded.len(), answered.len()));
         }
