@@ -21,8 +21,9 @@ use crate::http::listener::Listener;
 use crate::http::{self, Doors, Parts};
 use crate::id::GatewayId;
 use crate::identity::Principal;
-use crate::life::{Life, Stop};
+use crate::life::{Life, Signals, Stop};
 use crate::shim::Program;
+use crate::store::database::Database;
 use crate::store::notify::Notifier;
 use crate::{batch, context, session, statement, store};
 
@@ -37,10 +38,15 @@ pub async fn serve(config: Config) -> anyhow::Result<ExitCode> {
     check_address(config.http.listen)?;
     let home = Home::open(&config.home)?;
     let (life, mut watch) = Life::new();
-    let address = store::Address::from_url(&config.database.url)?;
-    let pool = store::pool(&address, config.database.connections);
-    if config.database.migrate {
-        store::migrate(&pool).await.context("bringing the schema up to date")?;
+    // From here on a signal is heard, even if it comes while the database is being made.
+    let mut signals = Signals::install()?;
+    let environment = crate::config::environment();
+    let path = environment.get("PATH").map(Into::into);
+    let program = Program::current()?;
+    let database = Database::open(&config.database.url, &config.postgres, path, &home, &program, &life).await?;
+    let pool = store::pool(database.address(), config.database.connections);
+    if config.database.migrate || database.is_embedded() {
+        migrate(&pool).await?;
     }
     let me = GatewayId::generate();
     let former = succeed(home.path(), me)?;
@@ -65,16 +71,22 @@ pub async fn serve(config: Config) -> anyhow::Result<ExitCode> {
     let orphan = config.launch.orphan_timeout.0;
     let door = Door::new(pool.clone(), contexts.links().clone(), sink.clone(), life.clone(), me, orphan);
     let starter = Starter::new(start::Parts {
-        program: Program::current()?,
+        program,
         home: config.home.clone(),
         cache: config.cache.clone(),
-        environment: crate::config::environment(),
+        environment,
         config: config.launch.clone(),
         gateways: format!("http://{local}"),
         life: life.clone(),
         found: DashMap::new(),
     });
-    life.spawn_short("agent build", starter.clone().prepare(config.profiles.clone()));
+    let (prepare, stopping) = (starter.clone().prepare(config.profiles.clone()), life.stopping());
+    life.spawn_short("agent build", async move {
+        tokio::select! {
+            () = prepare => {}
+            () = stopping.cancelled() => {}
+        }
+    });
     life.spawn("batches", batch::reconcile::Reconciler::new(batches.clone(), starter.clone(), life.clone()).run());
     let reconciler = Reconciler::new(contexts.clone(), sink, starter, life.clone(), former);
     life.spawn("contexts", reconciler.run());
@@ -98,12 +110,13 @@ pub async fn serve(config: Config) -> anyhow::Result<ExitCode> {
     });
     life.spawn("listener", listener.serve(http::router(doors)));
     announce(local);
-    let stop = life.until_stop(&mut watch).await?;
+    let stop = life.until_stop(&mut watch, &mut signals).await;
     if stop == Stop::Shut {
         end_drivers(&contexts, &batches).await;
     }
     life.end().await;
     pool.close().await;
+    database.close().await;
     Ok(if stop == Stop::Failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
