@@ -92,6 +92,7 @@ pub async fn serve(config: Config) -> anyhow::Result<ExitCode> {
         sessions,
         statements,
         batches: batches.clone(),
+        life: life.clone(),
         door,
         limits: config.http.limits.clone(),
         csrf_protection: config.http.csrf_protection,
