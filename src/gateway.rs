@@ -117,7 +117,10 @@ fn succeed(home: &Path, me: GatewayId) -> anyhow::Result<Option<GatewayId>> {
 }
 
 /// Anything but loopback needs TLS and a scheme, and there is neither yet.
-fn check_address(address: SocketAddr) -> anyhow::Result<()> {
+///
+/// # Errors
+/// When others could reach the address.
+pub fn check_address(address: SocketAddr) -> anyhow::Result<()> {
     let loopback = match address.ip() {
         IpAddr::V4(ip) => ip.is_loopback(),
         IpAddr::V6(ip) => ip.is_loopback(),

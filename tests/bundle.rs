@@ -40,9 +40,7 @@ async fn callers_at_once_compile_once_and_the_rest_is_there() {
 
     let mut jar = zip::ZipArchive::new(File::open(&agent.jar).unwrap()).unwrap();
     assert_eq!(jar.by_index(0).unwrap().name(), "META-INF/MANIFEST.MF");
-    for class in ["hearth/agent/Agent.class", "hearth/agent/Instrument.class"] {
-        assert!(jar.by_name(class).is_ok(), "{class}");
-    }
+    assert!(jar.by_name("hearth/agent/Agent.class").is_ok());
     let names: Vec<_> = fs::read_dir(cache.path().join("agent")).unwrap().map(|e| e.unwrap().file_name()).collect();
     assert_eq!(names.len(), 2, "the folder and its lock, no draft: {names:?}");
 

@@ -9,14 +9,13 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
 
-/// The driver's JVM among the gateway's processes.
+/// The driver's JVM, by what its shim has written down.
 fn driver(gateway: &Gateway) -> Pid {
-    let (pid, _) = gateway
-        .processes()
-        .into_iter()
-        .find(|(_, command)| command.contains("hearth.agent.Agent") && command.contains("java"))
-        .expect("a driver runs");
-    Pid::from_raw(i32::try_from(pid).unwrap())
+    let launches = std::fs::read_dir(gateway.home().join("launch")).unwrap();
+    let record =
+        launches.map(|l| l.unwrap().path().join("process.json")).find(|f| f.is_file()).expect("a driver was launched");
+    let record: Value = serde_json::from_slice(&std::fs::read(record).unwrap()).unwrap();
+    Pid::from_raw(i32::try_from(record["program"]["pid"].as_i64().unwrap()).unwrap())
 }
 
 async fn statement(gateway: &Gateway, path: &str) -> Value {

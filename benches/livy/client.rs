@@ -105,13 +105,8 @@ impl Livy {
         serde_json::from_slice(&bytes).with_context(|| format!("{method} {path}: {status} {}", text()))
     }
 
-    /// Asks for a session with this body and returns its number.
-    pub async fn create(&self, body: Value) -> anyhow::Result<i64> {
-        Ok(self.must::<Session>(Method::POST, "/sessions", Some(body)).await?.id)
-    }
-
     /// Returns when the session is idle.
-    pub async fn until_idle(&self, session: i64) -> anyhow::Result<()> {
+    async fn until_idle(&self, session: i64) -> anyhow::Result<()> {
         let end = Instant::now() + PATIENCE;
         while Instant::now() < end {
             let now: Session = self.must(Method::GET, &format!("/sessions/{session}/state"), None).await?;
@@ -127,11 +122,11 @@ impl Livy {
         bail!("session {session} is not idle after {PATIENCE:?}")
     }
 
-    /// A session of this kind, idle.
-    pub async fn session(&self, kind: &str) -> anyhow::Result<i64> {
-        let session = self.create(json!({ "kind": kind })).await?;
-        self.until_idle(session).await?;
-        Ok(session)
+    /// A session as this body asks for, idle.
+    pub async fn session(&self, body: Value) -> anyhow::Result<i64> {
+        let session: Session = self.must(Method::POST, "/sessions", Some(body)).await?;
+        self.until_idle(session.id).await?;
+        Ok(session.id)
     }
 
     /// Whether the server knows `?wait`: whether the answer to a POST is the statement's end.

@@ -1,5 +1,8 @@
 //! The commands.
 
+mod agent;
+mod doctor;
+mod migrate;
 mod serve;
 
 use std::ffi::OsString;
@@ -25,6 +28,13 @@ struct Hearth {
 enum Command {
     /// Runs a gateway until it is told to stop.
     Serve,
+    /// Brings the schema of the database up to this version.
+    Migrate,
+    /// Says what is wrong with the set-up (Spark, Java, Python, Postgres, ports, folders), and what to do about it.
+    Doctor,
+    /// The agent that runs inside Spark drivers.
+    #[command(subcommand)]
+    Agent(agent::Agent),
     /// Watches one launched program, or runs one as another OS user. Started by Hearth itself.
     #[command(hide = true)]
     Child(Child),
@@ -49,6 +59,9 @@ pub fn main() -> ExitCode {
     let Hearth { settings, command } = Hearth::parse();
     match command {
         Command::Serve => report(serve::serve(&settings)),
+        Command::Migrate => report(migrate::migrate(&settings)),
+        Command::Doctor => report(doctor::doctor(&settings)),
+        Command::Agent(command) => report(agent::run(&settings, command)),
         Command::Child(Child { folder: Some(folder), .. }) => child::run(&folder),
         Command::Child(Child { user, argv, .. }) => {
             let Err(e) = shim::exec_as(&user.unwrap_or_default(), &argv);

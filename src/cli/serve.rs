@@ -1,4 +1,4 @@
-//! `hearth serve`: runs a gateway. `hearth migrate`: brings the schema up to date.
+//! `hearth serve`: runs a gateway.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;

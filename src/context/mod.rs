@@ -7,6 +7,7 @@
 
 pub mod driver;
 pub mod launch;
+pub mod lease;
 pub mod live;
 pub mod log;
 pub mod reconcile;

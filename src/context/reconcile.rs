@@ -18,7 +18,7 @@ use super::launch::process;
 use super::launch::start::Starter;
 use super::service::Service;
 use super::watch::{self, Watched};
-use super::{Application, Context, State, store};
+use super::{Application, Context, State, lease, store};
 use crate::id::{ApplicationId, ContextId, GatewayId};
 use crate::life::Life;
 
@@ -87,15 +87,15 @@ impl Reconciler {
     async fn pass(&mut self) -> Result<(), super::Error> {
         let (host, me) = (self.contexts.host().to_owned(), self.contexts.me());
         let mut db = self.contexts.pool().acquire().await?;
-        store::renew_leases(&mut db, me).await?;
+        lease::renew_leases(&mut db, me).await?;
         if let Some(former) = self.former {
-            for id in store::take_from(&mut db, former, me).await? {
+            for id in lease::take_from(&mut db, former, me).await? {
                 info!(context.id = %id, "Context {id} is adopted");
                 self.sink.adopt(&mut db, id).await?;
             }
             self.former = None;
         }
-        for id in store::take_lapsed(&mut db, &host, me).await? {
+        for id in lease::take_lapsed(&mut db, &host, me).await? {
             info!(context.id = %id, "Context {id} is adopted");
             self.sink.adopt(&mut db, id).await?;
         }

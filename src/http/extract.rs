@@ -39,7 +39,7 @@ pub fn idempotency_key(
 ) -> Result<Option<idempotency::Key>, idempotency::Error> {
     let Some(value) = headers.get(IDEMPOTENCY_KEY) else { return Ok(None) };
     let value = value.to_str().map_err(|_| idempotency::Error::Malformed)?;
-    idempotency::Key::new(who, route, value, body).map(Some)
+    idempotency::Key::new((&who.tenant, &who.user), route, value, body).map(Some)
 }
 
 /// Takes note of the `Idempotency-Key` of a POST that may be repeated without harm, so that the same key with another body is refused.

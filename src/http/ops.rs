@@ -7,6 +7,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
 use super::Doors;
+use crate::store;
 
 /// The routes of this door.
 pub fn router() -> Router<Doors> {
@@ -18,8 +19,8 @@ async fn healthz() -> &'static str {
 }
 
 async fn readyz(State(doors): State<Doors>) -> Response {
-    match sqlx::query_scalar!(r#"select 1 as "one!""#).fetch_one(doors.contexts.pool()).await {
-        Ok(_) => "ready\n".into_response(),
+    match store::ask(doors.contexts.pool()).await {
+        Ok(()) => "ready\n".into_response(),
         Err(_) => {
             (StatusCode::SERVICE_UNAVAILABLE, [("retry-after", "2")], "the database does not answer\n").into_response()
         }

@@ -6,7 +6,6 @@
 use sha2::{Digest, Sha256};
 use sqlx::{PgConnection, PgPool};
 
-use crate::identity::Principal;
 use crate::kind::{Classify, Kind};
 
 /// A key as the client sent it, bound to its principal and route.
@@ -44,17 +43,17 @@ impl Classify for Error {
 }
 
 impl Key {
-    /// Binds a header's value to who sent it, the route (method and path) and the body.
+    /// Binds a header's value to who sent it (tenant and user), the route (method and path) and the body.
     ///
     /// # Errors
     /// [`Error::Malformed`].
-    pub fn new(who: &Principal, route: &str, key: &str, body: &[u8]) -> Result<Self, Error> {
+    pub fn new((tenant, user): (&str, &str), route: &str, key: &str, body: &[u8]) -> Result<Self, Error> {
         if key.is_empty() || key.len() > 255 || !key.bytes().all(|b| b.is_ascii_graphic()) {
             return Err(Error::Malformed);
         }
         Ok(Self {
-            tenant: who.tenant.to_string(),
-            principal: who.user.to_string(),
+            tenant: tenant.to_owned(),
+            principal: user.to_owned(),
             route: route.to_owned(),
             key: key.to_owned(),
             body_hash: Sha256::digest(body).into(),

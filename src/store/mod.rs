@@ -1,5 +1,6 @@
 //! Postgres: the pool, migrations, what its errors mean, and paging. No domain SQL: each slice keeps its own in `store.rs`.
 
+pub mod database;
 pub mod embedded;
 pub mod idempotency;
 pub mod notify;
@@ -129,6 +130,15 @@ pub fn pool(address: &Address, connections: u32) -> PgPool {
 /// When the database is away or a migration fails.
 pub async fn migrate(pool: &PgPool) -> Result<(), sqlx::migrate::MigrateError> {
     sqlx::migrate!("./migrations").run(pool).await
+}
+
+/// Whether the database answers now.
+///
+/// # Errors
+/// When it does not.
+pub async fn ask(pool: &PgPool) -> Result<(), Error> {
+    sqlx::query_scalar!(r#"select 1 as "one!""#).fetch_one(pool).await?;
+    Ok(())
 }
 
 /// One page of a list.

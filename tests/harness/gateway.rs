@@ -37,9 +37,9 @@ impl Setup {
     pub fn new() -> Self {
         let mut setup = Self::default();
         for (profile, home) in [("default", "HEARTH_TEST_SPARK_35"), ("spark4", "HEARTH_TEST_SPARK_4")] {
-            if let Ok(home) = env::var(home) {
-                setup = setup.set(&format!("profiles.{profile}.spark_home"), &home);
-            }
+            let home =
+                env::var(home).unwrap_or_else(|_| panic!("{home} must name a Spark: run the tests with `make test`"));
+            setup = setup.set(&format!("profiles.{profile}.spark_home"), &home);
         }
         setup
     }

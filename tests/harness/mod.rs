@@ -24,7 +24,7 @@
 //! `HEARTH_TEST_DATABASE_URL` names a server on which databases may be made; without it each test binary runs a server of its own.
 //! Whatever a test leaves behind ends with the test's process, even one that is killed: see [`keeper`].
 
-#![allow(dead_code, reason = "each test binary uses its own part")]
+#![allow(dead_code, unused_imports, reason = "each test binary uses its own part")]
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -33,3 +33,8 @@ fn named(variable: &str) -> PathBuf {
         _ => panic!("{variable} must name a folder: run the tests with `make test`"),
     }
 }
+
+/// The folder of Postgres's programs; empty: Hearth finds them.
+pub fn postgres_bin() -> String {
+    std::env::var("HEARTH__POSTGRES__BIN").unwrap_or_default()
+}

@@ -1,5 +1,6 @@
 """The process: starts, loads PySpark, then does what the agent says until the agent is gone."""
 
+import atexit
 import faulthandler
 import json
 import os
@@ -32,6 +33,9 @@ def main():
     capture = Capture(channel, interrupts)
     faulthandler.enable(capture.log)
     Runner(channel, capture, interrupts).serve()
+    # Not by the interpreter's own end: it waits for user code's threads, and for locks that threads it has stopped may hold.
+    atexit._run_exitfuncs()
+    os._exit(0)
 
 
 class Runner:

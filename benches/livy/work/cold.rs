@@ -2,6 +2,8 @@
 
 use std::time::Instant;
 
+use anyhow::ensure;
+use reqwest::{Method, StatusCode};
 use serde_json::json;
 
 use super::{KINDS, Target, cold, ms, trivial};
@@ -19,7 +21,7 @@ pub async fn measure(plan: &Plan, target: &Target, report: &mut Report) -> anyho
         let (mut idle, mut first) = (Vec::new(), Vec::new());
         for _ in 0..plan.cold {
             let at = Instant::now();
-            let session = livy.session(kind).await?;
+            let session = livy.session(json!({ "kind": kind })).await?;
             idle.push(at.elapsed().as_secs_f64());
             let at = Instant::now();
             livy.run(session, trivial(kind), Manner::Poll).await?;
@@ -32,24 +34,31 @@ pub async fn measure(plan: &Plan, target: &Target, report: &mut Report) -> anyho
     second(target, report).await
 }
 
-/// One more session beside one that lives: in the same context where the server knows contexts, else an application of its own.
+/// One more session beside one that lives: in the same context where the server has contexts, else an application of its own.
 async fn second(target: &Target, report: &mut Report) -> anyhow::Result<()> {
     let livy = &target.livy;
     for kind in KINDS {
-        let body = json!({ "kind": kind, "conf": { "hearth.context": format!("bench-{kind}") } });
-        let first = livy.create(body.clone()).await?;
-        livy.until_idle(first).await?;
+        let name = format!("bench-{kind}");
+        let (status, _) = livy.call(Method::POST, "/api/v1/contexts", Some(json!({ "name": name }))).await?;
+        let shared = status == StatusCode::CREATED;
+        let body =
+            if shared { json!({ "kind": kind, "conf": { "hearth.context": name } }) } else { json!({ "kind": kind }) };
+        let first = livy.session(body.clone()).await?;
         livy.run(first, trivial(kind), Manner::Poll).await?;
         let mut took = Vec::new();
         for _ in 0..SECOND {
             let at = Instant::now();
-            let session = livy.create(body.clone()).await?;
-            livy.until_idle(session).await?;
+            let session = livy.session(body.clone()).await?;
             took.push(ms(at.elapsed()));
             livy.delete(session).await?;
         }
-        report.put(&format!("one more {kind} session in a context, POST to idle"), Unit::Ms, target.column, took);
+        let what = format!("one more {kind} session beside a live one (Hearth: in its context), POST to idle");
+        report.put(&what, Unit::Ms, target.column, took);
         livy.delete(first).await?;
+        if shared {
+            let (status, _) = livy.call(Method::DELETE, &format!("/api/v1/contexts/{name}"), None).await?;
+            ensure!(status.is_success(), "ending the context {name}: {status}");
+        }
     }
     Ok(())
 }

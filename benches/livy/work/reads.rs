@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde_json::json;
+
 use super::{Target, trivial};
 use crate::Plan;
 use crate::client::Manner;
@@ -12,7 +14,7 @@ use crate::report::{Report, Unit};
 pub async fn measure(plan: &Plan, target: &Target, report: &mut Report) -> anyhow::Result<()> {
     let livy = &target.livy;
     let time = Duration::from_secs(plan.seconds);
-    let session = livy.session("pyspark").await?;
+    let session = livy.session(json!({ "kind": "pyspark" })).await?;
     let path = format!("/sessions/{session}");
 
     let seen = load::get(livy.authority(), &path, time).await?;

@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use anyhow::ensure;
 use reqwest::Method;
+use serde_json::json;
 
 use super::{Target, ms};
 use crate::Plan;
@@ -17,7 +18,7 @@ const SIZE: usize = 1_000_000;
 /// From POST to the text in the client's hands by polling, and a GET of a statement that is done.
 pub async fn measure(plan: &Plan, target: &Target, report: &mut Report) -> anyhow::Result<()> {
     let livy = &target.livy;
-    let session = livy.session("pyspark").await?;
+    let session = livy.session(json!({ "kind": "pyspark" })).await?;
     let (mut made, mut read) = (Vec::new(), Vec::new());
     let mut last = 0;
     for _ in 0..MADE {

@@ -2,6 +2,8 @@
 
 use std::time::Instant;
 
+use serde_json::json;
+
 use super::{KINDS, Target, WARM, ms, round_trip, trivial};
 use crate::Plan;
 use crate::client::Manner;
@@ -14,7 +16,7 @@ pub async fn measure(plan: &Plan, target: &Target, report: &mut Report) -> anyho
         let code = trivial(kind);
         for manner in [Manner::Wait, Manner::Poll] {
             // A session of its own for each, so that both begin as cold as the floor's shell.
-            let session = livy.session(kind).await?;
+            let session = livy.session(json!({ "kind": kind })).await?;
             if manner == Manner::Poll || livy.waits(session, code).await? {
                 for _ in 0..WARM {
                     livy.run(session, code, manner).await?;

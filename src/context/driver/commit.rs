@@ -13,7 +13,7 @@ use tracing::{error, warn};
 use super::door::Door;
 use super::wire::Envelope;
 use super::{AfterCommit, Sink};
-use crate::context::store;
+use crate::context::{lease, store};
 use crate::id::{ApplicationId, ContextId};
 
 /// How long output may wait for company.
@@ -70,7 +70,7 @@ impl Committer {
 
     async fn write(&self, batch: &[Envelope], last: i64) -> Result<Result<(), Fenced>, sqlx::Error> {
         let mut tx = self.door.pool.begin().await?;
-        if !store::hold_epoch(&mut tx, self.context, self.epoch).await? {
+        if !lease::hold_epoch(&mut tx, self.context, self.epoch).await? {
             return Ok(Err(Fenced));
         }
         let after = self.door.sink.apply(&mut tx, self.context, batch).await?;
@@ -88,7 +88,7 @@ impl Committer {
             error!(context.id = %self.context, kind = envelope.kind, reason, "The database refuses a message of the agent");
             let told = async {
                 let mut tx = self.door.pool.begin().await?;
-                if !store::hold_epoch(&mut tx, self.context, self.epoch).await? {
+                if !lease::hold_epoch(&mut tx, self.context, self.epoch).await? {
                     return Ok(Err(Fenced));
                 }
                 let after = sink.refuse(&mut tx, self.context, envelope, &reason).await?;

@@ -11,7 +11,7 @@ use tracing::{info, warn};
 
 use super::wire::{self, Envelope, Hello, Outgoing, Welcome};
 use super::{Links, Sink, link};
-use crate::context::store;
+use crate::context::{lease, store};
 use crate::id::{ApplicationId, ContextId, GatewayId};
 use crate::life::Life;
 
@@ -138,7 +138,7 @@ impl Door {
         if !store::claim_incarnation(&mut tx, application, hello.incarnation, hello.spark.as_deref()).await? {
             return Err(TakeError::Close(wire::close::OTHER_INCARNATION));
         }
-        let epoch = store::take_over(&mut tx, row.context_id, self.me)
+        let epoch = lease::take_over(&mut tx, row.context_id, self.me)
             .await?
             .ok_or(TakeError::Close(wire::close::APPLICATION_OVER))?;
         // Read again under the row's lock: an older link may have committed between the first look and the take-over.

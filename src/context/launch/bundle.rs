@@ -97,6 +97,12 @@ pub async fn agent(
     Ok(agent)
 }
 
+/// Whether the agent for a Spark is compiled already.
+#[must_use]
+pub fn is_ready(spark: &SparkHome, cache: &Path) -> bool {
+    spark.fingerprint().is_ok_and(|jars| cache.join("agent").join(hash(|_| true, &jars)).is_dir())
+}
+
 /// The folder that is being filled. Dropped, it is removed, unless it was renamed; so is one that a crash has left.
 struct Draft(PathBuf);
 

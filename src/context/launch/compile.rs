@@ -14,9 +14,7 @@ use super::bundle::{Error, SOURCES, write_sources};
 use super::environment::Environment;
 use super::spark_home::SparkHome;
 
-/// The jar is a Java agent too: it puts cancellation checks into the loops of REPL classes.
-pub(super) const MANIFEST: &str =
-    "Manifest-Version: 1.0\r\nPremain-Class: hearth.agent.Instrument\r\nCan-Retransform-Classes: true\r\n\r\n";
+pub(super) const MANIFEST: &str = "Manifest-Version: 1.0\r\n\r\n";
 
 /// The compiler needs four seconds on a quiet machine.
 const PATIENCE: Duration = Duration::from_secs(600);

@@ -48,9 +48,9 @@ pub(super) fn of(setting: &Setting<'_>) -> Result<BTreeMap<String, String>, Inva
     ];
     conf.extend(decided.map(|(key, value)| (key.to_owned(), value)));
     let extra = conf.remove("spark.driver.extraJavaOptions").unwrap_or_default();
-    let options = [profile.java_options.trim(), extra.trim()].join(" ").trim().to_owned();
-    conf.insert("spark.driver.extraJavaOptions".to_owned(), options);
-    add_java_option(&mut conf, &format!("-Djava.io.tmpdir={}", folder.temporary().display()));
+    let own = quote_option(&format!("-Djava.io.tmpdir={}", folder.temporary().display()));
+    let options = [profile.java_options.trim(), extra.trim(), &own].join(" ");
+    conf.insert("spark.driver.extraJavaOptions".to_owned(), options.trim().to_owned());
     Ok(conf)
 }
 
@@ -86,15 +86,6 @@ fn ask(resources: &Resources, master: &str, conf: &mut BTreeMap<String, String>)
         let all = all.join(",");
         conf.insert(key.to_owned(), all);
     }
-}
-
-/// Adds one option for the driver's JVM.
-pub(super) fn add_java_option(conf: &mut BTreeMap<String, String>, option: &str) {
-    let options = conf.entry("spark.driver.extraJavaOptions".to_owned()).or_default();
-    if !options.is_empty() {
-        options.push(' ');
-    }
-    options.push_str(&quote_option(option));
 }
 
 fn is_local(master: &str) -> bool {

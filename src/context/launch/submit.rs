@@ -89,8 +89,6 @@ pub struct Submission {
 pub fn driver(setting: &Setting<'_>, driver: &Driver<'_>) -> Result<Submission, Invalid> {
     let mut conf = conf::of(setting)?;
     conf.entry("spark.scheduler.mode".to_owned()).or_insert_with(|| "FAIR".to_owned());
-    let agent = format!("-javaagent:{}", driver.agent.jar.display());
-    conf::add_java_option(&mut conf, &agent);
     let own = [
         ("gateways", driver.gateways.join(",")),
         ("application", driver.application.to_string()),
@@ -259,7 +257,6 @@ mod tests {
         assert!(!conf.contains_key("hearth.profile"));
         let argv = made.spec.argv;
         assert_eq!(argv[..5], ["/jre/bin/java", "-cp", "/spark/jars/*", "-Xmx1024m", "--add-opens=x"]);
-        assert!(argv.contains(&"-javaagent:/a b/agent.jar".to_owned()), "{argv:?}");
         let end = [
             SUBMIT,
             "--properties-file",

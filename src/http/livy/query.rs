@@ -140,7 +140,7 @@ pub fn called(text: &str) -> Result<Called<'_>, Fault> {
 ///
 /// # Errors
 /// A text that is no number.
-pub fn statement(text: &str) -> Result<i32, Fault> {
+pub fn statement_number(text: &str) -> Result<i32, Fault> {
     text.parse().map_err(|_| Fault::invalid(format!("For input string: \"{}\"", short(text))))
 }
 

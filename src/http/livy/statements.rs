@@ -17,7 +17,7 @@ use super::{create, wire};
 use crate::access::{self, Attach};
 use crate::http::Doors;
 use crate::http::extract::{Who, idempotency_key, repeatable};
-use crate::statement::Statement;
+use crate::statement::{self, Statement};
 use crate::store::Range;
 
 /// Statements of a list that names no page: the newest of them, as many as Livy keeps.
@@ -44,6 +44,9 @@ async fn submit(
     let kind = fields.text("kind")?.map(|text| create::kind(&text)).transpose()?;
     let code = fields.raw("code").ok_or_else(|| Fault::invalid("there is no code"))?;
     let session = open::<Attach>(&doors, &who, &session).await?;
+    if !session.state.takes_statements() {
+        return Err(statement::Error::NotAlive(session.state.as_str()).into());
+    }
     let path = format!("/sessions/{}/statements", session.session.livy_id);
     let key = idempotency_key(&who, &headers, &format!("POST {path}"), &body)?;
     let mut statement = doors.statements.submit(&who, &session, kind, code, key.as_ref()).await?;
@@ -82,7 +85,7 @@ async fn show(
     Path((session, statement)): Path<(String, String)>,
     asked: Asked,
 ) -> Result<Response, Fault> {
-    let number = query::statement(&statement)?;
+    let number = query::statement_number(&statement)?;
     let wait = asked.wait(doors.limits.wait.0)?;
     let session = open::<access::View>(&doors, &who, &session).await?;
     let mut statement = doors.statements.get(&session, number).await?;
@@ -99,7 +102,7 @@ async fn cancel(
     headers: HeaderMap,
     Content(body): Content,
 ) -> Result<Response, Fault> {
-    let number = query::statement(&statement)?;
+    let number = query::statement_number(&statement)?;
     let session = open::<Attach>(&doors, &who, &session).await?;
     let route = format!("POST /sessions/{}/statements/{number}/cancel", session.session.livy_id);
     repeatable(&doors, &who, &headers, &route, &body).await?;

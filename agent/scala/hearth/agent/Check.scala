@@ -2,7 +2,7 @@ package hearth.agent
 
 import org.apache.spark.{TaskContext, TaskKilledException}
 
-/** Where loops of session code ask whether they have been cancelled; [[Instrument]] puts the calls in. */
+/** Where loops of session code ask whether they have been cancelled; the loader of REPL classes puts the calls in. */
 object Check {
 
   /** Whether anything has been cancelled lately: the only thing a loop looks at, as a rule. */

@@ -1,5 +1,6 @@
 package hearth.agent.repl
 
+import java.io.File
 import java.util.concurrent.ConcurrentHashMap
 
 /** A class loader that finds the classes of every Scala session.
@@ -20,10 +21,15 @@ object Registry {
     new Loader(application)
   }
 
-  /** The loader of the application, which must be the parent of every REPL's. */
+  /** The loader of the application. */
   def application: ClassLoader = base
 
-  def add(range: Int, classes: ClassLoader): Unit = loaders.put(range, classes)
+  /** Makes the loader of a session's classes, which are found from now on. */
+  def open(range: Int, folder: File): ClassLoader = {
+    val made = new LineLoader(range, folder, base)
+    loaders.put(range, made)
+    made
+  }
 
   def remove(range: Int): Unit = loaders.remove(range)
 

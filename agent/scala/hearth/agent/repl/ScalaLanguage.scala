@@ -20,8 +20,8 @@ object ScalaLanguage extends Language {
   /** Starts the compiler and compiles the prelude; the values in it are lazy, so nothing of Spark is needed yet. */
   override def prepare(settings: AgentSettings): Prepared = {
     val range = ranges.incrementAndGet()
-    val lines = new Lines(compilerSettings(settings.scratch.resolve("classes")), Registry.application, range * Registry.linesPerSession)
-    Registry.add(range, lines.loader)
+    val folder = settings.scratch.resolve("classes")
+    val lines = new Lines(compilerSettings(folder), Registry.open(range, folder.toFile), range * Registry.linesPerSession)
     Prelude.compile(lines, range)
     new Prepared {
       override def open(workspace: Workspace): Interpreter = {
