@@ -120,6 +120,7 @@ async fn run(
         sessions,
         statements,
         batches: batches.clone(),
+        life: life.clone(),
         door,
         limits: config.http.limits.clone(),
         csrf_protection: config.http.csrf_protection,
