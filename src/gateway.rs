@@ -21,7 +21,7 @@ use crate::http::listener::Listener;
 use crate::http::{self, Doors, Parts};
 use crate::id::GatewayId;
 use crate::identity::Principal;
-use crate::life::{Life, Signals, Stop, Watch};
+use crate::life::{Life, Signals, Stop};
 use crate::shim::Program;
 use crate::store::database::Database;
 use crate::store::notify::Notifier;
@@ -35,33 +35,18 @@ const DRIVERS_END: Duration = Duration::from_secs(20);
 /// # Errors
 /// Whatever keeps it from starting, with what to do about it.
 pub async fn serve(config: Config) -> anyhow::Result<ExitCode> {
-    let signals = Signals::listen()?;
     check_address(config.http.listen)?;
     let home = Home::open(&config.home)?;
-    let (life, watch) = Life::new();
+    let (life, mut watch) = Life::new();
+    // From here on a signal is heard, even if it comes while the database is being made.
+    let mut signals = Signals::install()?;
+    let environment = crate::config::environment();
+    let path = environment.get("PATH").map(Into::into);
     let program = Program::current()?;
-    let path = crate::config::environment().get("PATH").map(Into::into);
     let database = Database::open(&config.database.url, &config.postgres, path, &home, &program, &life).await?;
     let pool = store::pool(database.address(), config.database.connections);
-    let outcome = run(config, &home, &life, (watch, signals), program, &pool, database.is_embedded()).await;
-    life.end().await;
-    pool.close().await;
-    database.close().await;
-    outcome
-}
-
-/// Runs every part on a database until the process is told to stop.
-async fn run(
-    config: Config,
-    home: &Home,
-    life: &Life,
-    (mut watch, mut signals): (Watch, Signals),
-    program: Program,
-    pool: &PgPool,
-    own_database: bool,
-) -> anyhow::Result<ExitCode> {
-    if config.database.migrate || own_database {
-        migrate(pool).await?;
+    if config.database.migrate || database.is_embedded() {
+        migrate(&pool).await?;
     }
     let me = GatewayId::generate();
     let former = succeed(home.path(), me)?;
@@ -77,7 +62,7 @@ async fn run(
         host_name(),
         config.profiles.clone(),
         config.launch.clone(),
-        Notifier::new(pool.clone(), life),
+        Notifier::new(pool.clone(), &life),
     );
     let sessions = session::service::Service::new(contexts.clone(), config.session.clone());
     let statements = statement::service::Service::new(sessions.clone());
@@ -89,13 +74,19 @@ async fn run(
         program,
         home: config.home.clone(),
         cache: config.cache.clone(),
-        environment: crate::config::environment(),
+        environment,
         config: config.launch.clone(),
         gateways: format!("http://{local}"),
         life: life.clone(),
         found: DashMap::new(),
     });
-    life.spawn_short("agent build", starter.clone().prepare(config.profiles.clone()));
+    let (prepare, stopping) = (starter.clone().prepare(config.profiles.clone()), life.stopping());
+    life.spawn_short("agent build", async move {
+        tokio::select! {
+            () = prepare => {}
+            () = stopping.cancelled() => {}
+        }
+    });
     life.spawn("batches", batch::reconcile::Reconciler::new(batches.clone(), starter.clone(), life.clone()).run());
     let reconciler = Reconciler::new(contexts.clone(), sink, starter, life.clone(), former);
     life.spawn("contexts", reconciler.run());
@@ -123,6 +114,9 @@ async fn run(
     if stop == Stop::Shut {
         end_drivers(&contexts, &batches).await;
     }
+    life.end().await;
+    pool.close().await;
+    database.close().await;
     Ok(if stop == Stop::Failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 

@@ -38,19 +38,18 @@ pub struct Life {
 /// Receives what [`Life`] needs to wait for; owned by the one who runs the process.
 pub struct Watch(mpsc::UnboundedReceiver<&'static str>);
 
-/// The signals that ask for the end. To be made first of all: one that comes while the gateway is still starting is kept, and
-/// ends it in order as soon as it has.
+/// The signals that stop a gateway, heard from the moment they are installed.
 pub struct Signals {
     term: Signal,
     int: Signal,
 }
 
 impl Signals {
-    /// Listens from now on.
+    /// Installs the handlers.
     ///
     /// # Errors
-    /// When signal handlers cannot be installed.
-    pub fn listen() -> std::io::Result<Self> {
+    /// As the system says.
+    pub fn install() -> std::io::Result<Self> {
         Ok(Self { term: signal(SignalKind::terminate())?, int: signal(SignalKind::interrupt())? })
     }
 }
