@@ -21,8 +21,8 @@ use crate::http::listener::Listener;
 use crate::http::{self, Doors, Parts};
 use crate::id::GatewayId;
 use crate::identity::Principal;
-use crate::life::{Life, Signals, Stop};
-use crate::shim::Program;
+use crate::life::{Life, Signals, Stop, Watch};
+use crate::shim::{self, Program};
 use crate::store::database::Database;
 use crate::store::notify::Notifier;
 use crate::{batch, context, session, statement, store};
@@ -35,18 +35,33 @@ const DRIVERS_END: Duration = Duration::from_secs(20);
 /// # Errors
 /// Whatever keeps it from starting, with what to do about it.
 pub async fn serve(config: Config) -> anyhow::Result<ExitCode> {
+    let signals = Signals::listen()?;
     check_address(config.http.listen)?;
     let home = Home::open(&config.home)?;
-    let (life, mut watch) = Life::new();
-    // From here on a signal is heard, even if it comes while the database is being made.
-    let mut signals = Signals::install()?;
-    let environment = crate::config::environment();
-    let path = environment.get("PATH").map(Into::into);
+    let (life, watch) = Life::new();
     let program = Program::current()?;
+    let path = crate::config::environment().get("PATH").map(Into::into);
     let database = Database::open(&config.database.url, &config.postgres, path, &home, &program, &life).await?;
     let pool = store::pool(database.address(), config.database.connections);
-    if config.database.migrate || database.is_embedded() {
-        migrate(&pool).await?;
+    let outcome = run(config, &home, &life, (watch, signals), program, &pool, database.is_embedded()).await;
+    life.end().await;
+    pool.close().await;
+    database.close().await;
+    outcome
+}
+
+/// Runs every part on a database until the process is told to stop.
+async fn run(
+    config: Config,
+    home: &Home,
+    life: &Life,
+    (mut watch, mut signals): (Watch, Signals),
+    program: Program,
+    pool: &PgPool,
+    own_database: bool,
+) -> anyhow::Result<ExitCode> {
+    if config.database.migrate || own_database {
+        migrate(pool).await?;
     }
     let me = GatewayId::generate();
     let former = succeed(home.path(), me)?;
@@ -62,7 +77,7 @@ pub async fn serve(config: Config) -> anyhow::Result<ExitCode> {
         host_name(),
         config.profiles.clone(),
         config.launch.clone(),
-        Notifier::new(pool.clone(), &life),
+        Notifier::new(pool.clone(), life),
     );
     let sessions = session::service::Service::new(contexts.clone(), config.session.clone());
     let statements = statement::service::Service::new(sessions.clone());
@@ -74,7 +89,7 @@ pub async fn serve(config: Config) -> anyhow::Result<ExitCode> {
         program,
         home: config.home.clone(),
         cache: config.cache.clone(),
-        environment,
+        environment: crate::config::environment(),
         config: config.launch.clone(),
         gateways: format!("http://{local}"),
         life: life.clone(),
@@ -87,6 +102,7 @@ pub async fn serve(config: Config) -> anyhow::Result<ExitCode> {
             () = stopping.cancelled() => {}
         }
     });
+    let drivers = starter.user().and_then(|name| shim::user(name).ok()).map(|user| user.uid);
     life.spawn("batches", batch::reconcile::Reconciler::new(batches.clone(), starter.clone(), life.clone()).run());
     let reconciler = Reconciler::new(contexts.clone(), sink, starter, life.clone(), former);
     life.spawn("contexts", reconciler.run());
@@ -104,19 +120,17 @@ pub async fn serve(config: Config) -> anyhow::Result<ExitCode> {
         sessions,
         statements,
         batches: batches.clone(),
+        life: life.clone(),
         door,
         limits: config.http.limits.clone(),
         csrf_protection: config.http.csrf_protection,
     });
-    life.spawn("listener", listener.serve(http::router(doors)));
+    life.spawn("listener", listener.serve(http::router(doors), drivers));
     announce(local);
     let stop = life.until_stop(&mut watch, &mut signals).await;
     if stop == Stop::Shut {
         end_drivers(&contexts, &batches).await;
     }
-    life.end().await;
-    pool.close().await;
-    database.close().await;
     Ok(if stop == Stop::Failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 

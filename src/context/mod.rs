@@ -41,6 +41,9 @@ pub enum State {
 }
 
 impl State {
+    /// Every state.
+    pub const ALL: [Self; 5] = [Self::Waiting, Self::Starting, Self::Ready, Self::Stopping, Self::Ended];
+
     /// The word in the database and on the wire.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -54,9 +57,7 @@ impl State {
     }
 
     fn parse(text: &str) -> Option<Self> {
-        [Self::Waiting, Self::Starting, Self::Ready, Self::Stopping, Self::Ended]
-            .into_iter()
-            .find(|s| s.as_str() == text)
+        Self::ALL.into_iter().find(|s| s.as_str() == text)
     }
 }
 

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use sqlx::{PgConnection, PgPool};
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use super::driver::wire::ContextState;
 use super::driver::{Links, Signal};
@@ -20,6 +22,9 @@ use crate::store::{Page, Range, constraint, idempotency};
 
 /// The name of the profile that is taken when none is asked for.
 pub const DEFAULT_PROFILE: &str = "default";
+
+/// How often a wait looks at the row.
+const LOOK: Duration = Duration::from_millis(200);
 
 /// Use cases of contexts. Cheap to clone.
 #[derive(Clone)]
@@ -232,6 +237,28 @@ impl Service {
         let mut page = store::list_contexts(&mut db, who, range).await?;
         page.rows.retain(|c| access::sees(who, c));
         Ok(page)
+    }
+
+    /// Waits until `done` holds of the context, or the time is over; gives the last row either way.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn wait(
+        &self,
+        id: ContextId,
+        limit: Duration,
+        done: impl Fn(&Context) -> bool,
+    ) -> Result<Option<Context>, Error> {
+        let until = Instant::now() + limit;
+        loop {
+            let mut db = self.0.pool.acquire().await?;
+            let context = store::load_context(&mut db, id).await?;
+            drop(db);
+            if context.as_ref().is_none_or(&done) || Instant::now() >= until {
+                return Ok(context);
+            }
+            tokio::time::sleep_until(until.min(Instant::now() + LOOK)).await;
+        }
     }
 
     /// Tells a context to end; its sessions end with it. Does nothing to one that is over or ending.

@@ -252,7 +252,8 @@ impl Service {
                 let limit =
                     i64::try_from(self.sessions().limits().max_output).unwrap_or(i64::MAX).saturating_mul(SLACK);
                 store::insert_chunk(db, session, number, envelope.seq, stream, body.text.get(), limit).await?;
-                let event = Event::Output { statement: number, stream: stream.into(), text: body.text.get().into() };
+                let text = body.text.get().into();
+                let event = Event::Output { statement: number, seq: envelope.seq, stream: stream.into(), text };
                 let sessions = self.sessions().clone();
                 after.push(Box::new(move || {
                     if let Some(live) = sessions.live_session(session) {
