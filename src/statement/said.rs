@@ -89,30 +89,12 @@ impl Service {
             }
             "session_state" => {
                 let body: wire::SessionState = envelope.body()?;
-                let id = session()?;
                 match body.state.as_str() {
-                    "idle" => {
-                        if session::store::set_state(db, context, id, session::State::Idle).await? {
-                            let sessions = self.sessions().clone();
-                            after.push(Box::new(move || {
-                                if let Some(live) = sessions.live_session(id) {
-                                    live.change(|s| {
-                                        if s.state == session::State::Starting {
-                                            s.state = session::State::Idle;
-                                        }
-                                    });
-                                }
-                            }));
-                        }
-                    }
+                    "idle" => after.append(&mut self.session_idle(db, context, session()?).await?),
                     "dead" => {
-                        let id = self.session_of(context, id)?;
+                        let id = self.session_of(context, session()?)?;
                         let cause = body.reason.unwrap_or_else(|| "its interpreter has ended".to_owned());
-                        after.append(&mut self.end_session(db, context, id, &cause).await?);
-                        if self.sessions().contexts().end_if_deserted(db, context, &cause).await? {
-                            let contexts = self.sessions().contexts().clone();
-                            after.push(Box::new(move || contexts.wake()));
-                        }
+                        after.append(&mut self.session_dead(db, context, id, &cause).await?);
                     }
                     // Busy is derived from statements.
                     _ => {}
@@ -129,6 +111,43 @@ impl Service {
             other => return Err(Untaken::Nonsense(format!("type {other:?} is not known"))),
         }
         Ok(())
+    }
+
+    async fn session_idle(
+        &self,
+        db: &mut PgConnection,
+        context: ContextId,
+        id: SessionId,
+    ) -> Result<AfterCommit, sqlx::Error> {
+        if !session::store::set_state(db, context, id, session::State::Idle).await? {
+            return Ok(Vec::new());
+        }
+        let sessions = self.sessions().clone();
+        Ok(vec![Box::new(move || {
+            if let Some(live) = sessions.live_session(id) {
+                live.change(|s| {
+                    if s.state == session::State::Starting {
+                        s.state = session::State::Idle;
+                    }
+                });
+            }
+        })])
+    }
+
+    /// Ends a session, and the context that was made for it alone.
+    async fn session_dead(
+        &self,
+        db: &mut PgConnection,
+        context: ContextId,
+        id: SessionId,
+        cause: &str,
+    ) -> Result<AfterCommit, sqlx::Error> {
+        let mut after = self.end_session(db, context, id, cause).await?;
+        if self.sessions().contexts().end_if_deserted(db, context, cause).await? {
+            let contexts = self.sessions().contexts().clone();
+            after.push(Box::new(move || contexts.wake()));
+        }
+        Ok(after)
     }
 
     /// The session, when it is one of this context: what a link may speak of.
