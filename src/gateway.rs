@@ -21,8 +21,9 @@ use crate::http::listener::Listener;
 use crate::http::{self, Doors, Parts};
 use crate::id::GatewayId;
 use crate::identity::Principal;
-use crate::life::{Life, Stop};
-use crate::shim::Program;
+use crate::life::{Life, Signals, Stop, Watch};
+use crate::shim::{self, Program};
+use crate::store::database::Database;
 use crate::store::notify::Notifier;
 use crate::{batch, context, session, statement, store};
 
@@ -34,13 +35,33 @@ const DRIVERS_END: Duration = Duration::from_secs(20);
 /// # Errors
 /// Whatever keeps it from starting, with what to do about it.
 pub async fn serve(config: Config) -> anyhow::Result<ExitCode> {
+    let signals = Signals::listen()?;
     check_address(config.http.listen)?;
     let home = Home::open(&config.home)?;
-    let (life, mut watch) = Life::new();
-    let address = store::Address::from_url(&config.database.url)?;
-    let pool = store::pool(&address, config.database.connections);
-    if config.database.migrate {
-        store::migrate(&pool).await.context("bringing the schema up to date")?;
+    let (life, watch) = Life::new();
+    let program = Program::current()?;
+    let path = crate::config::environment().get("PATH").map(Into::into);
+    let database = Database::open(&config.database.url, &config.postgres, path, &home, &program, &life).await?;
+    let pool = store::pool(database.address(), config.database.connections);
+    let outcome = run(config, &home, &life, (watch, signals), program, &pool, database.is_embedded()).await;
+    life.end().await;
+    pool.close().await;
+    database.close().await;
+    outcome
+}
+
+/// Runs every part on a database until the process is told to stop.
+async fn run(
+    config: Config,
+    home: &Home,
+    life: &Life,
+    (mut watch, mut signals): (Watch, Signals),
+    program: Program,
+    pool: &PgPool,
+    own_database: bool,
+) -> anyhow::Result<ExitCode> {
+    if config.database.migrate || own_database {
+        migrate(pool).await?;
     }
     let me = GatewayId::generate();
     let former = succeed(home.path(), me)?;
@@ -56,7 +77,7 @@ pub async fn serve(config: Config) -> anyhow::Result<ExitCode> {
         host_name(),
         config.profiles.clone(),
         config.launch.clone(),
-        Notifier::new(pool.clone(), &life),
+        Notifier::new(pool.clone(), life),
     );
     let sessions = session::service::Service::new(contexts.clone(), config.session.clone());
     let statements = statement::service::Service::new(sessions.clone());
@@ -65,7 +86,7 @@ pub async fn serve(config: Config) -> anyhow::Result<ExitCode> {
     let orphan = config.launch.orphan_timeout.0;
     let door = Door::new(pool.clone(), contexts.links().clone(), sink.clone(), life.clone(), me, orphan);
     let starter = Starter::new(start::Parts {
-        program: Program::current()?,
+        program,
         home: config.home.clone(),
         cache: config.cache.clone(),
         environment: crate::config::environment(),
@@ -74,7 +95,14 @@ pub async fn serve(config: Config) -> anyhow::Result<ExitCode> {
         life: life.clone(),
         found: DashMap::new(),
     });
-    life.spawn_short("agent build", starter.clone().prepare(config.profiles.clone()));
+    let (prepare, stopping) = (starter.clone().prepare(config.profiles.clone()), life.stopping());
+    life.spawn_short("agent build", async move {
+        tokio::select! {
+            () = prepare => {}
+            () = stopping.cancelled() => {}
+        }
+    });
+    let drivers = starter.user().and_then(|name| shim::user(name).ok()).map(|user| user.uid);
     life.spawn("batches", batch::reconcile::Reconciler::new(batches.clone(), starter.clone(), life.clone()).run());
     let reconciler = Reconciler::new(contexts.clone(), sink, starter, life.clone(), former);
     life.spawn("contexts", reconciler.run());
@@ -97,14 +125,12 @@ pub async fn serve(config: Config) -> anyhow::Result<ExitCode> {
         limits: config.http.limits.clone(),
         csrf_protection: config.http.csrf_protection,
     });
-    life.spawn("listener", listener.serve(http::router(doors)));
+    life.spawn("listener", listener.serve(http::router(doors), drivers));
     announce(local);
-    let stop = life.until_stop(&mut watch).await?;
+    let stop = life.until_stop(&mut watch, &mut signals).await;
     if stop == Stop::Shut {
         end_drivers(&contexts, &batches).await;
     }
-    life.end().await;
-    pool.close().await;
     Ok(if stop == Stop::Failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 

@@ -7,7 +7,7 @@
 use std::future::Future;
 use std::time::Duration;
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -37,6 +37,23 @@ pub struct Life {
 
 /// Receives what [`Life`] needs to wait for; owned by the one who runs the process.
 pub struct Watch(mpsc::UnboundedReceiver<&'static str>);
+
+/// The signals that ask for the end. To be made first of all: one that comes while the gateway is still starting is kept, and
+/// ends it in order as soon as it has.
+pub struct Signals {
+    term: Signal,
+    int: Signal,
+}
+
+impl Signals {
+    /// Listens from now on.
+    ///
+    /// # Errors
+    /// When signal handlers cannot be installed.
+    pub fn listen() -> std::io::Result<Self> {
+        Ok(Self { term: signal(SignalKind::terminate())?, int: signal(SignalKind::interrupt())? })
+    }
+}
 
 impl Life {
     /// A new life, and what watches over it.
@@ -89,22 +106,17 @@ impl Life {
     }
 
     /// Waits until a signal or a failed task asks for the end.
-    ///
-    /// # Errors
-    /// When signal handlers cannot be installed.
-    pub async fn until_stop(&self, watch: &mut Watch) -> std::io::Result<Stop> {
-        let mut term = signal(SignalKind::terminate())?;
-        let mut int = signal(SignalKind::interrupt())?;
+    pub async fn until_stop(&self, watch: &mut Watch, signals: &mut Signals) -> Stop {
         let stop = tokio::select! {
-            _ = term.recv() => Stop::Drain,
-            _ = int.recv() => Stop::Shut,
+            _ = signals.term.recv() => Stop::Drain,
+            _ = signals.int.recv() => Stop::Shut,
             name = watch.0.recv() => {
                 error!(task = name.unwrap_or("?"), "Stopping because a task ended");
                 Stop::Failed
             }
         };
         info!(?stop, "Stopping");
-        Ok(stop)
+        stop
     }
 
     /// Tells every task to end and waits for them, at most ten seconds.

@@ -38,8 +38,25 @@ async fn bodies_that_make_no_sense() {
     let gateway = gateway_with_a_line("20").await;
     let livy = gateway.livy();
     for body in [
-        "", " ", "null", "[]", "1", "\"x\"", "true", "{", "{\"kind\":", "{\"kind\" \"spark\"}", "{\"kind\":\"spark\"}}", "nul",
-        "{\"kind\":\"spark\",}", "{'kind':'spark'}", "kind=spark", "<kind/>", "\u{feff}{}", "{\"a\":", "[[[[[[[[",
+        "",
+        " ",
+        "null",
+        "[]",
+        "1",
+        "\"x\"",
+        "true",
+        "{",
+        "{\"kind\":",
+        "{\"kind\" \"spark\"}",
+        "{\"kind\":\"spark\"}}",
+        "nul",
+        "{\"kind\":\"spark\",}",
+        "{'kind':'spark'}",
+        "kind=spark",
+        "<kind/>",
+        "\u{feff}{}",
+        "{\"a\":",
+        "[[[[[[[[",
     ] {
         for path in ["/sessions", "/batches"] {
             assert_clear(&livy.post_text(path, body).await, 400, &format!("{path} {body:?}"));
@@ -99,7 +116,20 @@ async fn paths_and_queries_that_make_no_sense() {
     let created = livy.post("/sessions", json!({"kind": "sql", "name": "there"})).await;
     created.expect(201);
     let session = created.header("location").to_owned();
-    for id in ["9999", "2147483648", "99999999999999999999", "-1", "+0", "0x1", "nobody", "%00", "%0a", "a%20b", "%F0%9F%98%80", "..%2f"] {
+    for id in [
+        "9999",
+        "2147483648",
+        "99999999999999999999",
+        "-1",
+        "+0",
+        "0x1",
+        "nobody",
+        "%00",
+        "%0a",
+        "a%20b",
+        "%F0%9F%98%80",
+        "..%2f",
+    ] {
         for rest in ["", "/state", "/log", "/statements", "/statements/0"] {
             let answer = livy.get(&format!("/sessions/{id}{rest}")).await;
             assert_clear(&answer, 404, &format!("/sessions/{id}{rest}"));
@@ -115,9 +145,8 @@ async fn paths_and_queries_that_make_no_sense() {
     }
     // Not even text: the path cannot be read at all.
     assert_eq!(livy.get("/sessions/%ff").await.status, 400);
-    for query in [
-        "from=abc", "from=-1", "size=-1", "from=2147483648", "size=1e3", "from=", "size=%00", "from=1&from=2",
-    ] {
+    for query in ["from=abc", "from=-1", "size=-1", "from=2147483648", "size=1e3", "from=", "size=%00", "from=1&from=2"]
+    {
         assert_clear(&livy.get(&format!("/sessions?{query}")).await, 400, query);
         assert_clear(&livy.get(&format!("/batches?{query}")).await, 400, query);
         assert_clear(&livy.get(&format!("{session}/statements?{query}")).await, 400, query);
@@ -134,8 +163,12 @@ async fn paths_and_queries_that_make_no_sense() {
         assert_clear(&livy.get(&format!("{session}/statements/{number}")).await, 404, number);
     }
     for (method, path) in [
-        (Method::PUT, "/sessions"), (Method::PATCH, "/sessions/0"), (Method::DELETE, "/sessions"), (Method::POST, "/sessions/0"),
-        (Method::GET, "/sessions/0/completion"), (Method::DELETE, "/version"),
+        (Method::PUT, "/sessions"),
+        (Method::PATCH, "/sessions/0"),
+        (Method::DELETE, "/sessions"),
+        (Method::POST, "/sessions/0"),
+        (Method::GET, "/sessions/0/completion"),
+        (Method::DELETE, "/version"),
     ] {
         let answer = livy.send(livy.request(method.clone(), path)).await;
         assert_eq!(answer.status, 405, "{method} {path}: {answer}");
@@ -153,7 +186,9 @@ async fn odd_bodies_of_every_post() {
     let gateway = gateway_with_a_line("20").await;
     let livy = gateway.livy();
     let session = livy.post("/sessions", json!({"kind": "shared"})).await.header("location").to_owned();
-    for body in ["null", "[]", "x", "{\"code\":1}", "{\"code\":null}", "{\"code\":\"1\",\"more\":1}", "{\"code\":[\"1\"]}", ""] {
+    for body in
+        ["null", "[]", "x", "{\"code\":1}", "{\"code\":null}", "{\"code\":\"1\",\"more\":1}", "{\"code\":[\"1\"]}", ""]
+    {
         let answer = livy.post_text(&format!("{session}/statements"), body).await;
         assert_clear(&answer, 400, &format!("statement {body:?}"));
     }
@@ -163,7 +198,11 @@ async fn odd_bodies_of_every_post() {
     }
     assert_clear(&livy.post(&format!("{session}/statements"), json!({"code": "1"})).await, 400, "no kind on shared");
     for body in ["null", "[]", "", "{\"code\":{}}", "{\"cursor\":-1}", "{\"kind\":1}"] {
-        assert_clear(&livy.post_text(&format!("{session}/completion"), body).await, 400, &format!("completion {body:?}"));
+        assert_clear(
+            &livy.post_text(&format!("{session}/completion"), body).await,
+            400,
+            &format!("completion {body:?}"),
+        );
     }
     // Where the body means nothing, any is taken.
     for body in ["", "{}", "null", "x"] {
@@ -173,7 +212,9 @@ async fn odd_bodies_of_every_post() {
     }
     let bare = livy.send(livy.request(Method::POST, &format!("{session}/statements/5/cancel"))).await;
     assert_eq!(bare.expect(200), json!({"msg": "canceled"}), "no body and no Content-Type");
-    for path in ["submit-job", "run-job", "upload-jar", "upload-file", "upload-pyfile", "add-jar", "add-pyfile", "add-file"] {
+    for path in
+        ["submit-job", "run-job", "upload-jar", "upload-file", "upload-pyfile", "add-jar", "add-pyfile", "add-file"]
+    {
         assert_clear(&livy.post(&format!("{session}/{path}"), json!({"job": ""})).await, 501, path);
     }
     assert_clear(&livy.get(&format!("{session}/jobs/1")).await, 501, "jobs");
@@ -199,7 +240,10 @@ async fn more_than_the_limit() {
     assert_clear(&livy.post_text(&path, Body::wrap_stream(pieces)).await, 413, "100 MB in chunks");
     assert!(began.elapsed() < BOUND);
     // More than any would wait for is refused without being read.
-    let huge = livy.request(Method::POST, &path).header("content-length", u64::from(u32::MAX)).header("expect", "100-continue");
+    let huge = livy
+        .request(Method::POST, &path)
+        .header("content-length", u64::from(u32::MAX))
+        .header("expect", "100-continue");
     let refused = tokio::time::timeout(BOUND, livy.try_send(huge)).await.unwrap();
     assert!(refused.is_err() || refused.unwrap().status == 413);
     // Code within the limit is taken, byte for byte.
@@ -226,7 +270,10 @@ async fn foreign_pages_and_hosts() {
     let livy = gateway.livy();
     let body = json!({"kind": "sql"}).to_string();
     for (name, value) in [
-        ("origin", "https://evil.example"), ("origin", "null"), ("sec-fetch-site", "cross-site"), ("sec-fetch-site", "same-site"),
+        ("origin", "https://evil.example"),
+        ("origin", "null"),
+        ("sec-fetch-site", "cross-site"),
+        ("sec-fetch-site", "same-site"),
         ("host", "evil.example"),
     ] {
         let post = livy.request(Method::POST, "/sessions").header("content-type", "text/plain").header(name, value);
@@ -293,8 +340,11 @@ async fn two_hundred_creates_at_once() {
     let gateway = gateway_with_a_line("50").await;
     let livy = gateway.livy();
     let began = Instant::now();
-    let answers: Vec<Answer> =
-        (0..200).map(|_| livy.post("/sessions", json!({"kind": "sql"}))).collect::<FuturesUnordered<_>>().collect().await;
+    let answers: Vec<Answer> = (0..200)
+        .map(|_| livy.post("/sessions", json!({"kind": "sql"})))
+        .collect::<FuturesUnordered<_>>()
+        .collect()
+        .await;
     assert!(began.elapsed() < Duration::from_secs(30), "{:?}", began.elapsed());
     let (taken, refused): (Vec<_>, Vec<_>) = answers.iter().partition(|a| a.status == 201);
     for answer in &refused {

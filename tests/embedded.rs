@@ -3,8 +3,10 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 use std::fs;
+use std::io::{BufRead, BufReader, Read};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::process::{ChildStdout, Command, Stdio};
 use std::time::Duration;
 
 use hearth::context::launch::table;
@@ -145,4 +147,70 @@ async fn root_is_told_what_is_missing() {
     let below: PathBuf = folder.path().join("below");
     let error = start(&below, "nobody").await.err().unwrap();
     assert!(matches!(&error, Error::Unreachable { folder: closed, .. } if closed == folder.path()), "{error}");
+}
+
+/// `hearth serve` on a state folder, by its standard output.
+struct Serve {
+    process: std::process::Child,
+    lines: std::io::Lines<BufReader<ChildStdout>>,
+}
+
+impl Serve {
+    fn start(home: &Path) -> Self {
+        let mut process = Command::new(env!("CARGO_BIN_EXE_hearth"))
+            .args(["serve", "--listen", "127.0.0.1:0", "--home"])
+            .arg(home)
+            .env("HEARTH__POSTGRES__BIN", real::postgres_bin())
+            .env("HEARTH__CACHE", home.join("cache"))
+            .env("HEARTH__PROFILES__DEFAULT__SPARK_HOME", home.join("none"))
+            .env_remove("HEARTH__DATABASE__URL")
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let lines = BufReader::new(process.stdout.take().unwrap()).lines();
+        Self { process, lines }
+    }
+
+    /// The line that says where it is; none when it ended before.
+    fn ready(&mut self) -> Option<String> {
+        self.lines.by_ref().map(Result::unwrap).find(|line| line.starts_with("Hearth is ready at http://127.0.0.1:"))
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(i32::try_from(self.process.id()).unwrap()), signal).unwrap();
+    }
+}
+
+impl Drop for Serve {
+    /// For a test that fails: a server whose data folder goes with the test ends by itself.
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+#[test]
+fn serve_needs_no_database_and_stops_what_it_started() {
+    let home = tempfile::tempdir().unwrap();
+    let mut first = Serve::start(home.path());
+    first.ready().expect("it did not start");
+    let server = pid(home.path()).unwrap();
+
+    let mut rival = Serve::start(home.path());
+    assert_eq!(rival.ready(), None);
+    let mut said = String::new();
+    rival.process.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+    assert!(!rival.process.wait().unwrap().success());
+    assert!(said.contains(&format!("another hearth serve (pid {})", first.process.id())), "{said}");
+
+    first.signal(Signal::SIGKILL);
+    first.process.wait().unwrap();
+    let mut second = Serve::start(home.path());
+    second.ready().expect("it did not start again");
+    assert_eq!(pid(home.path()), Some(server), "the server was adopted");
+    second.signal(Signal::SIGINT);
+    assert!(second.process.wait().unwrap().success());
+    assert_eq!(pid(home.path()), None);
+    assert!(table::find(server).is_none());
 }

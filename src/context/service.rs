@@ -13,7 +13,7 @@ use super::driver::{Links, Signal};
 use super::launch::{self, Profile};
 use super::live::Live;
 use super::log::{self, LogPage, Wanted};
-use super::{Context, Error, NewContext, State, is_name, store};
+use super::{Context, Error, NewContext, State, application, is_name, store};
 use crate::access::{self, Action, Allowed, Manage, View};
 use crate::id::{ContextId, GatewayId};
 use crate::identity::Principal;
@@ -338,8 +338,8 @@ impl Service {
                 }
             });
         }
-        if let Some(application) = store::newest_application(db, id).await? {
-            store::set_application_facts(db, application, app_id.map(String::as_str), ui_url.map(String::as_str))
+        if let Some(application) = application::newest_application(db, id).await? {
+            application::set_application_facts(db, application, app_id.map(String::as_str), ui_url.map(String::as_str))
                 .await?;
         }
         if said.state == "ready" && store::move_state(db, id, State::Starting, State::Ready).await? {

@@ -4,7 +4,9 @@
 //! [`sink`] writes what the agent says of it, [`service`] takes it in and gives it out. A statement that was waiting or running when
 //! its driver died ends `available` with an error output that says so, and is not run again.
 
+mod ending;
 pub mod live;
+mod said;
 pub mod service;
 pub mod sink;
 pub mod store;

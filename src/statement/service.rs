@@ -180,7 +180,7 @@ impl Service {
         let row = &session.session;
         let mut db = self.sessions.contexts().pool().acquire().await?;
         let Some(started) = store::mark_cancelling(&mut db, row.id, number).await? else { return Ok(()) };
-        if !started && context::store::was_never_linked(&mut db, row.context_id).await? {
+        if !started && context::application::was_never_linked(&mut db, row.context_id).await? {
             // No agent can have it: it ends here. A link that opens now finds its row ended.
             let ended = self.end_unsent(&mut db, row.context_id, row.id, number).await?;
             drop(db);

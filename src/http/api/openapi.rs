@@ -59,7 +59,7 @@ fn add_errors(operation: &mut Operation, acts: bool) {
     let is_in = |place: ParameterIn| parameters.iter().any(|p| matches!(p, RefOr::T(p) if p.parameter_in == place));
     let mut statuses =
         vec![("403", "Not allowed, such as a request of a foreign page."), ("500", "A defect of Hearth.")];
-    if !operation.operation_id.as_deref().is_some_and(|id| id == "get_version") {
+    if operation.operation_id.as_deref() != Some("get_version") {
         statuses
             .push(("503", "The database or a driver does not answer now; try again after the time in Retry-After."));
     }
