@@ -13,6 +13,7 @@ use tracing::{info, warn};
 
 use crate::config::Config;
 use crate::context::driver::Door;
+use crate::context::launch::environment::Environment;
 use crate::context::launch::start::{self, Starter};
 use crate::context::launch::sweep;
 use crate::context::reconcile::Reconciler;
@@ -21,7 +22,7 @@ use crate::http::listener::Listener;
 use crate::http::{self, Doors, Parts};
 use crate::id::GatewayId;
 use crate::identity::Principal;
-use crate::life::{Life, Signals, Stop};
+use crate::life::{Life, Signals, Stop, Watch};
 use crate::shim::Program;
 use crate::store::database::Database;
 use crate::store::notify::Notifier;
@@ -37,13 +38,30 @@ const DRIVERS_END: Duration = Duration::from_secs(20);
 pub async fn serve(config: Config) -> anyhow::Result<ExitCode> {
     check_address(config.http.listen)?;
     let home = Home::open(&config.home)?;
-    let (life, mut watch) = Life::new();
+    let (life, watch) = Life::new();
     // From here on a signal is heard, even if it comes while the database is being made.
-    let mut signals = Signals::install()?;
+    let stops = (watch, Signals::install()?);
     let environment = crate::config::environment();
     let path = environment.get("PATH").map(Into::into);
     let program = Program::current()?;
     let database = Database::open(&config.database.url, &config.postgres, path, &home, &program, &life).await?;
+    let outcome = run(config, &home, program, environment, &database, &life, stops).await;
+    life.end().await;
+    // On every way out: nobody else would stop a server of ours.
+    database.close().await;
+    outcome
+}
+
+/// Puts the parts together on a database and runs them until the gateway is told to stop.
+async fn run(
+    config: Config,
+    home: &Home,
+    program: Program,
+    environment: Environment,
+    database: &Database,
+    life: &Life,
+    (mut watch, mut signals): (Watch, Signals),
+) -> anyhow::Result<ExitCode> {
     let pool = store::pool(database.address(), config.database.connections);
     if config.database.migrate || database.is_embedded() {
         migrate(&pool).await?;
@@ -62,7 +80,7 @@ pub async fn serve(config: Config) -> anyhow::Result<ExitCode> {
         host_name(),
         config.profiles.clone(),
         config.launch.clone(),
-        Notifier::new(pool.clone(), &life),
+        Notifier::new(pool.clone(), life),
     );
     let sessions = session::service::Service::new(contexts.clone(), config.session.clone());
     let statements = statement::service::Service::new(sessions.clone());
@@ -116,7 +134,6 @@ pub async fn serve(config: Config) -> anyhow::Result<ExitCode> {
     }
     life.end().await;
     pool.close().await;
-    database.close().await;
     Ok(if stop == Stop::Failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
