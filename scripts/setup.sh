@@ -5,6 +5,7 @@
 export SPARK_4=4.3.0
 export SPARK_35=3.5.9
 
+unset CDPATH
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit
 export CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/hearth
 mkdir -p "$CACHE"

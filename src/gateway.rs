@@ -13,7 +13,6 @@ use tracing::{info, warn};
 
 use crate::config::Config;
 use crate::context::driver::Door;
-use crate::context::launch::environment::Environment;
 use crate::context::launch::start::{self, Starter};
 use crate::context::launch::sweep;
 use crate::context::reconcile::Reconciler;
@@ -23,7 +22,7 @@ use crate::http::{self, Doors, Parts};
 use crate::id::GatewayId;
 use crate::identity::Principal;
 use crate::life::{Life, Signals, Stop, Watch};
-use crate::shim::Program;
+use crate::shim::{self, Program};
 use crate::store::database::Database;
 use crate::store::notify::Notifier;
 use crate::{batch, context, session, statement, store};
@@ -36,35 +35,33 @@ const DRIVERS_END: Duration = Duration::from_secs(20);
 /// # Errors
 /// Whatever keeps it from starting, with what to do about it.
 pub async fn serve(config: Config) -> anyhow::Result<ExitCode> {
+    let signals = Signals::listen()?;
     check_address(config.http.listen)?;
     let home = Home::open(&config.home)?;
     let (life, watch) = Life::new();
-    // From here on a signal is heard, even if it comes while the database is being made.
-    let stops = (watch, Signals::install()?);
-    let environment = crate::config::environment();
-    let path = environment.get("PATH").map(Into::into);
     let program = Program::current()?;
+    let path = crate::config::environment().get("PATH").map(Into::into);
     let database = Database::open(&config.database.url, &config.postgres, path, &home, &program, &life).await?;
-    let outcome = run(config, &home, program, environment, &database, &life, stops).await;
+    let pool = store::pool(database.address(), config.database.connections);
+    let outcome = run(config, &home, &life, (watch, signals), program, &pool, database.is_embedded()).await;
     life.end().await;
-    // On every way out: nobody else would stop a server of ours.
+    pool.close().await;
     database.close().await;
     outcome
 }
 
-/// Puts the parts together on a database and runs them until the gateway is told to stop.
+/// Runs every part on a database until the process is told to stop.
 async fn run(
     config: Config,
     home: &Home,
-    program: Program,
-    environment: Environment,
-    database: &Database,
     life: &Life,
     (mut watch, mut signals): (Watch, Signals),
+    program: Program,
+    pool: &PgPool,
+    own_database: bool,
 ) -> anyhow::Result<ExitCode> {
-    let pool = store::pool(database.address(), config.database.connections);
-    if config.database.migrate || database.is_embedded() {
-        migrate(&pool).await?;
+    if config.database.migrate || own_database {
+        migrate(pool).await?;
     }
     let me = GatewayId::generate();
     let former = succeed(home.path(), me)?;
@@ -92,7 +89,7 @@ async fn run(
         program,
         home: config.home.clone(),
         cache: config.cache.clone(),
-        environment,
+        environment: crate::config::environment(),
         config: config.launch.clone(),
         gateways: format!("http://{local}"),
         life: life.clone(),
@@ -105,6 +102,7 @@ async fn run(
             () = stopping.cancelled() => {}
         }
     });
+    let drivers = starter.user().and_then(|name| shim::user(name).ok()).map(|user| user.uid);
     life.spawn("batches", batch::reconcile::Reconciler::new(batches.clone(), starter.clone(), life.clone()).run());
     let reconciler = Reconciler::new(contexts.clone(), sink, starter, life.clone(), former);
     life.spawn("contexts", reconciler.run());
@@ -122,18 +120,17 @@ async fn run(
         sessions,
         statements,
         batches: batches.clone(),
+        life: life.clone(),
         door,
         limits: config.http.limits.clone(),
         csrf_protection: config.http.csrf_protection,
     });
-    life.spawn("listener", listener.serve(http::router(doors)));
+    life.spawn("listener", listener.serve(http::router(doors), drivers));
     announce(local);
     let stop = life.until_stop(&mut watch, &mut signals).await;
     if stop == Stop::Shut {
         end_drivers(&contexts, &batches).await;
     }
-    life.end().await;
-    pool.close().await;
     Ok(if stop == Stop::Failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 

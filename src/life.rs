@@ -38,18 +38,19 @@ pub struct Life {
 /// Receives what [`Life`] needs to wait for; owned by the one who runs the process.
 pub struct Watch(mpsc::UnboundedReceiver<&'static str>);
 
-/// The signals that stop a gateway, heard from the moment they are installed.
+/// The signals that ask for the end. To be made first of all: one that comes while the gateway is still starting is kept, and
+/// ends it in order as soon as it has.
 pub struct Signals {
     term: Signal,
     int: Signal,
 }
 
 impl Signals {
-    /// Installs the handlers.
+    /// Listens from now on.
     ///
     /// # Errors
-    /// As the system says.
-    pub fn install() -> std::io::Result<Self> {
+    /// When signal handlers cannot be installed.
+    pub fn listen() -> std::io::Result<Self> {
         Ok(Self { term: signal(SignalKind::terminate())?, int: signal(SignalKind::interrupt())? })
     }
 }

@@ -47,7 +47,8 @@ pub enum State {
 }
 
 impl State {
-    const ALL: [Self; 7] =
+    /// Every state.
+    pub const ALL: [Self; 7] =
         [Self::Waiting, Self::Starting, Self::Running, Self::ShuttingDown, Self::Success, Self::Dead, Self::Killed];
 
     /// The word in the database and on the wire.

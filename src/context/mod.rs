@@ -5,6 +5,7 @@
 //! [`reconcile`], and the agent in the driver by [`driver`]. This module knows nothing of sessions or statements; it
 //! hands what agents send to a [`driver::Sink`] and tells it when a context ends.
 
+pub mod application;
 pub mod driver;
 pub mod launch;
 pub mod lease;
@@ -41,6 +42,9 @@ pub enum State {
 }
 
 impl State {
+    /// Every state.
+    pub const ALL: [Self; 5] = [Self::Waiting, Self::Starting, Self::Ready, Self::Stopping, Self::Ended];
+
     /// The word in the database and on the wire.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -54,9 +58,7 @@ impl State {
     }
 
     fn parse(text: &str) -> Option<Self> {
-        [Self::Waiting, Self::Starting, Self::Ready, Self::Stopping, Self::Ended]
-            .into_iter()
-            .find(|s| s.as_str() == text)
+        Self::ALL.into_iter().find(|s| s.as_str() == text)
     }
 }
 

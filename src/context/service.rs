@@ -2,16 +2,18 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use sqlx::{PgConnection, PgPool};
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use super::driver::wire::ContextState;
 use super::driver::{Links, Signal};
 use super::launch::{self, Profile};
 use super::live::Live;
 use super::log::{self, LogPage, Wanted};
-use super::{Context, Error, NewContext, State, is_name, store};
+use super::{Context, Error, NewContext, State, application, is_name, store};
 use crate::access::{self, Action, Allowed, Manage, View};
 use crate::id::{ContextId, GatewayId};
 use crate::identity::Principal;
@@ -20,6 +22,9 @@ use crate::store::{Page, Range, constraint, idempotency};
 
 /// The name of the profile that is taken when none is asked for.
 pub const DEFAULT_PROFILE: &str = "default";
+
+/// How often a wait looks at the row.
+const LOOK: Duration = Duration::from_millis(200);
 
 /// Use cases of contexts. Cheap to clone.
 #[derive(Clone)]
@@ -234,6 +239,28 @@ impl Service {
         Ok(page)
     }
 
+    /// Waits until `done` holds of the context, or the time is over; gives the last row either way.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn wait(
+        &self,
+        id: ContextId,
+        limit: Duration,
+        done: impl Fn(&Context) -> bool,
+    ) -> Result<Option<Context>, Error> {
+        let until = Instant::now() + limit;
+        loop {
+            let mut db = self.0.pool.acquire().await?;
+            let context = store::load_context(&mut db, id).await?;
+            drop(db);
+            if context.as_ref().is_none_or(&done) || Instant::now() >= until {
+                return Ok(context);
+            }
+            tokio::time::sleep_until(until.min(Instant::now() + LOOK)).await;
+        }
+    }
+
     /// Tells a context to end; its sessions end with it. Does nothing to one that is over or ending.
     ///
     /// # Errors
@@ -311,8 +338,8 @@ impl Service {
                 }
             });
         }
-        if let Some(application) = store::newest_application(db, id).await? {
-            store::set_application_facts(db, application, app_id.map(String::as_str), ui_url.map(String::as_str))
+        if let Some(application) = application::newest_application(db, id).await? {
+            application::set_application_facts(db, application, app_id.map(String::as_str), ui_url.map(String::as_str))
                 .await?;
         }
         if said.state == "ready" && store::move_state(db, id, State::Starting, State::Ready).await? {

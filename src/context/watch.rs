@@ -13,7 +13,7 @@ use super::launch::follow::{Followed, Position};
 use super::launch::process::Status;
 use super::log::Stream;
 use super::service::Service;
-use super::{Application, Context, store};
+use super::{Application, Context, application, store};
 use crate::id::{ApplicationId, ContextId};
 
 /// The application of a context, as [`super::launch::follow::run`] follows it.
@@ -38,7 +38,7 @@ impl Followed for Watched {
     }
 
     async fn load(&self, db: &mut PgConnection) -> Result<Position, sqlx::Error> {
-        store::load_log_position(db, self.application).await
+        application::load_log_position(db, self.application).await
     }
 
     async fn save(
@@ -48,7 +48,7 @@ impl Followed for Watched {
         to: Position,
         _lines: &[(Stream, String)],
     ) -> Result<bool, sqlx::Error> {
-        store::move_log_position(db, self.application, from, to).await
+        application::move_log_position(db, self.application, from, to).await
     }
 
     fn saved(&self, lines: &[(Stream, String)]) {
@@ -63,7 +63,7 @@ impl Followed for Watched {
         let cause = cause::of(status, last_words.as_deref(), log);
         let exit_code = if let Status::Ended(exit) = status { exit.code } else { None };
         let mut tx = self.contexts.pool().begin().await?;
-        store::end_application(&mut tx, self.application, exit_code, &cause).await?;
+        application::end_application(&mut tx, self.application, exit_code, &cause).await?;
         let after = end(&mut tx, &*self.sink, self.context, &cause).await?;
         tx.commit().await?;
         self.contexts.links().close(self.context);

@@ -4,16 +4,24 @@
 //! `same-origin` or `none`, is refused (clients that are not browsers send neither), and without an authentication scheme the
 //! `Host` must be a loopback name on every method, which ends DNS rebinding.
 
+use axum::Extension;
 use axum::extract::Request;
 use axum::http::header::{HOST, ORIGIN};
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
+/// Why a request was refused; goes with the answer, for doors that word it otherwise.
+#[derive(Debug, Clone, Copy)]
+pub struct Refused(pub &'static str);
+
 /// Refuses what a foreign page sends.
 pub async fn guard(request: Request, next: Next) -> Response {
     match refusal(request.method().is_safe(), request.headers(), request.uri()) {
-        Some(why) => (StatusCode::FORBIDDEN, axum::Json(serde_json::json!({ "msg": why }))).into_response(),
+        Some(why) => {
+            let body = axum::Json(serde_json::json!({ "msg": why }));
+            (StatusCode::FORBIDDEN, Extension(Refused(why)), body).into_response()
+        }
         None => next.run(request).await,
     }
 }

@@ -48,8 +48,9 @@ impl Listener {
         self.local
     }
 
-    /// Serves until the gateway stops; requests that are being answered are finished.
-    pub async fn serve(self, router: Router) {
+    /// Serves until the gateway stops; requests that are being answered are finished. `drivers` is the OS user of the drivers, which
+    /// must be able to dial the gateway.
+    pub async fn serve(self, router: Router, drivers: Option<Uid>) {
         let stopping = self.life.stopping();
         let places = Arc::new(Semaphore::new(self.limits.connections));
         loop {
@@ -65,7 +66,7 @@ impl Listener {
                     }
                 },
             };
-            if !is_allowed(remote, self.local) {
+            if !is_allowed(remote, self.local, drivers) {
                 warn!(peer = %remote, "A connection of another OS user is refused: no authentication is configured");
                 continue;
             }
@@ -79,9 +80,10 @@ impl Listener {
     }
 }
 
-/// Without a scheme only the gateway's own user and root may come, where the system tells who is there.
-fn is_allowed(remote: SocketAddr, local: SocketAddr) -> bool {
-    peer::uid(remote, local).is_none_or(|uid| uid == 0 || uid == Uid::effective().as_raw())
+/// Without a scheme only the gateway's own user, its drivers' and root may come, where the system tells who is there.
+fn is_allowed(remote: SocketAddr, local: SocketAddr, drivers: Option<Uid>) -> bool {
+    let known = [Some(Uid::from_raw(0)), Some(Uid::effective()), drivers];
+    peer::uid(remote, local).is_none_or(|uid| known.contains(&Some(Uid::from_raw(uid))))
 }
 
 async fn connection(

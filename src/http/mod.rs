@@ -4,8 +4,11 @@
 //! the request, and renders the answer or the [`crate::kind::Kind`] of the error in its own dialect. The whole URL space stands in [`router`].
 //! Every route but those of [`ops`] needs a principal; the driver's door needs an application's token instead.
 
+pub mod api;
+pub mod body;
 pub mod driver;
 pub mod extract;
+pub mod fault;
 pub mod guard;
 pub mod limits;
 pub mod listener;
@@ -23,6 +26,7 @@ use tower_http::compression::predicate::{NotForContentType, Predicate, SizeAbove
 
 use crate::context::driver::Door;
 use crate::identity::Principal;
+use crate::life::Life;
 use crate::{batch, context, session, statement};
 
 /// What every door works with. Cheap to clone.
@@ -41,6 +45,8 @@ pub struct Parts {
     pub statements: statement::service::Service,
     /// Batches.
     pub batches: batch::service::Service,
+    /// Where tasks of requests run, and what tells that the gateway stops.
+    pub life: Life,
     /// The agents' door.
     pub door: Door,
     /// Bounds on requests.
@@ -69,6 +75,7 @@ pub fn router(doors: Doors) -> Router {
     let guarded = Router::new().merge(livy::router(&doors)).layer(axum::middleware::from_fn(guard::guard));
     Router::new()
         .merge(guarded)
+        .merge(api::router())
         .merge(driver::router())
         .merge(ops::router())
         .fallback(livy::surface::unknown_path)

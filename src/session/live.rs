@@ -25,6 +25,8 @@ pub enum Event {
     Output {
         /// Of which statement.
         statement: i32,
+        /// The agent's number of it; rises in a session.
+        seq: i64,
         /// `stdout` or `stderr`.
         stream: Arc<str>,
         /// A JSON string literal.

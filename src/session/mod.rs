@@ -61,7 +61,8 @@ pub enum State {
 }
 
 impl State {
-    const ALL: [Self; 7] =
+    /// Every state.
+    pub const ALL: [Self; 7] =
         [Self::Starting, Self::Idle, Self::Busy, Self::ShuttingDown, Self::Dead, Self::Killed, Self::Error];
 
     /// The word in the database and on the wire.

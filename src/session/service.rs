@@ -221,7 +221,7 @@ impl Service {
         let stored: Vec<Uuid> =
             rows.iter().filter(|s| self.0.live.get(s.id).is_none()).map(|s| s.context_id.0).collect();
         let shown: HashMap<_, _> =
-            context::store::shown_of(db, &stored).await?.into_iter().map(|s| (s.context_id, s)).collect();
+            context::application::shown_of(db, &stored).await?.into_iter().map(|s| (s.context_id, s)).collect();
         let applications: Vec<Uuid> = shown.values().map(|s| s.application_id.0).collect();
         let tails = context::log::tails(db, &applications, context::live::TAIL as i64).await?;
         let idle: Vec<Uuid> = rows.iter().filter(|s| s.state == State::Idle).map(|s| s.id.0).collect();

@@ -4,7 +4,9 @@
 //! [`sink`] writes what the agent says of it, [`service`] takes it in and gives it out. A statement that was waiting or running when
 //! its driver died ends `available` with an error output that says so, and is not run again.
 
+mod ending;
 pub mod live;
+mod said;
 pub mod service;
 pub mod sink;
 pub mod store;
@@ -34,6 +36,9 @@ pub enum State {
 }
 
 impl State {
+    /// Every state.
+    pub const ALL: [Self; 5] = [Self::Waiting, Self::Running, Self::Cancelling, Self::Available, Self::Cancelled];
+
     /// The word in the database and on the wire.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -53,9 +58,7 @@ impl State {
     }
 
     fn parse(text: &str) -> Option<Self> {
-        [Self::Waiting, Self::Running, Self::Cancelling, Self::Available, Self::Cancelled]
-            .into_iter()
-            .find(|s| s.as_str() == text)
+        Self::ALL.into_iter().find(|s| s.as_str() == text)
     }
 }
 
@@ -96,6 +99,8 @@ pub struct Statement {
 /// A piece of output, as it came.
 #[derive(Debug, Clone)]
 pub struct Chunk {
+    /// The statement it belongs to.
+    pub number: i32,
     /// The agent's number of it; rises.
     pub seq: i64,
     /// `stdout` or `stderr`.

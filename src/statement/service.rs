@@ -180,7 +180,7 @@ impl Service {
         let row = &session.session;
         let mut db = self.sessions.contexts().pool().acquire().await?;
         let Some(started) = store::mark_cancelling(&mut db, row.id, number).await? else { return Ok(()) };
-        if !started && context::store::was_never_linked(&mut db, row.context_id).await? {
+        if !started && context::application::was_never_linked(&mut db, row.context_id).await? {
             // No agent can have it: it ends here. A link that opens now finds its row ended.
             let ended = self.end_unsent(&mut db, row.context_id, row.id, number).await?;
             drop(db);
@@ -199,6 +199,29 @@ impl Service {
             live.tell(session::live::Event::Statement(number));
         }
         Ok(())
+    }
+
+    /// The number of the last piece of output before the first statement that has not ended; 0: there is none.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn last_output_of_ended(&self, session: &Allowed<access::View, View>) -> Result<i64, Error> {
+        let mut db = self.sessions.contexts().pool().acquire().await?;
+        Ok(store::last_seq_of_ended(&mut db, session.session.id).await?)
+    }
+
+    /// Output of a session's statements as it came, after a piece.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn session_chunks(
+        &self,
+        session: &Allowed<access::View, View>,
+        after: i64,
+        limit: i64,
+    ) -> Result<Vec<Chunk>, Error> {
+        let mut db = self.sessions.contexts().pool().acquire().await?;
+        store::session_chunks_after(&mut db, session.session.id, after, limit).await
     }
 
     /// Output of a statement as it came, after a piece.

@@ -332,8 +332,46 @@ pub(super) async fn chunks_after(
     .fetch_all(db)
     .await?;
     rows.into_iter()
-        .map(|r| Ok(Chunk { seq: r.seq, stream: r.stream, text: raw(r.text).ok_or(Error::Inconsistent(number))? }))
+        .map(|r| {
+            Ok(Chunk { number, seq: r.seq, stream: r.stream, text: raw(r.text).ok_or(Error::Inconsistent(number))? })
+        })
         .collect()
+}
+
+/// The output of a session as it came, after a piece. Its statements run one after the other, so the pieces of a higher number
+/// have higher sequence numbers too.
+pub(super) async fn session_chunks_after(
+    db: &mut PgConnection,
+    session: SessionId,
+    after: i64,
+    limit: i64,
+) -> Result<Vec<Chunk>, Error> {
+    let rows = sqlx::query!(
+        "select number, seq, stream, text from statement_chunk where session_id = $1 and seq > $2 order by number, seq limit $3",
+        session.0,
+        after,
+        limit
+    )
+    .fetch_all(db)
+    .await?;
+    rows.into_iter()
+        .map(|r| {
+            let text = raw(r.text).ok_or(Error::Inconsistent(r.number))?;
+            Ok(Chunk { number: r.number, seq: r.seq, stream: r.stream, text })
+        })
+        .collect()
+}
+
+/// The number of the last piece of output before the first unfinished statement of a session; 0: there is none.
+pub(super) async fn last_seq_of_ended(db: &mut PgConnection, session: SessionId) -> Result<i64, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"select coalesce(max(seq), 0) as "seq!" from statement_chunk
+            where session_id = $1 and number < coalesce((select min(number) from statement
+                                                          where session_id = $1 and completed_at is null), 2147483647)"#,
+        session.0
+    )
+    .fetch_one(db)
+    .await
 }
 
 /// An unfinished statement of a session that ends.

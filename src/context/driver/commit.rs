@@ -13,7 +13,7 @@ use tracing::{error, warn};
 use super::door::Door;
 use super::wire::Envelope;
 use super::{AfterCommit, Sink};
-use crate::context::{lease, store};
+use crate::context::{application, lease};
 use crate::id::{ApplicationId, ContextId};
 
 /// How long output may wait for company.
@@ -74,7 +74,7 @@ impl Committer {
             return Ok(Err(Fenced));
         }
         let after = self.door.sink.apply(&mut tx, self.context, batch).await?;
-        store::set_received(&mut tx, self.application, last).await?;
+        application::set_received(&mut tx, self.application, last).await?;
         tx.commit().await?;
         run(after);
         Ok(Ok(()))
@@ -92,7 +92,7 @@ impl Committer {
                     return Ok(Err(Fenced));
                 }
                 let after = sink.refuse(&mut tx, self.context, envelope, &reason).await?;
-                store::set_received(&mut tx, self.application, last).await?;
+                application::set_received(&mut tx, self.application, last).await?;
                 tx.commit().await?;
                 run(after);
                 Ok::<_, sqlx::Error>(Ok(()))

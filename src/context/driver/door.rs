@@ -11,7 +11,7 @@ use tracing::{info, warn};
 
 use super::wire::{self, Envelope, Hello, Outgoing, Welcome};
 use super::{Links, Sink, link};
-use crate::context::{lease, store};
+use crate::context::{application, lease};
 use crate::id::{ApplicationId, ContextId, GatewayId};
 use crate::life::Life;
 
@@ -79,7 +79,7 @@ impl Door {
     /// [`Rejected`], the same whether the application is unknown or the token wrong.
     pub async fn check(&self, shown: &Credentials) -> Result<(), Rejected> {
         let mut db = self.pool.acquire().await.map_err(crate::store::Error::from)?;
-        let row = store::load_for_link(&mut db, shown.application).await.map_err(crate::store::Error::from)?;
+        let row = application::load_for_link(&mut db, shown.application).await.map_err(crate::store::Error::from)?;
         let known = row.map(|r| r.token_hash).unwrap_or_default();
         if bool::from(known.as_slice().ct_eq(&shown.token_hash)) { Ok(()) } else { Err(Rejected::BadToken) }
     }
@@ -131,18 +131,19 @@ impl Door {
 
     async fn take(&self, application: ApplicationId, hello: &Hello) -> Result<(ContextId, i64, i64), TakeError> {
         let mut tx = self.pool.begin().await?;
-        let row = store::load_for_link(&mut tx, application).await?.ok_or(TakeError::Close(wire::close::BAD_TOKEN))?;
+        let row =
+            application::load_for_link(&mut tx, application).await?.ok_or(TakeError::Close(wire::close::BAD_TOKEN))?;
         if row.over {
             return Err(TakeError::Close(wire::close::APPLICATION_OVER));
         }
-        if !store::claim_incarnation(&mut tx, application, hello.incarnation, hello.spark.as_deref()).await? {
+        if !application::claim_incarnation(&mut tx, application, hello.incarnation, hello.spark.as_deref()).await? {
             return Err(TakeError::Close(wire::close::OTHER_INCARNATION));
         }
         let epoch = lease::take_over(&mut tx, row.context_id, self.me)
             .await?
             .ok_or(TakeError::Close(wire::close::APPLICATION_OVER))?;
         // Read again under the row's lock: an older link may have committed between the first look and the take-over.
-        let received = store::load_for_link(&mut tx, application).await?.map_or(row.received, |r| r.received);
+        let received = application::load_for_link(&mut tx, application).await?.map_or(row.received, |r| r.received);
         self.sink.adopt(&mut tx, row.context_id).await?;
         tx.commit().await?;
         Ok((row.context_id, epoch, received))

@@ -22,7 +22,7 @@ use super::spark_home::{self, SparkHome};
 use super::submit::{self, Driver, Setting, Submission};
 use super::{Config, Profile, process};
 use crate::context::service::Service;
-use crate::context::{Context, store};
+use crate::context::{Context, application};
 use crate::id::ApplicationId;
 use crate::life::Life;
 use crate::shim::Program;
@@ -165,7 +165,7 @@ impl Starter {
         let dir = folder.path().to_string_lossy();
         let inserted = async {
             let mut db = contexts.pool().acquire().await?;
-            store::insert_application(&mut db, id, context.id, contexts.host(), &hash, &dir).await
+            application::insert_application(&mut db, id, context.id, contexts.host(), &hash, &dir).await
         };
         if !inserted.await.map_err(crate::context::Error::from)? {
             return Ok(folder.remove()?);

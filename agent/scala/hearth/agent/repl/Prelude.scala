@@ -25,23 +25,18 @@ object Prelude {
     *
     * The values are lazy and transient: a closure that drags its session along must not drag Spark.
     */
-  def compile(lines: Lines, range: Int): Unit = {
-    define(
-      lines,
-      s"""@transient lazy val spark: _root_.org.apache.spark.sql.SparkSession = _root_.hearth.agent.repl.Prelude.spark($range)
-         |@transient lazy val sc: _root_.org.apache.spark.SparkContext = spark.sparkContext
-         |@transient lazy val sqlContext: _root_.org.apache.spark.sql.SQLContext = spark.sqlContext""".stripMargin)
-    define(
-      lines,
-      """import org.apache.spark.SparkContext._
-        |import spark.implicits._
-        |import spark.sql
-        |import org.apache.spark.sql.functions._""".stripMargin)
-  }
-
-  private def define(lines: Lines, code: String): Unit = lines.compile(code) match {
-    case Right(line) => line.record()
+  def compile(lines: Lines, range: Int): Unit = lines.compile(code(range)) match {
+    case Right(line) => line.recordLazily()
     case Left(_) =>
       throw new IllegalStateException("the prelude of a Scala session does not compile: " + lines.said().map(_.message).mkString("; "))
   }
+
+  private def code(range: Int): String =
+    s"""@transient lazy val spark: _root_.org.apache.spark.sql.SparkSession = _root_.hearth.agent.repl.Prelude.spark($range)
+       |@transient lazy val sc: _root_.org.apache.spark.SparkContext = spark.sparkContext
+       |@transient lazy val sqlContext: _root_.org.apache.spark.sql.SQLContext = spark.sqlContext
+       |import org.apache.spark.SparkContext._
+       |import spark.implicits._
+       |import spark.sql
+       |import org.apache.spark.sql.functions._""".stripMargin
 }

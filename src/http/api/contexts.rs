@@ -1,0 +1,190 @@
+//! Contexts: Spark applications that sessions live in.
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::Response;
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use uuid::Uuid;
+
+use super::answer::{self, Address, List, ROOT};
+use super::log::Log;
+use super::request::{Asked, Body, Lines, Named, Paged, Waiting, range};
+use super::resources::Resources;
+use super::words;
+use crate::access::{Manage, View};
+use crate::context::{self, NewContext};
+use crate::http::Doors;
+use crate::http::extract::Who;
+use crate::http::fault::Fault;
+
+/// The routes.
+pub fn router() -> OpenApiRouter<Doors> {
+    OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(get, delete)).routes(routes!(log))
+}
+
+/// A Spark application that sessions live in.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Context {
+    id: Uuid,
+    /// Unique in the tenant among the living.
+    name: Option<String>,
+    owner: String,
+    /// The identity that its application has on the cluster.
+    run_as: String,
+    profile: String,
+    /// Whether it lives on after its last session.
+    outlives_sessions: bool,
+    #[schema(schema_with = words::context_state)]
+    state: &'static str,
+    /// Why it waits for its launch, and its place in the line.
+    waits: Option<String>,
+    /// Why it ended.
+    cause: Option<String>,
+    #[schema(value_type = Resources)]
+    resources: context::launch::resources::Resources,
+    /// The cluster's id of its application.
+    app_id: Option<String>,
+    spark_version: Option<String>,
+    ui_url: Option<String>,
+    created_at: DateTime<Utc>,
+    ready_at: Option<DateTime<Utc>>,
+    ended_at: Option<DateTime<Utc>>,
+}
+
+impl Context {
+    fn new(c: context::Context, doors: &Doors) -> Self {
+        let live = doors.contexts.live().get(c.id);
+        let application = c.application;
+        Self {
+            id: c.id.0,
+            name: c.name,
+            owner: c.owner,
+            run_as: c.run_as,
+            profile: c.profile,
+            outlives_sessions: c.outlives_sessions,
+            state: c.state.as_str(),
+            waits: live.and_then(|l| l.facts().waits.clone()).filter(|_| c.state == context::State::Waiting),
+            cause: c.cause,
+            resources: c.request,
+            app_id: application.as_ref().and_then(|a| a.cluster_id.clone()),
+            spark_version: application.as_ref().and_then(|a| a.spark_version.clone()),
+            ui_url: application.and_then(|a| a.ui_url),
+            created_at: c.created_at,
+            ready_at: c.ready_at,
+            ended_at: c.ended_at,
+        }
+    }
+}
+
+/// What a new context is to be.
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = NewContext)]
+#[serde(deny_unknown_fields)]
+pub struct New {
+    /// Unique in the tenant among the living; not digits alone.
+    #[schema(min_length = 1, max_length = 128)]
+    name: Option<String>,
+    /// One of the gateway's profiles; without it `default`.
+    #[schema(example = "default")]
+    profile: Option<String>,
+    /// Whether it ends with its last session.
+    #[serde(default)]
+    #[schema(default = false)]
+    ends_with_sessions: bool,
+    #[serde(default)]
+    resources: Resources,
+}
+
+/// The caller's contexts, newest first.
+#[utoipa::path(get, path = "/contexts", tag = "contexts", operation_id = "list_contexts", params(Paged),
+    responses((status = 200, body = List<Context>)))]
+async fn list(
+    State(doors): State<Doors>,
+    Who(who): Who,
+    Asked(paged): Asked<Paged>,
+    address: Address,
+) -> Result<Response, Fault> {
+    let range = range(paged.from, paged.size)?;
+    let page = doors.contexts.list(&who, range).await?;
+    Ok(address.list(range, page, |c| Context::new(c, &doors)))
+}
+
+/// Creates a context. With `wait` the answer comes once it is ready or over.
+#[utoipa::path(post, path = "/contexts", tag = "contexts", operation_id = "create_context", params(Waiting), request_body = New,
+    responses((status = 201, body = Context, headers(("Location" = String)))))]
+async fn create(
+    State(doors): State<Doors>,
+    Who(who): Who,
+    Asked(waiting): Asked<Waiting>,
+    Body { said, key }: Body<New>,
+) -> Result<Response, Fault> {
+    let wait = waiting.time(doors.limits.wait.0)?;
+    let new = NewContext {
+        name: said.name,
+        profile: said.profile,
+        outlives_sessions: !said.ends_with_sessions,
+        request: said.resources.into(),
+    };
+    let mut context = doors.contexts.create(&who, new, key.as_ref()).await?;
+    if let Some(time) = wait {
+        context = doors.contexts.wait(context.id, time, is_settled).await?.unwrap_or(context);
+    }
+    answer::created(&format!("{ROOT}/contexts/{}", context.id), Context::new(context, &doors))
+}
+
+fn is_settled(context: &context::Context) -> bool {
+    matches!(context.state, context::State::Ready | context::State::Ended)
+}
+
+/// One context. With `wait` the answer comes once it is ready or over.
+#[utoipa::path(get, path = "/contexts/{id}", tag = "contexts", operation_id = "get_context", params(("id" = Uuid, Path), Waiting),
+    responses((status = 200, body = Context)))]
+async fn get(
+    State(doors): State<Doors>,
+    Who(who): Who,
+    Named(id): Named<Uuid>,
+    Asked(waiting): Asked<Waiting>,
+) -> Result<Json<Context>, Fault> {
+    let wait = waiting.time(doors.limits.wait.0)?;
+    let mut context = doors.contexts.open::<View>(&who, &id.to_string()).await?.clone();
+    if let Some(time) = wait {
+        context = doors.contexts.wait(context.id, time, is_settled).await?.unwrap_or(context);
+    }
+    Ok(Json(Context::new(context, &doors)))
+}
+
+/// Ends a context, and its sessions with it: 202 while it is ending, 200 once it is over.
+#[utoipa::path(delete, path = "/contexts/{id}", tag = "contexts", operation_id = "delete_context",
+    params(("id" = Uuid, Path), Waiting),
+    responses((status = 200, body = Context), (status = 202, body = Context)))]
+async fn delete(
+    State(doors): State<Doors>,
+    Who(who): Who,
+    Named(id): Named<Uuid>,
+    Asked(waiting): Asked<Waiting>,
+) -> Result<Response, Fault> {
+    let wait = waiting.time(doors.limits.wait.0)?.unwrap_or_default();
+    let context = doors.contexts.open::<Manage>(&who, &id.to_string()).await?;
+    doors.contexts.stop(&context, "it was deleted").await?;
+    let is_over = |c: &context::Context| c.state == context::State::Ended;
+    let context = doors.contexts.wait(context.id, wait, is_over).await?.unwrap_or_else(|| context.clone());
+    Ok(answer::ended(is_over(&context), Context::new(context, &doors)))
+}
+
+/// What the context's application has logged.
+#[utoipa::path(get, path = "/contexts/{id}/log", tag = "contexts", operation_id = "get_context_log",
+    params(("id" = Uuid, Path), Lines), responses((status = 200, body = Log)))]
+async fn log(
+    State(doors): State<Doors>,
+    Who(who): Who,
+    Named(id): Named<Uuid>,
+    Asked(lines): Asked<Lines>,
+) -> Result<Json<Log>, Fault> {
+    let wanted = lines.wanted()?;
+    let context = doors.contexts.open::<View>(&who, &id.to_string()).await?;
+    Ok(Json(doors.contexts.log(&context, wanted).await?.into()))
+}

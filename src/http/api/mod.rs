@@ -1,0 +1,74 @@
+//! Hearth's own API at `/api/v1`.
+//!
+//! Resources are contexts, sessions, statements, batches and their logs. Ids are UUIDs, a statement is numbered within its session;
+//! times are RFC 3339 in UTC; errors are problem documents ([`crate::http::fault`]); unknown fields of bodies and queries are refused by
+//! name; lists are paged by `from` and `size`, with the next page in `Link`; every POST takes an `Idempotency-Key`; `wait=SECONDS`
+//! holds an answer until what is waited for is there. The description at `/api/v1/openapi.json` is made from the handlers.
+
+mod answer;
+mod batches;
+mod contexts;
+mod events;
+mod log;
+mod openapi;
+mod request;
+mod resources;
+mod sessions;
+mod statements;
+mod version;
+mod words;
+
+use axum::Router;
+use axum::http::header::CONTENT_TYPE;
+use axum::middleware::from_fn;
+use axum::routing::get;
+use bytes::Bytes;
+use tower_http::catch_panic::CatchPanicLayer;
+use utoipa::openapi::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+
+use super::fault::{self, Code, Fault};
+use super::{Doors, guard};
+use answer::ROOT;
+
+fn routes() -> OpenApiRouter<Doors> {
+    OpenApiRouter::new()
+        .merge(contexts::router())
+        .merge(sessions::router())
+        .merge(statements::router())
+        .merge(batches::router())
+        .merge(version::router())
+}
+
+/// The routes of this door, each at its place, and their description.
+fn described() -> (Router<Doors>, OpenApi) {
+    let (router, mut api) = OpenApiRouter::with_openapi(openapi::about()).nest(ROOT, routes()).split_for_parts();
+    openapi::complete(&mut api);
+    (router, api)
+}
+
+/// The description of this API: an OpenAPI 3.1 document.
+///
+/// # Errors
+/// When it cannot be written as JSON, which a test would find.
+pub fn description() -> serde_json::Result<String> {
+    described().1.to_pretty_json()
+}
+
+/// The routes of this door.
+pub fn router() -> Router<Doors> {
+    let (router, api) = described();
+    let text = Bytes::from(api.to_json().unwrap_or_default());
+    let description = get(move || async move { ([(CONTENT_TYPE, "application/json")], text) });
+    router
+        .route(&format!("{ROOT}/openapi.json"), description)
+        .route(&format!("{ROOT}/{{*unknown}}"), axum::routing::any(unknown))
+        .route(ROOT, axum::routing::any(unknown))
+        .layer(from_fn(guard::guard))
+        .layer(CatchPanicLayer::custom(fault::panicked))
+        .layer(from_fn(fault::render))
+}
+
+async fn unknown() -> Fault {
+    Fault::new(Code::NotFound, "there is no such path in this API; /api/v1/openapi.json describes those there are")
+}

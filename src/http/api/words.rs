@@ -1,0 +1,55 @@
+//! The words that fields may hold, described from the lists that the domain itself goes by.
+
+use serde::{Deserialize, Deserializer};
+use utoipa::openapi::schema::{Object, ObjectBuilder, Type};
+
+use crate::session::Kind;
+use crate::{batch, context, session, statement};
+
+fn one_of<const N: usize>(words: [&'static str; N]) -> Object {
+    ObjectBuilder::new().schema_type(Type::String).enum_values(Some(words)).build()
+}
+
+/// States of a context.
+pub fn context_state() -> Object {
+    one_of(context::State::ALL.map(context::State::as_str))
+}
+
+/// States of a session.
+pub fn session_state() -> Object {
+    one_of(session::State::ALL.map(session::State::as_str))
+}
+
+/// States of a statement.
+pub fn statement_state() -> Object {
+    one_of(statement::State::ALL.map(statement::State::as_str))
+}
+
+/// States of a batch.
+pub fn batch_state() -> Object {
+    one_of(batch::State::ALL.map(batch::State::as_str))
+}
+
+/// Kinds of sessions.
+pub fn session_kind() -> Object {
+    one_of(Kind::ALL.map(Kind::as_str))
+}
+
+/// Kinds of statements.
+pub fn statement_kind() -> Object {
+    one_of(["spark", "pyspark", "sparkr", "sql"])
+}
+
+/// Reads the canonical name of a kind.
+///
+/// # Errors
+/// Names those there are.
+pub fn kind<'de, D: Deserializer<'de>>(d: D) -> Result<Option<Kind>, D::Error> {
+    let text = String::deserialize(d)?;
+    let names = Kind::ALL.map(Kind::as_str);
+    let found = Kind::ALL.into_iter().find(|k| k.as_str() == text);
+    found.map(Some).ok_or_else(|| {
+        let text: String = text.chars().take(80).collect();
+        serde::de::Error::custom(format!("{text:?} is no kind; there are {}", names.join(", ")))
+    })
+}

@@ -1,0 +1,75 @@
+//! Reads the body of a request within the limits, the same at every door.
+
+use std::time::Duration;
+
+use axum::body::Body;
+use bytes::{Bytes, BytesMut};
+use http_body_util::BodyExt as _;
+use hyper::body::Body as _;
+
+/// How much of a body that is too large is read and thrown away. A client that still writes when the connection closes would see that
+/// instead of the answer.
+const DRAIN: usize = 256 << 20;
+/// How long that may take.
+const DRAIN_TIME: Duration = Duration::from_secs(20);
+/// How long a body may pause.
+const PAUSE: Duration = Duration::from_secs(30);
+
+/// Why a body was not read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Unread {
+    /// Larger than the limit.
+    #[error("the body is larger than {0} bytes, which is the limit (http.limits.body)")]
+    TooLarge(usize),
+    /// It paused for too long.
+    #[error("the body did not arrive in time")]
+    TooSlow,
+    /// The connection ended within it.
+    #[error("the body broke off")]
+    Broken,
+}
+
+/// The whole body.
+///
+/// # Errors
+/// See [`Unread`].
+pub async fn read(mut body: Body, limit: usize) -> Result<Bytes, Unread> {
+    let declared = body.size_hint().lower();
+    if declared > limit as u64 && declared > DRAIN as u64 {
+        return Err(Unread::TooLarge(limit));
+    }
+    let mut content = BytesMut::with_capacity(usize::try_from(declared).unwrap_or(0).min(limit));
+    while let Some(data) = next(&mut body).await? {
+        if content.len() + data.len() > limit {
+            drop(content);
+            let _ = tokio::time::timeout(DRAIN_TIME, drain(&mut body)).await;
+            return Err(Unread::TooLarge(limit));
+        }
+        content.extend_from_slice(&data);
+    }
+    Ok(content.freeze())
+}
+
+async fn next(body: &mut Body) -> Result<Option<Bytes>, Unread> {
+    loop {
+        let frame = match tokio::time::timeout(PAUSE, body.frame()).await {
+            Err(_) => return Err(Unread::TooSlow),
+            Ok(None) => return Ok(None),
+            Ok(Some(Err(_))) => return Err(Unread::Broken),
+            Ok(Some(Ok(frame))) => frame,
+        };
+        if let Ok(data) = frame.into_data() {
+            return Ok(Some(data));
+        }
+    }
+}
+
+async fn drain(body: &mut Body) {
+    let mut drained = 0;
+    while drained < DRAIN {
+        match body.frame().await {
+            Some(Ok(frame)) => drained += frame.data_ref().map_or(0, Bytes::len),
+            Some(Err(_)) | None => return,
+        }
+    }
+}
