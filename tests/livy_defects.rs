@@ -23,7 +23,13 @@ async fn what_breaks_a_session_elsewhere() {
 
     // %json and %table of what JSON has no word for leave the interpreter alive.
     run("kept = 7", "pyspark").await;
-    for code in ["s = {1, 2}\n%json s", "df = spark.range(2)\n%json df", "%json", "t = [[1], ['x']]\n%table t", "o = object()\n%json o"] {
+    for code in [
+        "s = {1, 2}\n%json s",
+        "df = spark.range(2)\n%json df",
+        "%json",
+        "t = [[1], ['x']]\n%table t",
+        "o = object()\n%json o",
+    ] {
         let ended = run(code, "pyspark").await;
         assert_eq!(ended["state"], "available", "{code}: {ended}");
         assert_eq!(livy.text(&session, "kept").await, "7", "after {code}");
@@ -65,7 +71,8 @@ fn only_loopback(processes: &[(u32, String)]) {
             }
             listening += 1;
             let address = fields[1].split(':').next().unwrap();
-            let loopback = address == "0100007F" || address.ends_with("0100007F") || address == "00000000000000000000000001000000";
+            let loopback =
+                address == "0100007F" || address.ends_with("0100007F") || address == "00000000000000000000000001000000";
             assert!(loopback, "{line} is open to others");
         }
     }
@@ -75,7 +82,9 @@ fn only_loopback(processes: &[(u32, String)]) {
 fn holds(pid: u32, inode: &str) -> bool {
     let Ok(entries) = std::fs::read_dir(format!("/proc/{pid}/fd")) else { return false };
     let wanted = format!("socket:[{inode}]");
-    entries.filter_map(Result::ok).any(|fd| std::fs::read_link(fd.path()).is_ok_and(|to| to.to_string_lossy() == wanted))
+    entries
+        .filter_map(Result::ok)
+        .any(|fd| std::fs::read_link(fd.path()).is_ok_and(|to| to.to_string_lossy() == wanted))
 }
 
 /// A refused create leaks nothing, and a refused batch is not listed.

@@ -48,8 +48,14 @@ async fn requests_as_real_clients_send_them() {
     assert_eq!(livy.send(overridden).await.expect(200), json!({"msg": "deleted"}));
     livy.get("/sessions/by%20form").await.expect(404);
     // Versions of the API.
-    for (accept, status) in [("application/vnd.livy.v0.1+json", 200), ("application/vnd.livy.v9.9+json", 406), ("text/html", 200)] {
-        assert_eq!(livy.send(livy.request(Method::GET, "/sessions").header("accept", accept)).await.status, status, "{accept}");
+    for (accept, status) in
+        [("application/vnd.livy.v0.1+json", 200), ("application/vnd.livy.v9.9+json", 406), ("text/html", 200)]
+    {
+        assert_eq!(
+            livy.send(livy.request(Method::GET, "/sessions").header("accept", accept)).await.status,
+            status,
+            "{accept}"
+        );
     }
     let head = livy.send(livy.request(Method::HEAD, &path)).await;
     assert_eq!((head.status, head.text.as_str()), (200, ""));
@@ -94,7 +100,8 @@ async fn waiting_for_a_session_and_its_statements() {
     assert_eq!(livy.get(&format!("{path}/log?size=-1")).await.json()["log"].as_array().unwrap().len() as i64, total);
 
     for (kind, code, word) in [("pyspark", "impor", "import"), ("sql", "selec", "SELECT")] {
-        let answer = livy.post(&format!("{path}/completion"), json!({"code": code, "kind": kind, "cursor": code.len()})).await;
+        let answer =
+            livy.post(&format!("{path}/completion"), json!({"code": code, "kind": kind, "cursor": code.len()})).await;
         let candidates = answer.expect(200)["candidates"].to_string().to_lowercase();
         assert!(candidates.contains(&word.to_lowercase()), "{kind}: {candidates}");
     }
@@ -102,7 +109,10 @@ async fn waiting_for_a_session_and_its_statements() {
     assert_eq!(livy.post(&format!("{path}/stop"), json!({})).await.status, 204);
     let dead = livy.get(&path).await.expect(200);
     assert_eq!(dead["state"], "dead");
-    assert!(lines(&dead).ends_with(&format!("Hearth: it was stopped by {}", dead["owner"].as_str().unwrap())), "{dead}");
+    assert!(
+        lines(&dead).ends_with(&format!("Hearth: it was stopped by {}", dead["owner"].as_str().unwrap())),
+        "{dead}"
+    );
     let late = livy.post(&format!("{path}/statements"), json!({"code": "1"})).await;
     assert_eq!((late.status, late.json()), (500, json!("java.lang.IllegalStateException: Session is in state dead")));
     livy.post(&format!("{path}/completion"), json!({"code": "a"})).await.expect(409);
