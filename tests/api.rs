@@ -1,9 +1,17 @@
 //! The own API on a real gateway, a real Postgres and real Sparks.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
 mod harness;
 
 use harness::livy::{Answer, Livy};
-use harness::{BOUND, Gateway, Setup, until};
+use harness::{BOUND, Setup, until};
 use reqwest::Method;
 use serde_json::{Value, json};
 

@@ -1,6 +1,6 @@
 //! Whatever is sent to the Livy door, the answer is a clear 4xx, or the request is taken: never a 5xx, a hang or a leak.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
+#![expect(clippy::panic, clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 mod harness;
 

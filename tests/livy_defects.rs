@@ -1,5 +1,13 @@
 //! Defects that were seen in a Livy server, each as a test: what breaks a session or a server there must not here.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
 mod harness;
 
 use harness::{BOUND, Setup, until};

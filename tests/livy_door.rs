@@ -1,5 +1,13 @@
 //! What the Livy door gives beyond the recorded exchanges: waits, forms of requests that real clients send, what their answers need.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
 mod harness;
 
 use std::time::{Duration, Instant};
