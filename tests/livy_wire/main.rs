@@ -96,15 +96,15 @@ async fn life_of_a_session(replay: &mut Replay) {
     ] {
         replay.play(name).await;
     }
-    // The agent gives no words rather than late ones, and a compiler is slow at first.
-    let request = replay.recording("completion").request.body.clone().unwrap();
+    // The agent gives no words rather than late ones, and compilers and interpreters are slow at first.
     let path = format!("{session}/completion");
-    let warm = async || {
-        let words = livy.post(&path, request.clone()).await.expect(200);
-        words["candidates"].as_array().is_some_and(|words| !words.is_empty()).then_some(())
-    };
-    until("the compiler is warm", BOUND, warm).await;
     for name in ["completion", "completion-pyspark"] {
+        let request = replay.recording(name).request.body.clone().unwrap();
+        let warm = async || {
+            let words = livy.post(&path, request.clone()).await.expect(200);
+            words["candidates"].as_array().is_some_and(|words| !words.is_empty()).then_some(())
+        };
+        until("the interpreter is warm", BOUND, warm).await;
         replay.play(name).await;
     }
     for name in ["session-delete", "session-deleted-get", "session-deleted-delete"] {

@@ -158,7 +158,6 @@ async fn create(
             class_name: said.class_name,
             resources: said.resources.into(),
             proxy_user: None,
-            notices: Vec::new(),
         },
     };
     let mut view = doors.batches.create(&who, new, key.as_ref()).await?;
