@@ -357,10 +357,11 @@ async fn two_hundred_creates_at_once() {
     // One of them is launched; the others say why they wait.
     let told = async || {
         let list = livy.get("/sessions?size=200").await.expect(200);
-        let waiting = list["sessions"].as_array().unwrap().iter().filter(|s| s["log"].to_string().contains("position"));
+        let waiting =
+            list["sessions"].as_array().unwrap().iter().filter(|s| s["log"].to_string().contains("waits in line"));
         (waiting.count() >= taken.len() - 1).then_some(())
     };
-    until("sessions in line say their position", BOUND, told).await;
+    until("sessions in line say their place", BOUND, told).await;
     reads_of_waiting_sessions(&livy, taken[taken.len() - 1].header("location")).await;
     let deleted = taken.iter().map(|a| livy.delete(a.header("location"))).collect::<FuturesUnordered<_>>();
     for answer in deleted.collect::<Vec<_>>().await {
