@@ -41,7 +41,9 @@ async fn what_is_wrong_is_said_as_a_problem() {
     let sessions = format!("{API}/sessions");
     let nobody = format!("{sessions}/0193e2f0-0000-7000-8000-000000000000");
 
-    for path in [nobody.as_str(), &format!("{sessions}/7"), &format!("{API}/nothing"), API, &format!("{nobody}/statements/x")] {
+    for path in
+        [nobody.as_str(), &format!("{sessions}/7"), &format!("{API}/nothing"), API, &format!("{nobody}/statements/x")]
+    {
         let body = problem(&api.get(path).await, 404, "not_found");
         assert_eq!(body["instance"], path);
     }
@@ -96,14 +98,19 @@ async fn code_runs_and_every_answer_is_typed() {
     let api = gateway.livy();
     let path = session(&api, json!({"kind": "pyspark", "name": "typed", "ttl": "1h"})).await;
     let shown = api.get(&path).await.expect(200);
-    assert_eq!((&shown["kind"], &shown["name"], &shown["ttl_ms"]), (&json!("pyspark"), &json!("typed"), &json!(3_600_000)));
+    assert_eq!(
+        (&shown["kind"], &shown["name"], &shown["ttl_ms"]),
+        (&json!("pyspark"), &json!("typed"), &json!(3_600_000))
+    );
     assert!(shown["livy_id"].is_i64() && shown["waits"].is_null(), "{shown}");
 
     let taken = api.post(&format!("{API}/sessions"), json!({"name": "typed"})).await;
     problem(&taken, 409, "conflict");
 
     let statements = format!("{path}/statements");
-    let made = api.post(&format!("{statements}?wait=60"), json!({"code": "spark.range(3).toDF('n')", "kind": "pyspark"})).await;
+    let made = api
+        .post(&format!("{statements}?wait=60"), json!({"code": "spark.range(3).toDF('n')", "kind": "pyspark"}))
+        .await;
     let first = made.expect(201);
     assert_eq!(made.header("location"), format!("{statements}/0"));
     assert_eq!((&first["state"], &first["output"]["status"]), (&json!("available"), &json!("ok")), "{first}");
@@ -118,7 +125,10 @@ async fn code_runs_and_every_answer_is_typed() {
     assert_eq!(one["number"], again["number"]);
     problem(&api.send(keyed("something else")).await, 422, "key_reused");
 
-    let printed = api.post(&format!("{statements}?wait=60"), json!({"code": "for i in range(3): print('line', i)"})).await.expect(201);
+    let printed = api
+        .post(&format!("{statements}?wait=60"), json!({"code": "for i in range(3): print('line', i)"}))
+        .await
+        .expect(201);
     let output = format!("{statements}/{}/output", printed["number"]);
     let pieces = api.get(&output).await.expect(200);
     let text: String = pieces["items"].as_array().unwrap().iter().map(|p| p["text"].as_str().unwrap()).collect();
@@ -126,17 +136,25 @@ async fn code_runs_and_every_answer_is_typed() {
     let rest = api.get(&format!("{output}?after={}", pieces["last"])).await.expect(200);
     assert_eq!(rest["items"], json!([]));
 
-    let sql = api.post(&format!("{statements}?wait=60"), json!({"code": "select 1 as one, 'x' as two", "kind": "sql"})).await.expect(201);
+    let sql = api
+        .post(&format!("{statements}?wait=60"), json!({"code": "select 1 as one, 'x' as two", "kind": "sql"}))
+        .await
+        .expect(201);
     let columns = sql["columns"].as_array().unwrap_or_else(|| panic!("{sql}"));
     assert_eq!(columns.iter().map(|c| c["name"].as_str().unwrap()).collect::<Vec<_>>(), ["one", "two"]);
 
     let page = api.get(&format!("{statements}?size=2")).await;
     assert_eq!(page.expect(200)["items"].as_array().unwrap().len(), 2);
-    let next = page.header("link").strip_prefix('<').and_then(|l| l.strip_suffix(">; rel=\"next\"")).unwrap().to_owned();
+    let next =
+        page.header("link").strip_prefix('<').and_then(|l| l.strip_suffix(">; rel=\"next\"")).unwrap().to_owned();
     assert_eq!(api.get(&next).await.expect(200)["items"][0]["number"], 2);
 
-    let candidates = api.post(&format!("{path}/completion"), json!({"code": "spark.ran", "cursor": 9})).await.expect(200);
-    assert!(candidates["candidates"].as_array().unwrap().iter().any(|c| c.as_str().unwrap().contains("range")), "{candidates}");
+    let candidates =
+        api.post(&format!("{path}/completion"), json!({"code": "spark.ran", "cursor": 9})).await.expect(200);
+    assert!(
+        candidates["candidates"].as_array().unwrap().iter().any(|c| c.as_str().unwrap().contains("range")),
+        "{candidates}"
+    );
 
     let slow = api.post(&statements, json!({"code": "import time; time.sleep(600)"})).await.expect(201);
     let slow = format!("{statements}/{}", slow["number"]);
