@@ -3,7 +3,7 @@
 mod harness;
 
 use harness::livy::{Answer, Livy};
-use harness::{BOUND, Gateway, Setup, until};
+use harness::{BOUND, Setup, until};
 use reqwest::Method;
 use serde_json::{Value, json};
 
