@@ -1,5 +1,13 @@
 //! The own API on a real gateway, a real Postgres and real Sparks.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
 mod harness;
 
 use harness::livy::{Answer, Livy};

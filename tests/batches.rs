@@ -1,5 +1,13 @@
 //! Batches on real Sparks: how they end, what is seen of it, and what dies with what.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
 mod harness;
 mod real;
 
