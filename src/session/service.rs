@@ -41,7 +41,7 @@ struct Parts {
     limits: Limits,
     live: Live,
     /// Who waits for an answer, and from which context it may come.
-    completions: DashMap<String, (ContextId, oneshot::Sender<Vec<String>>)>,
+    completions: DashMap<u64, (ContextId, oneshot::Sender<Vec<String>>)>,
     next_completion: AtomicU64,
 }
 
@@ -348,10 +348,11 @@ impl Service {
         if session.state != State::Idle && session.state != State::Busy {
             return Err(Error::NotAlive(row.livy_id, session.state.as_str()));
         }
-        let request = parts.next_completion.fetch_add(1, Ordering::Relaxed).to_string();
+        let request = parts.next_completion.fetch_add(1, Ordering::Relaxed);
         let (answer, waiting) = oneshot::channel();
-        parts.completions.insert(request.clone(), (row.context_id, answer));
-        let body = Complete { request: &request, kind: kind.as_str(), code, cursor };
+        parts.completions.insert(request, (row.context_id, answer));
+        let name = request.to_string();
+        let body = Complete { request: &name, kind: kind.as_str(), code, cursor };
         let message = Outgoing::new("complete", &body).on(row.id);
         let told = parts.contexts.links().tell(row.context_id, Signal::Send(message));
         let answered = if told { tokio::time::timeout(COMPLETION, waiting).await.ok() } else { None };
@@ -361,7 +362,8 @@ impl Service {
 
     /// Hands an agent's answer to whoever asked it.
     pub fn completed(&self, context: ContextId, request: &str, candidates: Vec<String>) {
-        if let Some((_, (_, answer))) = self.0.completions.remove_if(request, |_, (asked, _)| *asked == context) {
+        let Ok(request) = request.parse() else { return };
+        if let Some((_, (_, answer))) = self.0.completions.remove_if(&request, |_, (asked, _)| *asked == context) {
             let _ = answer.send(candidates);
         }
     }

@@ -254,7 +254,7 @@ pub struct StatementDone<'a> {
 /// `completion` of the agent.
 #[derive(Debug, Deserialize)]
 pub struct Completion {
-    /// Which request it answers, as it was asked.
+    /// Which request it answers, as it was named there.
     pub request: String,
     /// What could stand at the cursor.
     #[serde(default)]
@@ -264,7 +264,7 @@ pub struct Completion {
 /// Asks for completions.
 #[derive(Debug, Serialize)]
 pub struct Complete<'a> {
-    /// Which request this is; comes back with the answer.
+    /// Names the request; the agent says it again in its answer.
     pub request: &'a str,
     /// Kind of interpreter.
     pub kind: &'a str,
