@@ -1,5 +1,13 @@
 //! Holds the shape of the sources: who may know whom, how long a file may be, what a module may not be called.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
 use std::io;
 use std::path::{Path, PathBuf};
 

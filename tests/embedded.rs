@@ -157,8 +157,12 @@ struct Serve {
 
 impl Serve {
     fn start(home: &Path) -> Self {
+        Self::start_on(home, "127.0.0.1:0")
+    }
+
+    fn start_on(home: &Path, address: &str) -> Self {
         let mut process = Command::new(env!("CARGO_BIN_EXE_hearth"))
-            .args(["serve", "--listen", "127.0.0.1:0", "--home"])
+            .args(["serve", "--listen", address, "--home"])
             .arg(home)
             .env("HEARTH__POSTGRES__BIN", real::postgres_bin())
             .env("HEARTH__CACHE", home.join("cache"))
@@ -213,4 +217,16 @@ fn serve_needs_no_database_and_stops_what_it_started() {
     assert!(second.process.wait().unwrap().success());
     assert_eq!(pid(home.path()), None);
     assert!(table::find(server).is_none());
+}
+
+#[test]
+fn a_serve_that_cannot_start_leaves_no_server() {
+    let home = tempfile::tempdir().unwrap();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let mut serve = Serve::start_on(home.path(), &address);
+    assert_eq!(serve.ready(), None);
+    assert!(!serve.process.wait().unwrap().success());
+    assert!(home.path().join("postgres/data").is_dir());
+    assert_eq!(pid(home.path()), None);
 }

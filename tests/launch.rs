@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
+use std::process::Stdio;
 use std::time::Duration;
 
 use hearth::context::launch::folder::{Folder, Spec};
@@ -68,6 +69,13 @@ impl Launch {
             i32::try_from(json["shim"]["pid"].as_i64()?).ok()
         })
         .await
+    }
+}
+
+impl Drop for Launch {
+    /// For a test that fails.
+    fn drop(&mut self) {
+        let _ = process::signal(&self.folder, Signal::SIGKILL);
     }
 }
 
@@ -201,13 +209,15 @@ async fn a_reused_pid_is_not_taken_for_the_program() {
 async fn a_launch_outlives_the_kill_of_all_that_started_it() {
     let home = tempfile::tempdir().unwrap();
     let folder = Folder::create(home.path(), Uuid::now_v7(), None).unwrap();
-    let script = "echo $$ > own; while [ ! -e go ]; do sleep 0.02; done; echo done; exit 7";
+    let script = "echo $$ > own; while [ -e own ] && [ ! -e go ]; do sleep 0.02; done; echo done; exit 7";
     let spec = spec(&folder, None, &["/bin/sh", "-c", script]);
     fs::write(folder.path().join("launch.json"), serde_json::to_vec(&spec).unwrap()).unwrap();
     let mut starter = std::process::Command::new("/bin/sh")
         .args(["-c", "\"$0\" child \"$1\" & wait", env!("CARGO_BIN_EXE_hearth")])
         .arg(folder.path())
         .process_group(0)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
         .spawn()
         .unwrap();
     let own = folder.work().join("own");
@@ -215,7 +225,7 @@ async fn a_launch_outlives_the_kill_of_all_that_started_it() {
     let group = i32::try_from(starter.id()).unwrap();
     kill(Pid::from_raw(-group), Signal::SIGKILL).unwrap();
     starter.wait().unwrap();
-    assert!(matches!(process::status(&folder).unwrap(), Status::Running { .. }));
+    until(|| matches!(process::status(&folder).unwrap(), Status::Running { .. }).then_some(())).await;
     fs::write(folder.work().join("go"), "").unwrap();
     let exit = until(|| match process::status(&folder).unwrap() {
         Status::Ended(exit) => Some(exit),

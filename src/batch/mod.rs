@@ -90,6 +90,8 @@ pub struct Request {
     pub resources: Resources,
     /// `proxyUser` or `doAs`, as asked for; without a scheme it changes nothing.
     pub proxy_user: Option<String>,
+    /// Lines that tell what of the request changes nothing, and why; they stand in its log.
+    pub notices: Vec<String>,
 }
 
 impl Request {

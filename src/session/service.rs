@@ -351,7 +351,9 @@ impl Service {
         let request = parts.next_completion.fetch_add(1, Ordering::Relaxed);
         let (answer, waiting) = oneshot::channel();
         parts.completions.insert(request, (row.context_id, answer));
-        let message = Outgoing::new("complete", &Complete { request, kind: kind.as_str(), code, cursor }).on(row.id);
+        let name = request.to_string();
+        let body = Complete { request: &name, kind: kind.as_str(), code, cursor };
+        let message = Outgoing::new("complete", &body).on(row.id);
         let told = parts.contexts.links().tell(row.context_id, Signal::Send(message));
         let answered = if told { tokio::time::timeout(COMPLETION, waiting).await.ok() } else { None };
         parts.completions.remove(&request);
@@ -359,7 +361,8 @@ impl Service {
     }
 
     /// Hands an agent's answer to whoever asked it.
-    pub fn completed(&self, context: ContextId, request: u64, candidates: Vec<String>) {
+    pub fn completed(&self, context: ContextId, request: &str, candidates: Vec<String>) {
+        let Ok(request) = request.parse() else { return };
         if let Some((_, (_, answer))) = self.0.completions.remove_if(&request, |_, (asked, _)| *asked == context) {
             let _ = answer.send(candidates);
         }

@@ -106,7 +106,7 @@ impl Service {
             }
             "completion" => {
                 let body: wire::Completion = envelope.body()?;
-                self.sessions().completed(context, body.request, body.candidates);
+                self.sessions().completed(context, &body.request, body.candidates);
             }
             other => return Err(Untaken::Nonsense(format!("type {other:?} is not known"))),
         }

@@ -17,7 +17,9 @@ mod recording;
 mod replay;
 mod shape;
 
-use harness::{BOUND, Setup, until};
+use std::path::Path;
+
+use harness::{BOUND, COLD, Setup, until};
 use replay::Replay;
 use serde_json::json;
 
@@ -31,7 +33,7 @@ async fn every_recorded_exchange_has_the_same_shape() {
     life_of_a_session(&mut replay).await;
     refused_requests(&mut replay).await;
     ended_sessions(&mut replay).await;
-    //  batches(&mut replay, &gateway.home()).await;
+    batches(&mut replay, &gateway.home()).await;
     scala(&mut replay).await;
     other_languages(&mut replay).await;
     gateway.end().await;
@@ -137,6 +139,45 @@ async fn ended_sessions(replay: &mut Replay) {
     // Livy refuses a statement while the session starts.
     replay.stands_for(wire.header("location"), "/sessions/0");
     replay.play("statement-while-starting").await;
+}
+
+/// The recorded batches 0, which ends well, and 1, which fails.
+async fn batches(replay: &mut Replay, home: &Path) {
+    let programs = [
+        ("batch-create", "trivial.py", "import sys\nprint('arguments', sys.argv[1:])\n", "/batches/0"),
+        ("batch-create-bad", "fail.py", "raise SystemExit('this batch fails on purpose')\n", "/batches/1"),
+    ];
+    for (name, file, code, recorded) in programs {
+        let file = home.join(file);
+        std::fs::write(&file, code).unwrap();
+        let mut body = replay.recording(name).request.body.clone().unwrap();
+        body["file"] = json!(file);
+        let created = replay.play_with(name, Some(body)).await;
+        replay.stands_for(created.header("location"), recorded);
+    }
+    replay.play("batch-starting").await;
+    for batch in ["/batches/0", "/batches/1"] {
+        let path = format!("{}?wait=60", replay.path(batch));
+        let livy = replay.livy.clone();
+        let over = async || {
+            let state = livy.get(&path).await.json()["state"].clone();
+            ["success", "dead"].contains(&state.as_str().unwrap_or_default()).then_some(())
+        };
+        until("the batch ends", COLD, over).await;
+    }
+    for name in [
+        "batch-success",
+        "batch-dead",
+        "batch-state",
+        "batch-log",
+        "batches",
+        "batch-no-file",
+        "batch-local-file",
+        "batch-delete",
+        "batch-unknown",
+    ] {
+        replay.play(name).await;
+    }
 }
 
 /// What was sent to sessions of kind spark: 4, and 8, 9, 11 and 12, each of which was spent on one statement.

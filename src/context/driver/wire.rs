@@ -254,8 +254,8 @@ pub struct StatementDone<'a> {
 /// `completion` of the agent.
 #[derive(Debug, Deserialize)]
 pub struct Completion {
-    /// Which request it answers.
-    pub request: u64,
+    /// Which request it answers, as it was named there.
+    pub request: String,
     /// What could stand at the cursor.
     #[serde(default)]
     pub candidates: Vec<String>,
@@ -264,8 +264,8 @@ pub struct Completion {
 /// Asks for completions.
 #[derive(Debug, Serialize)]
 pub struct Complete<'a> {
-    /// Number of the request.
-    pub request: u64,
+    /// Names the request; the agent says it again in its answer.
+    pub request: &'a str,
     /// Kind of interpreter.
     pub kind: &'a str,
     /// The code.

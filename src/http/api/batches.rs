@@ -152,6 +152,7 @@ async fn create(
         name: said.name,
         profile: said.profile,
         request: batch::Request {
+            notices: Vec::new(),
             file: said.file,
             args: said.args,
             class_name: said.class_name,

@@ -71,7 +71,11 @@ fn parse<T: DeserializeOwned>(bytes: &Bytes) -> Result<T, Fault> {
     let mut json = serde_json::Deserializer::from_slice(bytes);
     let said = serde_path_to_error::deserialize(&mut json).map_err(|e| {
         let (path, inner) = (e.path().to_string(), e.inner());
-        Fault::invalid(if path == "." { format!("the body: {inner}") } else { format!("{path}: {inner}") })
+        Fault::invalid(if matches!(path.as_str(), "." | "?") {
+            format!("the body: {inner}")
+        } else {
+            format!("{path}: {inner}")
+        })
     })?;
     json.end().map_err(|e| Fault::invalid(format!("the body: {e}")))?;
     Ok(said)

@@ -31,7 +31,7 @@ async fn complete(
     let mut fields = Fields::parse(&body, &["code", "kind", "cursor"])?;
     let code = fields.text("code")?.unwrap_or_default();
     let kind = fields.text("kind")?.filter(|kind| !kind.is_empty()).map(|text| create::kind(&text)).transpose()?;
-    let end = u32::try_from(code.chars().count()).unwrap_or(u32::MAX);
+    let end = u32::try_from(code.encode_utf16().count()).unwrap_or(u32::MAX);
     let cursor = fields.number("cursor")?.unwrap_or(end).min(end);
     let session = open::<Attach>(&doors, &who, &session).await?;
     let kind = match kind.unwrap_or(session.session.kind) {

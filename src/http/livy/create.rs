@@ -3,6 +3,7 @@
 use super::fault::Fault;
 use super::fields::Fields;
 use super::query::{Asked, is_user};
+use crate::batch::{self, NewBatch};
 use crate::context::launch::resources::Resources;
 use crate::session::kind::UnknownKind;
 use crate::session::{Kind, NewSession, Request};
@@ -38,6 +39,27 @@ const SESSION_FIELDS: &[&str] = &[
     "context",
 ];
 
+/// Fields of a batch's create request: Livy's, and Hearth's own one.
+const BATCH_FIELDS: &[&str] = &[
+    "file",
+    "proxyUser",
+    "className",
+    "args",
+    "jars",
+    "pyFiles",
+    "files",
+    "archives",
+    "driverMemory",
+    "driverCores",
+    "executorMemory",
+    "executorCores",
+    "numExecutors",
+    "queue",
+    "name",
+    "conf",
+    "profile",
+];
+
 /// Where a conf or a body says that Spark work is to happen.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Place {
@@ -69,6 +91,37 @@ pub fn session(body: &[u8], asked: &Asked) -> Result<NewSession, Fault> {
             ttl: fields.text("ttl")?,
             idle_timeout: fields.text("idleTimeout")?,
             proxy_user,
+            notices,
+        },
+    })
+}
+
+/// Reads the body of `POST /batches`.
+///
+/// # Errors
+/// What cannot be read, in the shape that Livy gives it.
+pub fn batch(body: &[u8], asked: &Asked) -> Result<NewBatch, Fault> {
+    let mut fields = Fields::parse(body, BATCH_FIELDS)?;
+    let file = fields.text("file")?.filter(|file| !file.is_empty());
+    let file = file.ok_or_else(|| Fault::rejected("requirement failed: File is required."))?;
+    let mut notices = Vec::new();
+    let mut resources = resources(&mut fields)?;
+    let mut place = Place { profile: fields.text("profile")?, context: None };
+    take_own_keys(&mut resources, &mut place, &mut notices)?;
+    if place.context.is_some() {
+        return Err(Fault::invalid(format!(
+            "a batch runs as an application of its own: {CONTEXT_KEY:?} is for sessions"
+        )));
+    }
+    Ok(NewBatch {
+        name: fields.text("name")?,
+        profile: place.profile,
+        request: batch::Request {
+            file,
+            args: fields.texts("args")?,
+            class_name: fields.text("className")?.filter(|class| !class.is_empty()),
+            resources,
+            proxy_user: proxy_user(&mut fields, asked, &mut notices)?,
             notices,
         },
     })
@@ -189,6 +242,20 @@ mod tests {
         assert_eq!(new.profile.as_deref(), Some("a"));
         assert!(new.request.resources.conf.is_empty());
         assert_eq!(read(r#"{"heartbeatTimeoutInSecond":-1}"#).heartbeat_seconds, 0);
+    }
+
+    #[test]
+    fn airflows_batch_is_read() {
+        let new = batch(
+            br#"{"file":"/a.py","args":["x",1],"driverCores":"1","numExecutors":"2","pyFiles":"b.py","files":null,"conf":{}}"#,
+            &Asked::default(),
+        );
+        let request = new.unwrap().request;
+        assert_eq!(request.args, ["x", "1"]);
+        assert_eq!((request.resources.driver_cores, request.resources.num_executors), (Some(1), Some(2)));
+        assert_eq!(request.resources.py_files, ["b.py"]);
+        assert!(format!("{:?}", batch(b"{}", &Asked::default()).unwrap_err()).contains("File is required."));
+        assert!(batch(br#"{"file":"/a.py","conf":{"hearth.context":"x"}}"#, &Asked::default()).is_err());
     }
 
     #[test]

@@ -11,7 +11,7 @@ use tracing::error;
 
 use super::surface::JSON;
 use crate::kind::{Classify, Kind};
-use crate::{context, session, statement};
+use crate::{batch, context, session, statement};
 
 /// What every statement to a session that is over is answered. Zeppelin restarts its session by it, Hue by the like.
 const DEAD: &str = "java.lang.IllegalStateException: Session is in state dead";
@@ -103,6 +103,18 @@ impl From<statement::Error> for Fault {
             statement::Error::NotFound(_) => Self::bare(StatusCode::NOT_FOUND, "Statement not found"),
             statement::Error::NotAlive(_) => Self::bare(StatusCode::INTERNAL_SERVER_ERROR, DEAD),
             statement::Error::Session(e) => e.into(),
+            e => Self::of(&e),
+        }
+    }
+}
+
+impl From<batch::Error> for Fault {
+    fn from(e: batch::Error) -> Self {
+        match e {
+            batch::Error::NotFound(called) => Self::no_session(&called),
+            batch::Error::NameTaken { name, livy_id } => {
+                Self::rejected(format_args!("Duplicate session name: Some({name}) for session {livy_id}"))
+            }
             e => Self::of(&e),
         }
     }

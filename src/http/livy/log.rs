@@ -4,8 +4,8 @@
 //! the same, and the number of a line does not change as more come.
 
 use std::borrow::Cow;
-use std::sync::Arc;
 
+use crate::batch;
 use crate::context::log::Wanted;
 use crate::session::{View, is_over};
 
@@ -40,6 +40,13 @@ impl<'a> Frame<'a> {
         Self::new(&view.session.request.notices, view.facts.waits.as_deref(), cause)
     }
 
+    /// Of a batch.
+    #[must_use]
+    pub fn of_batch(view: &'a batch::View) -> Self {
+        let cause = view.batch.cause.as_deref().filter(|_| view.batch.state.is_over());
+        Self::new(&view.batch.request.notices, view.waits.as_deref(), cause)
+    }
+
     /// Around the log of anything.
     #[must_use]
     pub fn new(notices: &'a [String], waits: Option<&'a str>, cause: Option<&'a str>) -> Self {
@@ -51,7 +58,7 @@ impl<'a> Frame<'a> {
 
     /// The last lines, when `printed` ends what was printed (all of it, or at least ten lines).
     #[must_use]
-    pub fn last<'s>(&'s self, printed: &'s [Arc<str>]) -> Vec<&'s str> {
+    pub fn last<'s, L: AsRef<str>>(&'s self, printed: &'s [L]) -> Vec<&'s str> {
         let all = self.head.len() + printed.len() + self.tail.len();
         let head = self.head.iter().map(AsRef::as_ref);
         let tail = self.tail.iter().map(AsRef::as_ref);
@@ -101,6 +108,7 @@ impl<'a> Frame<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::Arc;
 
     fn page(frame: &Frame<'_>, printed: &[&str], from: Option<i64>, size: Option<i64>) -> (i64, i64, Vec<String>) {
         let wanted = Wanted { from, size };
@@ -119,7 +127,7 @@ mod tests {
     #[test]
     fn a_log_begins_with_livys_markers() {
         let frame = Frame::new(&[], None, None);
-        assert_eq!(frame.last(&[]), ["stdout: ", "\nstderr: "]);
+        assert_eq!(frame.last::<&str>(&[]), ["stdout: ", "\nstderr: "]);
         assert_eq!(page(&frame, &[], None, Some(100)), (0, 2, vec!["stdout: ".into(), "\nstderr: ".into()]));
     }
 
@@ -148,7 +156,7 @@ mod tests {
     #[test]
     fn the_last_ten_lines_end_with_the_reason() {
         let frame = Frame::new(&[], Some("waits in line, position 3"), None);
-        assert_eq!(frame.last(&[]), ["stdout: ", "\nstderr: ", "Hearth: waits in line, position 3"]);
+        assert_eq!(frame.last::<&str>(&[]), ["stdout: ", "\nstderr: ", "Hearth: waits in line, position 3"]);
         let printed: Vec<Arc<str>> = (0..10).map(|n| Arc::from(n.to_string())).collect();
         let ended = Frame::new(&[], None, Some("killed"));
         let last = ended.last(&printed);

@@ -9,6 +9,7 @@
 //! - [`create`], [`fields`], [`query`], [`body`]: what a request says
 //! - [`wire`], [`log`], [`fault`]: what an answer says
 
+pub mod batches;
 pub mod body;
 pub mod completion;
 pub mod create;
@@ -34,6 +35,7 @@ pub fn router(doors: &Doors) -> Router<Doors> {
         .merge(sessions::router())
         .merge(statements::router())
         .merge(completion::router())
+        .merge(batches::router())
         .merge(refused::router())
         .merge(version::router())
         .method_not_allowed_fallback(surface::method_not_allowed)

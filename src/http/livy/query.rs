@@ -12,7 +12,7 @@ use super::fault::Fault;
 use crate::context;
 use crate::context::log::Wanted;
 use crate::http::Doors;
-use crate::session::service::Called;
+use crate::id::Called;
 use crate::store::Range;
 
 /// Rows of a list that names no size.
@@ -127,7 +127,7 @@ fn short(text: &str) -> String {
 ///
 /// # Errors
 /// A text that can be neither is the name of nothing.
-pub fn called(text: &str) -> Result<Called<'_>, Fault> {
+pub fn called<T>(text: &str) -> Result<Called<'_, T>, Fault> {
     if let Ok(id) = text.parse()
         && text.bytes().all(|b| b.is_ascii_digit())
     {
@@ -192,6 +192,7 @@ mod tests {
 
     #[test]
     fn paths_name_ids_and_names() {
+        let called = called::<crate::id::Session>;
         assert!(matches!(called("7"), Ok(Called::Livy(7))));
         assert!(matches!(called("etl 7"), Ok(Called::Name("etl 7"))));
         for nothing in ["99999999999", "+7", "a\0b", ""] {

@@ -11,6 +11,7 @@ use serde_json::value::RawValue;
 use super::log::{Cut, Frame};
 use super::query::JavaClient;
 use super::surface::JSON;
+use crate::batch;
 use crate::id::LivyId;
 use crate::session::View;
 use crate::statement::Statement;
@@ -104,6 +105,46 @@ impl<'a> Session<'a> {
             log: frame.last(&view.tail),
             asked,
         }
+    }
+}
+
+/// A batch.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Batch<'a> {
+    id: LivyId,
+    name: Option<&'a str>,
+    owner: Option<&'a str>,
+    proxy_user: Option<&'a str>,
+    state: &'static str,
+    app_id: Option<&'a str>,
+    app_info: AppInfo<'a>,
+    log: Vec<&'a str>,
+}
+
+impl<'a> Batch<'a> {
+    /// A batch; `frame` is of its log.
+    #[must_use]
+    pub fn new(batch: &'a batch::Batch, frame: &'a Frame<'_>) -> Self {
+        Self {
+            id: batch.livy_id,
+            name: batch.name.as_deref(),
+            owner: Some(&batch.owner),
+            proxy_user: batch.request.proxy_user.as_deref(),
+            state: batch_state(batch.state),
+            app_id: batch.cluster_id.as_deref(),
+            app_info: AppInfo::new(batch.ui_url.as_deref()),
+            log: frame.last(&batch.tail),
+        }
+    }
+}
+
+/// A batch's state in a word that Livy's clients know: theirs have none for waiting in line.
+#[must_use]
+pub fn batch_state(state: batch::State) -> &'static str {
+    match state {
+        batch::State::Waiting => batch::State::Starting.as_str(),
+        state => state.as_str(),
     }
 }
 

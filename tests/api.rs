@@ -1,0 +1,212 @@
+//! The own API on a real gateway, a real Postgres and real Sparks.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+mod harness;
+
+use harness::livy::{Answer, Livy};
+use harness::{BOUND, Setup, until};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+const API: &str = "/api/v1";
+
+/// The body of an error, which must be a problem document about this path.
+fn problem(answer: &Answer, status: u16, code: &str) -> Value {
+    let body = answer.expect(status);
+    assert_eq!(answer.header("content-type"), "application/problem+json", "{answer}");
+    assert_eq!((&body["status"], &body["code"]), (&json!(status), &json!(code)), "{answer}");
+    for member in ["type", "title", "detail", "instance"] {
+        assert!(body[member].as_str().is_some_and(|t| !t.is_empty()), "{member}: {answer}");
+    }
+    body
+}
+
+/// A session of its own, idle; its path.
+async fn session(api: &Livy, body: Value) -> String {
+    let created = api.post(&format!("{API}/sessions?wait=60"), body).await;
+    created.expect(201);
+    let path = created.header("location").to_owned();
+    until("the session is idle", harness::COLD, async || {
+        let session = api.get(&format!("{path}?wait=30")).await.expect(200);
+        assert!(!matches!(session["state"].as_str(), Some("dead" | "error")), "{session}");
+        (session["state"] == "idle").then_some(())
+    })
+    .await;
+    path
+}
+
+#[tokio::test]
+async fn what_is_wrong_is_said_as_a_problem() {
+    let gateway = Setup::new().start().await;
+    let api = gateway.livy();
+    let sessions = format!("{API}/sessions");
+    let nobody = format!("{sessions}/0193e2f0-0000-7000-8000-000000000000");
+
+    for path in
+        [nobody.as_str(), &format!("{sessions}/7"), &format!("{API}/nothing"), API, &format!("{nobody}/statements/x")]
+    {
+        let body = problem(&api.get(path).await, 404, "not_found");
+        assert_eq!(body["instance"], path);
+    }
+    let answer = api.send(api.request(Method::PUT, &sessions)).await;
+    problem(&answer, 405, "method_not_allowed");
+    let allowed = answer.header("allow");
+    assert!(allowed.contains("GET") && allowed.contains("POST"), "{allowed}");
+
+    for (body, field) in [
+        ("", "the body"),
+        ("null", "the body"),
+        ("{", "the body"),
+        ("{} x", "the body"),
+        (r#"{"kind": 7}"#, "kind"),
+        (r#"{"kind": null}"#, "kind"),
+        (r#"{"kind": "cobol"}"#, "kind"),
+        (r#"{"surprise": 1}"#, "surprise"),
+        (r#"{"resources": {"conf": {"spark.x": 1}}}"#, "resources.conf.spark.x"),
+        (r#"{"resources": {"driver_cores": -1}}"#, "resources.driver_cores"),
+        (r#"{"heartbeat_seconds": 99999999999}"#, "heartbeat_seconds"),
+        (r#"{"name": "123"}"#, "123"),
+        (r#"{"name": "a\u0000b"}"#, "name"),
+        (r#"{"profile": "none such"}"#, "none such"),
+        (r#"{"ttl": "soon"}"#, "ttl"),
+        (r#"{"context": "x", "profile": "default"}"#, "profile"),
+        (r#"{"resources": {"jars": ["/no/such.jar"]}}"#, "/no/such.jar"),
+        (r#"{"resources": {"conf": {"spark.master": "yarn"}}}"#, "spark.master"),
+    ] {
+        let body_text = problem(&api.post_text(&sessions, body).await, 400, "invalid");
+        assert!(body_text["detail"].as_str().unwrap().contains(field), "{body}: {body_text}");
+    }
+    problem(&api.post(&sessions, json!({"context": "nowhere"})).await, 404, "not_found");
+    for query in ["from=-1", "size=0", "size=1001", "from=x", "surprise=1", "from=99999999999999999999"] {
+        problem(&api.get(&format!("{sessions}?{query}")).await, 400, "invalid");
+    }
+    let form = api.request(Method::POST, &sessions).header("content-type", "text/plain").body("{}");
+    problem(&api.send(form).await, 415, "unsupported_media_type");
+    let foreign = api.request(Method::POST, &sessions).header("origin", "https://evil.example").json(&json!({}));
+    problem(&api.send(foreign).await, 403, "denied");
+    let keyed = api.request(Method::POST, &sessions).header("idempotency-key", "with blank").json(&json!({}));
+    problem(&api.send(keyed).await, 400, "invalid");
+    let large = api.post_text(&sessions, vec![b' '; 17 << 20]).await;
+    problem(&large, 413, "too_large");
+
+    assert_eq!(api.get(&sessions).await.expect(200)["total"], 0, "nothing was made");
+    gateway.end().await;
+}
+
+#[tokio::test]
+async fn code_runs_and_every_answer_is_typed() {
+    let gateway = Setup::new().start().await;
+    let api = gateway.livy();
+    let path = session(&api, json!({"kind": "pyspark", "name": "typed", "ttl": "1h"})).await;
+    let shown = api.get(&path).await.expect(200);
+    assert_eq!(
+        (&shown["kind"], &shown["name"], &shown["ttl_ms"]),
+        (&json!("pyspark"), &json!("typed"), &json!(3_600_000))
+    );
+    assert!(shown["livy_id"].is_i64() && shown["waits"].is_null(), "{shown}");
+
+    let taken = api.post(&format!("{API}/sessions"), json!({"name": "typed"})).await;
+    problem(&taken, 409, "conflict");
+
+    let statements = format!("{path}/statements");
+    let made = api
+        .post(&format!("{statements}?wait=60"), json!({"code": "spark.range(3).toDF('n')", "kind": "pyspark"}))
+        .await;
+    let first = made.expect(201);
+    assert_eq!(made.header("location"), format!("{statements}/0"));
+    assert_eq!((&first["state"], &first["output"]["status"]), (&json!("available"), &json!("ok")), "{first}");
+    assert!(first["ran_us"].as_i64().unwrap() > 0 && first["completed_at"].is_string(), "{first}");
+
+    // The same key gives the same statement and runs nothing.
+    let keyed = |code: &str| {
+        api.request(Method::POST, &statements).header("idempotency-key", "k1").json(&json!({"code": code}))
+    };
+    let one = api.send(keyed("40 + 2")).await.expect(201);
+    let again = api.send(keyed("40 + 2")).await.expect(201);
+    assert_eq!(one["number"], again["number"]);
+    problem(&api.send(keyed("something else")).await, 422, "key_reused");
+
+    let printed = api
+        .post(&format!("{statements}?wait=60"), json!({"code": "for i in range(3): print('line', i)"}))
+        .await
+        .expect(201);
+    let output = format!("{statements}/{}/output", printed["number"]);
+    let pieces = api.get(&output).await.expect(200);
+    let text: String = pieces["items"].as_array().unwrap().iter().map(|p| p["text"].as_str().unwrap()).collect();
+    assert_eq!(text, "line 0\nline 1\nline 2\n");
+    let rest = api.get(&format!("{output}?after={}", pieces["last"])).await.expect(200);
+    assert_eq!(rest["items"], json!([]));
+
+    let sql = api
+        .post(&format!("{statements}?wait=60"), json!({"code": "select 1 as one, 'x' as two", "kind": "sql"}))
+        .await
+        .expect(201);
+    let columns = sql["columns"].as_array().unwrap_or_else(|| panic!("{sql}"));
+    assert_eq!(columns.iter().map(|c| c["name"].as_str().unwrap()).collect::<Vec<_>>(), ["one", "two"]);
+
+    let page = api.get(&format!("{statements}?size=2")).await;
+    assert_eq!(page.expect(200)["items"].as_array().unwrap().len(), 2);
+    let next =
+        page.header("link").strip_prefix('<').and_then(|l| l.strip_suffix(">; rel=\"next\"")).unwrap().to_owned();
+    assert_eq!(api.get(&next).await.expect(200)["items"][0]["number"], 2);
+
+    let candidates =
+        api.post(&format!("{path}/completion"), json!({"code": "spark.ran", "cursor": 9})).await.expect(200);
+    assert!(
+        candidates["candidates"].as_array().unwrap().iter().any(|c| c.as_str().unwrap().contains("range")),
+        "{candidates}"
+    );
+
+    let slow = api.post(&statements, json!({"code": "import time; time.sleep(600)"})).await.expect(201);
+    let slow = format!("{statements}/{}", slow["number"]);
+    until("it runs", BOUND, async || (api.get(&slow).await.expect(200)["state"] == "running").then_some(())).await;
+    let cancelled = api.post_text(&format!("{slow}/cancel?wait=60"), "").await.expect(200);
+    assert_eq!(cancelled["state"], "cancelled", "{cancelled}");
+    problem(&api.post_text(&format!("{statements}/999/cancel"), "").await, 404, "not_found");
+
+    let log = api.get(&format!("{path}/log?size=5")).await.expect(200);
+    assert_eq!(log["lines"].as_array().unwrap().len(), 5);
+    let deleted = api.delete(&format!("{path}?wait=60")).await.expect(200);
+    assert_eq!((&deleted["state"], &deleted["cause"]), (&json!("dead"), &json!("it was deleted")), "{deleted}");
+    assert_eq!(api.get(&format!("{statements}/0")).await.expect(200)["output"], first["output"], "results stay");
+    problem(&api.post(&statements, json!({"code": "1"})).await, 409, "conflict");
+    gateway.end().await;
+}
+
+#[tokio::test]
+async fn sessions_share_a_context_that_is_named() {
+    let gateway = Setup::new().start().await;
+    let api = gateway.livy();
+    let made = api.post(&format!("{API}/contexts?wait=60"), json!({"name": "team", "profile": "spark4"})).await;
+    let context = made.expect(201);
+    assert_eq!((&context["outlives_sessions"], &context["profile"]), (&json!(true), &json!("spark4")));
+    let first = session(&api, json!({"kind": "sql", "context": "team"})).await;
+    let began = std::time::Instant::now();
+    let second = session(&api, json!({"kind": "sql", "context": context["id"]})).await;
+    assert!(began.elapsed() < BOUND / 4, "a second session needs no application of its own");
+    for path in [&first, &second] {
+        assert_eq!(api.get(path).await.expect(200)["context"], context["id"]);
+    }
+    let run = async |path: &str, code: &str| {
+        api.post(&format!("{path}/statements?wait=60"), json!({ "code": code })).await.expect(201)
+    };
+    run(&first, "create temp view mine as select 7 as n").await;
+    assert_eq!(run(&first, "select n from mine").await["output"]["status"], "ok");
+    assert_eq!(run(&second, "select n from mine").await["output"]["status"], "error", "views are a session's own");
+    api.delete(&format!("{first}?wait=60")).await.expect(200);
+    assert_eq!(run(&second, "select 1").await["output"]["status"], "ok", "the other lives on");
+
+    let path = made.header("location").to_owned();
+    assert_eq!(api.get(&path).await.expect(200)["state"], "ready");
+    let ended = api.delete(&format!("{path}?wait=60")).await.expect(200);
+    assert_eq!(ended["state"], "ended");
+    assert_eq!(api.get(&second).await.expect(200)["state"], "dead");
+    gateway.end().await;
+}
