@@ -137,6 +137,7 @@ impl Teller {
 
     /// Tells events as they happen.
     async fn follow(&self, mut events: broadcast::Receiver<Event>, seen: &mut i64) -> Result<Next, Over> {
+        let mut shown = self.view().await?.state;
         loop {
             let event = match tokio::time::timeout(LOOK, events.recv()).await {
                 Ok(Ok(event)) => event,
@@ -160,11 +161,18 @@ impl Teller {
                     if is_over(view.state) {
                         return Ok(Next::Ended);
                     }
+                    shown = view.state;
                     self.send("session", None, &Session::new(&view)).await?;
                 }
                 Event::Statement(number) => {
                     let statement = self.doors.statements.get(&self.session, number).await?;
                     self.send("statement", None, &Statement::new(&statement)).await?;
+                    // Whether a session is busy follows from its statements.
+                    let view = self.view().await?;
+                    if view.state != shown {
+                        shown = view.state;
+                        self.send("session", None, &Session::new(&view)).await?;
+                    }
                 }
                 Event::Output { statement, seq, stream, text } if seq > *seen => {
                     let text = RawValue::from_string(text.to_string()).map_err(|_| Over)?;

@@ -49,6 +49,9 @@ final class Lines(settings: Settings, parent: ClassLoader, firstLine: Int) {
     compiled
   }
 
+  /** Compiles a source file beside the session's lines. */
+  def define(source: String): Boolean = repl.compileString(source)
+
   /** The line that last defined a value of this name. */
   def defining(name: String): Option[Line] = defined.get(name)
 
@@ -108,14 +111,6 @@ final class Lines(settings: Settings, parent: ClassLoader, firstLine: Int) {
       request.termNames.foreach(name => defined(name.decodedName.toString) = this)
     }
 
-    /** The same for the prelude, without asking now for what its imports bring in: the REPL would compile and run each path for
-      * it, which costs as much as starting the compiler. It is asked when it is needed, once the session has its Spark.
-      */
-    def recordLazily(): Unit = Lines.history match {
-      case Some(field) => field.get(repl).asInstanceOf[mutable.Buffer[repl.Request]] += request
-      case None        => record()
-    }
-
     /** The name of the value that it ends in; none for a definition, and none where asking would compute a lazy value. */
     def result: Option[String] = request.handlers.lastOption.filter(_.definesValue).flatMap { handler =>
       handler.member match {
@@ -144,13 +139,6 @@ final class Lines(settings: Settings, parent: ClassLoader, firstLine: Int) {
 }
 
 object Lines {
-
-  /** Where the REPL keeps the requests that later lines see; none if this version keeps them elsewhere. */
-  private val history: Option[java.lang.reflect.Field] =
-    classOf[IMain].getDeclaredFields.find(field => field.getName.endsWith("prevRequests")).map { field =>
-      field.setAccessible(true)
-      field
-    }
 
   /** The exception of the user's code inside those that only say that a class could not be initialised or called. */
   def unwrapped(failure: Throwable): Throwable = failure match {

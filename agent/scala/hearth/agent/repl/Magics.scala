@@ -20,7 +20,7 @@ private final class Magics(lines: Lines, workspace: Workspace) {
     case other => Outcome.Failed("UnknownMagic", s"Unknown magic command $other", Nil)
   }
 
-  private def value(name: String): Option[Any] = lines.defining(name).map(_.value(name))
+  private def value(name: String): Option[Any] = lines.defining(name).map(_.value(name)).orElse(Prelude.value(name, workspace.spark))
 
   private def missing(name: String) = Outcome.Failed("NameError", s"Value $name does not exist", Nil)
 

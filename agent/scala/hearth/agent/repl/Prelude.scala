@@ -4,14 +4,39 @@ import java.util.concurrent.ConcurrentHashMap
 
 import scala.tools.nsc.interpreter.lines.Lines
 
-import org.apache.spark.sql.SparkSession
+import org.apache.spark.SparkContext
+import org.apache.spark.rdd.RDD
+import org.apache.spark.sql.{DataFrame, DatasetHolder, Encoder, SparkSession, SQLContext, SQLImplicits}
 
-/** What every Scala session begins with: `spark`, `sc`, `sqlContext` and the imports of spark-shell. */
+/** What every Scala session begins with: `spark`, `sc`, `sqlContext` and the imports of spark-shell.
+  *
+  * They are the members of an object that each session compiles for itself, under a line number of its own, and imports. The REPL
+  * knows the members of an object without running anything; for an import from a value, as in spark-shell, it would compile and
+  * run a dozen lines.
+  */
+class Prelude(range: Int) extends SQLImplicits with Serializable {
+
+  @transient lazy val spark: SparkSession = Prelude.session(range)
+
+  @transient lazy val sc: SparkContext = spark.sparkContext
+
+  @transient lazy val sqlContext: SQLContext = spark.sqlContext
+
+  def sql(query: String): DataFrame = spark.sql(query)
+
+  // Spark 3 asks for the first of these, Spark 4 for the others.
+  protected def _sqlContext: SQLContext = spark.sqlContext
+  protected def session: SparkSession = spark
+  override implicit def localSeqToDatasetHolder[T: Encoder](items: Seq[T]): DatasetHolder[T] =
+    spark.implicits.localSeqToDatasetHolder(items)
+  override implicit def rddToDatasetHolder[T: Encoder](items: RDD[T]): DatasetHolder[T] = spark.implicits.rddToDatasetHolder(items)
+}
+
 object Prelude {
   private val sessions = new ConcurrentHashMap[Int, SparkSession]
 
-  /** The SparkSession of the Scala session with this range of lines; called by the compiled prelude. */
-  def spark(range: Int): SparkSession = {
+  /** The SparkSession of the Scala session with this range of lines. */
+  def session(range: Int): SparkSession = {
     val found = sessions.get(range)
     if (found == null) throw new IllegalStateException("spark and sc are not there in tasks: use them in the driver's code")
     found
@@ -21,22 +46,25 @@ object Prelude {
 
   def unbind(range: Int): Unit = sessions.remove(range)
 
-  /** Compiles it, without running anything of it.
+  /** Compiles it; needs nothing of Spark.
     *
-    * The values are lazy and transient: a closure that drags its session along must not drag Spark.
+    * @param line the session's line number that is kept for it
     */
-  def compile(lines: Lines, range: Int): Unit = lines.compile(code(range)) match {
-    case Right(line) => line.recordLazily()
-    case Left(_) =>
+  def compile(lines: Lines, range: Int, line: Int): Unit = {
+    val made = lines.define(s"package $$line$line\nobject prelude extends _root_.hearth.agent.repl.Prelude($range)\n")
+    val imported = made && lines.compile(
+      s"""import _root_.$$line$line.prelude._
+         |import org.apache.spark.SparkContext._
+         |import org.apache.spark.sql.functions._""".stripMargin).fold(_ => false, imports => { imports.record(); true })
+    if (!imported)
       throw new IllegalStateException("the prelude of a Scala session does not compile: " + lines.said().map(_.message).mkString("; "))
   }
 
-  private def code(range: Int): String =
-    s"""@transient lazy val spark: _root_.org.apache.spark.sql.SparkSession = _root_.hearth.agent.repl.Prelude.spark($range)
-       |@transient lazy val sc: _root_.org.apache.spark.SparkContext = spark.sparkContext
-       |@transient lazy val sqlContext: _root_.org.apache.spark.sql.SQLContext = spark.sqlContext
-       |import org.apache.spark.SparkContext._
-       |import spark.implicits._
-       |import spark.sql
-       |import org.apache.spark.sql.functions._""".stripMargin
+  /** The value of the prelude with this name. */
+  def value(name: String, spark: SparkSession): Option[Any] = name match {
+    case "spark"      => Some(spark)
+    case "sc"         => Some(spark.sparkContext)
+    case "sqlContext" => Some(spark.sqlContext)
+    case _            => None
+  }
 }

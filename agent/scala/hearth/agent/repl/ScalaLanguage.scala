@@ -17,12 +17,13 @@ object ScalaLanguage extends Language {
 
   override def kind: String = "spark"
 
-  /** Starts the compiler and compiles the prelude; the values in it are lazy, so nothing of Spark is needed yet. */
+  /** Starts the compiler and compiles the prelude, which needs nothing of Spark until a statement runs. */
   override def prepare(settings: AgentSettings): Prepared = {
     val range = ranges.incrementAndGet()
     val folder = settings.scratch.resolve("classes")
-    val lines = new Lines(compilerSettings(folder), Registry.open(range, folder.toFile), range * Registry.linesPerSession)
-    Prelude.compile(lines, range)
+    val first = range * Registry.linesPerSession
+    val lines = new Lines(compilerSettings(folder), Registry.open(range, folder.toFile), first)
+    Prelude.compile(lines, range, first)
     new Prepared {
       override def open(workspace: Workspace): Interpreter = {
         Prelude.bind(range, workspace.spark)

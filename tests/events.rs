@@ -1,0 +1,212 @@
+//! A session's events as a stream: nothing is missed, nothing comes twice, and the end is told.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+mod harness;
+
+use std::collections::VecDeque;
+
+use futures_util::StreamExt as _;
+use harness::livy::Livy;
+use harness::{BOUND, COLD, Setup, until};
+use reqwest::{Method, Response};
+use serde_json::{Value, json};
+
+const SESSIONS: &str = "/api/v1/sessions";
+
+/// An event as it came.
+#[derive(Debug, Clone)]
+struct Event {
+    name: String,
+    id: Option<String>,
+    data: Value,
+}
+
+/// Reads a stream of events.
+struct Reader {
+    body: futures_util::stream::BoxStream<'static, reqwest::Result<bytes::Bytes>>,
+    text: String,
+    events: VecDeque<Event>,
+}
+
+impl Reader {
+    fn new(response: Response) -> Self {
+        assert_eq!(response.status(), 200);
+        assert_eq!(response.headers()["content-type"], "text/event-stream");
+        Self { body: response.bytes_stream().boxed(), text: String::new(), events: VecDeque::new() }
+    }
+
+    async fn open(api: &Livy, path: &str, last: Option<&str>) -> Self {
+        let mut request = api.request(Method::GET, &format!("{path}/events"));
+        if let Some(last) = last {
+            request = request.header("last-event-id", last);
+        }
+        Self::new(request.send().await.unwrap())
+    }
+
+    /// The next event; none once the stream has ended.
+    async fn next(&mut self) -> Option<Event> {
+        loop {
+            if let Some(event) = self.events.pop_front() {
+                return Some(event);
+            }
+            let read = tokio::time::timeout(COLD, self.body.next()).await.expect("an event comes");
+            self.text.push_str(std::str::from_utf8(&read?.unwrap()).unwrap());
+            while let Some(end) = self.text.find("\n\n") {
+                let block: String = self.text.drain(..end + 2).collect();
+                self.events.extend(parse(&block));
+            }
+        }
+    }
+
+    async fn until(&mut self, name: &str, wanted: impl Fn(&Value) -> bool) -> Vec<Event> {
+        let mut seen = Vec::new();
+        loop {
+            let event = self.next().await.unwrap_or_else(|| panic!("the stream ended before {name}: {seen:?}"));
+            let found = event.name == name && wanted(&event.data);
+            seen.push(event);
+            if found {
+                return seen;
+            }
+        }
+    }
+}
+
+/// A block of lines; a comment that keeps the stream alive is none.
+fn parse(block: &str) -> Option<Event> {
+    let field =
+        |name: &str| -> Vec<&str> { block.lines().filter_map(|l| l.strip_prefix(name)?.strip_prefix(": ")).collect() };
+    let data = field("data").join("\n");
+    let data = (!data.is_empty()).then(|| serde_json::from_str(&data).unwrap())?;
+    let id = field("id").first().map(|id| (*id).to_owned());
+    Some(Event { name: field("event").concat(), id, data })
+}
+
+fn printed(events: &[Event]) -> String {
+    let output = events.iter().filter(|e| e.name == "output");
+    output.map(|e| e.data["text"].as_str().unwrap()).collect()
+}
+
+fn lines(range: std::ops::Range<u32>) -> String {
+    range.map(|n| format!("line {n}\n")).collect()
+}
+
+const TALKS: &str = "import time
+for n in range(40):
+    print('line', n)
+    time.sleep(0.05)";
+
+#[tokio::test]
+async fn a_reader_sees_everything_once() {
+    let gateway = Setup::new().start().await;
+    let api = gateway.livy();
+    let created = api.post(SESSIONS, json!({"kind": "pyspark"})).await;
+    created.expect(201);
+    let path = created.header("location").to_owned();
+
+    // From the first moment: the session starts, becomes idle, runs.
+    let mut reader = Reader::open(&api, &path, None).await;
+    let first = reader.next().await.unwrap();
+    assert_eq!((first.name.as_str(), &first.data["session"]["state"]), ("snapshot", &json!("starting")));
+    assert_eq!(first.data["statements"], json!([]));
+    reader.until("session", |s| s["state"] == "idle").await;
+    let made = api.post(&format!("{path}/statements"), json!({ "code": TALKS })).await.expect(201);
+    assert_eq!(made["number"], 0);
+    let seen = reader.until("statement", |s| s["state"] == "available").await;
+    assert_eq!(printed(&seen), lines(0..40));
+    let states: Vec<_> = seen.iter().filter(|e| e.name == "statement").map(|e| e.data["state"].clone()).collect();
+    assert_eq!(states, ["waiting", "running", "available"]);
+    assert!(seen.iter().any(|e| e.name == "session" && e.data["state"] == "busy"));
+    let outputs: Vec<_> = seen.iter().filter(|e| e.name == "output").collect();
+    assert!(outputs.len() > 3, "output came as it was printed: {} pieces", outputs.len());
+    assert!(outputs.iter().all(|e| e.id.as_deref() == Some(e.data["seq"].to_string().as_str())));
+
+    // One who comes back gets what it has not seen, from the database.
+    let middle = outputs[outputs.len() / 2].id.clone().unwrap();
+    let after: String = outputs[outputs.len() / 2 + 1..].iter().map(|e| e.data["text"].as_str().unwrap()).collect();
+    let mut back = Reader::open(&api, &path, Some(&middle)).await;
+    let snapshot = back.next().await.unwrap();
+    assert_eq!(snapshot.data["statements"][0]["state"], "available");
+    let mut text = String::new();
+    while text.len() < after.len() {
+        text.push_str(&printed(&[back.next().await.unwrap()]));
+    }
+    assert_eq!(text, after);
+
+    // One who comes within a statement gets its output so far, and goes on with the rest.
+    api.post(&format!("{path}/statements"), json!({ "code": TALKS })).await.expect(201);
+    reader.until("output", |o| o["statement"] == 1).await;
+    let mut late = Reader::open(&api, &path, None).await;
+    let seen = late.until("statement", |s| s["number"] == 1 && s["state"] == "available").await;
+    assert_eq!(printed(&seen), lines(0..40));
+
+    // Jobs of Spark show their progress.
+    let code = "spark.sparkContext.parallelize(range(8), 8).map(lambda n: __import__('time').sleep(0.3) or n).sum()";
+    api.post(&format!("{path}/statements"), json!({ "code": code })).await.expect(201);
+    let seen = late.until("statement", |s| s["number"] == 2 && s["state"] == "available").await;
+    let progress = seen.iter().find(|e| e.name == "progress").expect("progress is told");
+    assert_eq!(progress.data["statement"], 2);
+    assert!(progress.data["progress"].is_object(), "{progress:?}");
+
+    // The end is told to all, and ends the streams; whoever comes back after it is told to stay away.
+    api.delete(&path).await;
+    for reader in [&mut reader, &mut back, &mut late] {
+        let last = reader.until("end", |_| true).await.pop().unwrap();
+        assert_eq!((last.id.as_deref(), &last.data["state"]), (Some("end"), &json!("dead")));
+        assert!(reader.next().await.is_none());
+    }
+    let again = api.request(Method::GET, &format!("{path}/events")).header("last-event-id", "end");
+    assert_eq!(api.send(again).await.status, 204);
+    let mut over = Reader::open(&api, &path, None).await;
+    let names: Vec<_> = [over.next().await.unwrap().name, over.next().await.unwrap().name].into();
+    assert_eq!(names, ["snapshot", "end"]);
+    gateway.end().await;
+}
+
+#[tokio::test]
+async fn a_slow_reader_is_told_and_loses_nothing() {
+    let gateway = Setup::new().start().await;
+    let api = gateway.livy();
+    let created = api.post(SESSIONS, json!({"kind": "pyspark"})).await;
+    let path = created.header("location").to_owned();
+    until("the session is idle", COLD, async || {
+        (api.get(&format!("{path}?wait=30")).await.expect(200)["state"] == "idle").then_some(())
+    })
+    .await;
+    let mut slow = Reader::open(&api, &path, None).await;
+    assert_eq!(slow.next().await.unwrap().name, "snapshot");
+    // Statements whose results together are far more than connections and memory hold, while the reader does not read.
+    let big = "'x' * 60000";
+    let mut numbers = Vec::new();
+    for turn in 0..700 {
+        let code = if turn == 350 { "print('in the middle')" } else { big };
+        let made = api.post(&format!("{path}/statements"), json!({ "code": code })).await.expect(201);
+        numbers.push(made["number"].as_i64().unwrap());
+    }
+    let last = format!("{path}/statements/{}", numbers[numbers.len() - 1]);
+    until("all have run", COLD, async || {
+        (api.get(&format!("{last}?wait=30")).await.expect(200)["state"] == "available").then_some(())
+    })
+    .await;
+
+    let seen = slow.until("missed", |_| true).await;
+    assert!(seen.last().unwrap().data["events"].as_u64().unwrap() > 0);
+    let fresh = slow.until("snapshot", |_| true).await;
+    let statements = fresh.last().unwrap().data["statements"].as_array().unwrap().clone();
+    assert_eq!(statements.last().unwrap()["number"], numbers[numbers.len() - 1]);
+    assert!(statements.len() <= 100, "a snapshot is bounded");
+    // What was printed while it did not listen is replayed, once.
+    let mut text = printed(&seen) + &printed(&fresh);
+    let marker = api.post(&format!("{path}/statements"), json!({"code": "print('marker')"})).await.expect(201);
+    let rest = slow.until("statement", |s| s["number"] == marker["number"] && s["state"] == "available").await;
+    text.push_str(&printed(&rest));
+    assert_eq!(text, "in the middle\nmarker\n");
+    drop(slow);
+    tokio::time::timeout(BOUND, gateway.end()).await.expect("streams do not hold a gateway up");
+}
