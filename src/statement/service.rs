@@ -156,6 +156,8 @@ impl Service {
         let until = Instant::now() + limit;
         loop {
             let live = self.sessions.live().get(session);
+            // Whoever waits is there, so the clock of the heartbeat stands still.
+            let _attending = live.as_ref().map(|l| l.attend());
             let mut changes = live.as_ref().map(|l| l.changes());
             let statement = self.load(session, number).await?.ok_or(Error::NotFound(number))?;
             if statement.state.is_over() || Instant::now() >= until {
