@@ -70,15 +70,19 @@ impl Line {
         usize::try_from(free).unwrap_or(0)
     }
 
-    /// Why the one at `place` (from 0) waits, for people.
+    /// Why the one at `place` (from 0) still waits once those before it have started that may, for people.
     #[must_use]
     pub fn reason(&self, place: usize, limits: Limits) -> String {
-        let why = if self.alive >= limits.alive {
-            format!("{} of {} applications are alive (launch.contexts)", self.alive, limits.alive)
+        let gone = self.may_start(limits).min(self.waiting.len());
+        let started = i64::try_from(gone).unwrap_or(0);
+        let (alive, starting) = (self.alive + started, self.starting + started);
+        let why = if alive >= limits.alive {
+            format!("{alive} of {} applications are alive (launch.contexts)", limits.alive)
         } else {
-            format!("{} of {} applications are starting (launch.concurrency)", self.starting, limits.starting)
+            format!("{starting} of {} applications are starting (launch.concurrency)", limits.starting)
         };
-        format!("waits in line for a launch: place {} of {}; {why}", place + 1, self.waiting.len())
+        let (place, line) = ((place + 1).saturating_sub(gone), self.waiting.len() - gone);
+        format!("waits in line for a launch: place {place} of {line}; {why}")
     }
 }
 
