@@ -246,9 +246,9 @@ impl Live {
         self.by_id.iter().map(|s| s.clone()).collect()
     }
 
-    /// How many sessions there are.
+    /// State and kind of each.
     #[must_use]
-    pub fn count(&self) -> usize {
-        self.by_id.len()
+    pub fn census(&self) -> Vec<(&'static str, &'static str)> {
+        self.by_id.iter().map(|s| (s.state().as_str(), s.row.load().kind.as_str())).collect()
     }
 }

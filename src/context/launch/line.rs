@@ -117,3 +117,31 @@ pub async fn lock(db: &mut PgConnection, host: &str) -> Result<Line, sqlx::Error
     .await?;
     Ok(Line { waiting, starting: counts.starting, alive: counts.alive })
 }
+
+/// How many contexts or batches of a host are in one state.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Counted {
+    /// Whether they are batches.
+    pub is_batch: bool,
+    /// The state.
+    pub state: String,
+    /// How many.
+    pub count: i64,
+}
+
+/// Counts the contexts and batches of a host that have not ended, by state.
+///
+/// # Errors
+/// The database's.
+pub async fn census(db: &mut PgConnection, host: &str) -> Result<Vec<Counted>, sqlx::Error> {
+    sqlx::query_as!(
+        Counted,
+        r#"select false as "is_batch!", state as "state!", count(*) as "count!" from context
+            where host = $1 and ended_at is null group by state
+           union all
+           select true, state, count(*) from batch where host = $1 and ended_at is null group by state"#,
+        host
+    )
+    .fetch_all(db)
+    .await
+}
