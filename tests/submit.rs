@@ -72,6 +72,7 @@ async fn run(spark_home: &Path) {
         spark: &spark,
         defaults: &BTreeMap::new(),
         command: &command,
+        archive: None,
         environment: &environment,
         folder: &folder,
         user: None,

@@ -94,7 +94,7 @@ fn disk(path: &Path) -> Finding {
 }
 
 fn cache(path: &Path) -> Finding {
-    match home::create_folder(path).map(|()| access(path, AccessFlags::W_OK)) {
+    match home::create_open_folder(path).map(|()| access(path, AccessFlags::W_OK)) {
         Ok(Ok(())) => Finding::Ok(format!("cache folder {}", path.display())),
         _ => Finding::Fail(format!(
             "the cache folder {} cannot be written: set HEARTH__CACHE to one that can",
