@@ -25,6 +25,7 @@ use crate::life::{Life, Signals, Stop, Watch};
 use crate::shim::{self, Program};
 use crate::store::database::Database;
 use crate::store::notify::Notifier;
+use crate::telemetry::metrics::Metrics;
 use crate::{batch, context, session, statement, store};
 
 /// How long Ctrl-C waits for drivers to end.
@@ -80,11 +81,13 @@ async fn run(
         Notifier::new(pool.clone(), life),
     );
     let sessions = session::service::Service::new(contexts.clone(), config.session.clone());
-    let statements = statement::service::Service::new(sessions.clone());
+    let metrics = Arc::new(Metrics::default());
+    let statements = statement::service::Service::new(sessions.clone(), metrics.clone());
     let batches = batch::service::Service::new(contexts.clone(), &config.home, config.session.retain);
     let sink = Arc::new(statements.clone());
     let orphan = config.launch.orphan_timeout.0;
-    let door = Door::new(pool.clone(), contexts.links().clone(), sink.clone(), life.clone(), me, orphan);
+    let door =
+        Door::new(pool.clone(), contexts.links().clone(), sink.clone(), life.clone(), me, metrics.clone(), orphan);
     let starter = Starter::new(start::Parts {
         program,
         home: config.home.clone(),
@@ -120,6 +123,7 @@ async fn run(
         sessions,
         statements,
         batches: batches.clone(),
+        metrics,
         life: life.clone(),
         door,
         limits: config.http.limits.clone(),

@@ -171,6 +171,25 @@ async fn code_runs_and_every_answer_is_typed() {
     assert_eq!(cancelled["state"], "cancelled", "{cancelled}");
     problem(&api.post_text(&format!("{statements}/999/cancel"), "").await, 404, "not_found");
 
+    let metrics = api.get("/metrics").await;
+    assert!(metrics.header("content-type").starts_with("application/openmetrics-text"), "{metrics}");
+    for line in [
+        r#"hearth_sessions{state="idle",kind="pyspark"} 1"#,
+        r#"hearth_contexts{state="ready"} 1"#,
+        "hearth_links 1",
+        "hearth_launch_line 0",
+        "hearth_database_up 1",
+        r#"hearth_statements_total{kind="sql",outcome="ok"} 1"#,
+        r#"hearth_statements_total{kind="pyspark",outcome="cancelled"} 1"#,
+        r#"hearth_statement_overhead_seconds_count{kind="sql"} 1"#,
+        r#"hearth_requests_total{door="api",method="POST",status="2xx"}"#,
+        "hearth_output_bytes_total ",
+        "hearth_commit_messages_count ",
+    ] {
+        assert!(metrics.text.lines().any(|l| l.starts_with(line)), "{line}\n{}", metrics.text);
+    }
+    assert!(metrics.text.ends_with("# EOF\n"));
+
     let log = api.get(&format!("{path}/log?size=5")).await.expect(200);
     assert_eq!(log["lines"].as_array().unwrap().len(), 5);
     let deleted = api.delete(&format!("{path}?wait=60")).await.expect(200);

@@ -51,7 +51,8 @@ async fn what_breaks_a_session_elsewhere() {
     // A Python process that dies takes its variables with it, not the session.
     let died = run("import os\nos._exit(3)", "pyspark").await;
     assert_eq!(died["output"]["status"], "error", "{died}");
-    assert_eq!(livy.text(&session, "1+1").await, "2");
+    let anew = livy.text(&session, "1+1").await;
+    assert!(anew.starts_with('2') && anew.contains("started anew"), "it goes on, and says what is gone: {anew}");
 
     // Code of a session sees nothing of the gateway: no address, no password, no key.
     let seen = livy.text(&session, "import os; print([k for k in os.environ if k.startswith('HEARTH__')])").await;
@@ -109,5 +110,36 @@ async fn what_is_refused_leaves_nothing() {
         assert_eq!(livy.get(list).await.expect(200), json!({"from": 0, "total": 0, "sessions": Value::Array(vec![])}));
     }
     assert_eq!(gateway.processes().len(), 1, "{:?}", gateway.processes());
+    gateway.end().await;
+}
+
+/// Nothing that others could reach is opened while nobody is asked who they are.
+#[tokio::test]
+async fn without_authentication_only_loopback_is_served() {
+    let home = tempfile::tempdir().unwrap();
+    let refused = tokio::process::Command::new(env!("CARGO_BIN_EXE_hearth"))
+        .args(["serve", "--listen", "0.0.0.0:0", "--database-url", "postgres://nobody@127.0.0.1:1/none"])
+        .env("HEARTH_HOME", home.path())
+        .kill_on_drop(true)
+        .output();
+    let refused = tokio::time::timeout(BOUND, refused).await.expect("it does not start").unwrap();
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(!refused.status.success() && said.contains("authentication"), "{said}");
+}
+
+/// A name is shown as JSON that no browser takes for a page.
+#[tokio::test]
+async fn names_are_no_markup() {
+    let gateway = Setup::new().set("launch.contexts", "1").start().await;
+    let livy = gateway.livy();
+    let name = "<img src=x onerror=alert(1)>";
+    let created = livy.post("/sessions", json!({"kind": "sql", "name": name})).await;
+    assert_eq!(created.expect(201)["name"], name);
+    for path in [created.header("location"), "/sessions"] {
+        let shown = livy.get(path).await;
+        assert_eq!(shown.header("content-type"), "application/json;charset=utf-8");
+        assert_eq!(shown.header("x-content-type-options"), "nosniff");
+        assert!(shown.header("content-security-policy").contains("default-src 'none'"));
+    }
     gateway.end().await;
 }

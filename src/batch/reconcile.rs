@@ -161,7 +161,7 @@ impl Reconciler {
         for (place, waiting) in line.waiting.iter().enumerate().filter(|(_, w)| w.is_batch) {
             let Some(batch) = living.iter().find(|b| b.id == BatchId::from(waiting.id)) else { continue };
             if place >= may_start {
-                self.batches.waits(batch.id, Some(line.reason(place - may_start, self.limits)));
+                self.batches.waits(batch.id, Some(line.reason(place, self.limits)));
             } else if store::move_state(&mut tx, batch.id, State::Waiting, State::Starting).await? {
                 chosen.push(batch.clone());
             }

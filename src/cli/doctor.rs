@@ -10,7 +10,6 @@ use std::time::Duration;
 use nix::sys::statvfs::statvfs;
 use nix::unistd::{AccessFlags, Uid, access};
 use secrecy::ExposeSecret;
-use sqlx::{Connection, PgConnection};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
@@ -129,11 +128,7 @@ async fn database(config: &Config, environment: &Environment) -> Finding {
         Ok(address) => address,
         Err(e) => return Finding::Fail(e.to_string()),
     };
-    let asked = async {
-        let mut db = PgConnection::connect_with(&address.options()).await?;
-        sqlx::query_scalar::<_, String>("show server_version").fetch_one(&mut db).await
-    };
-    match timeout(PATIENCE, asked).await {
+    match timeout(PATIENCE, address.server_version()).await {
         Ok(Ok(version)) => Finding::Ok(format!("database, Postgres {version}")),
         Ok(Err(e)) => Finding::Fail(format!("the database of database.url: {e}")),
         Err(_) => {

@@ -202,7 +202,7 @@ impl Reconciler {
                     chosen.push(context.clone());
                 }
             } else if let Some(live) = self.contexts.live().get(id) {
-                let reason = line.reason(place - may_start.min(place), self.limits);
+                let reason = line.reason(place, self.limits);
                 live.learn(|f| f.waits = Some(reason.clone()));
             }
         }

@@ -210,6 +210,15 @@ impl Service {
         Ok(())
     }
 
+    /// Counts what has not ended on this host.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn census(&self) -> Result<Vec<launch::line::Counted>, Error> {
+        let mut db = self.0.pool.acquire().await?;
+        Ok(launch::line::census(&mut db, &self.0.host).await?)
+    }
+
     /// Finds a context by id, or by the name of a living one, and decides whether `who` may do `A` to it.
     ///
     /// # Errors

@@ -13,6 +13,7 @@ pub mod guard;
 pub mod limits;
 pub mod listener;
 pub mod livy;
+pub mod measure;
 pub mod ops;
 pub mod peer;
 pub mod request;
@@ -27,6 +28,7 @@ use tower_http::compression::predicate::{NotForContentType, Predicate, SizeAbove
 use crate::context::driver::Door;
 use crate::identity::Principal;
 use crate::life::Life;
+use crate::telemetry::metrics::Metrics;
 use crate::{batch, context, session, statement};
 
 /// What every door works with. Cheap to clone.
@@ -45,6 +47,8 @@ pub struct Parts {
     pub statements: statement::service::Service,
     /// Batches.
     pub batches: batch::service::Service,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
     /// Where tasks of requests run, and what tells that the gateway stops.
     pub life: Life,
     /// The agents' door.
@@ -86,5 +90,6 @@ pub fn router(doors: Doors) -> Router {
                 .compress_when(SizeAbove::new(1024).and(NotForContentType::new("text/event-stream"))),
         )
         .layer(CatchPanicLayer::custom(extract::panicked))
+        .layer(axum::middleware::from_fn_with_state(doors.clone(), measure::measure))
         .with_state(doors)
 }

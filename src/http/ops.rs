@@ -1,17 +1,50 @@
-//! Operations: alive, ready, version. Open to everybody who reaches the port; they say nothing of anybody's work.
+//! Operations: alive, ready, metrics. Open to everybody who reaches the port; they say nothing of anybody's work.
 
 use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
 use super::Doors;
+use crate::context::launch::line::Counted;
 use crate::store;
+use crate::telemetry::metrics::{self, Census, Launches};
+use crate::{batch, context};
 
 /// The routes of this door.
 pub fn router() -> Router<Doors> {
-    Router::new().route("/healthz", get(healthz)).route("/readyz", get(readyz))
+    Router::new().route("/healthz", get(healthz)).route("/readyz", get(readyz)).route("/metrics", get(metrics))
+}
+
+/// Every series; the gauges are counted now.
+async fn metrics(State(doors): State<Doors>) -> impl IntoResponse {
+    let pool = doors.contexts.pool();
+    let census = Census {
+        sessions: doors.sessions.live().census(),
+        links: doors.contexts.links().len(),
+        connections: (pool.size(), pool.num_idle()),
+        launches: doors.contexts.census().await.ok().map(launches),
+    };
+    ([(CONTENT_TYPE, metrics::CONTENT_TYPE)], doors.metrics.text(&census))
+}
+
+fn launches(counted: Vec<Counted>) -> Launches {
+    let mut launches = Launches::default();
+    for Counted { is_batch, state, count } in counted {
+        let words = if is_batch {
+            batch::State::ALL.map(batch::State::as_str).to_vec()
+        } else {
+            context::State::ALL.map(context::State::as_str).to_vec()
+        };
+        let Some(word) = words.into_iter().find(|w| *w == state) else { continue };
+        if word == "waiting" {
+            launches.waiting += count;
+        }
+        if is_batch { &mut launches.batches } else { &mut launches.contexts }.push((word, count));
+    }
+    launches
 }
 
 async fn healthz() -> &'static str {

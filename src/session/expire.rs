@@ -60,7 +60,8 @@ fn expired(session: &LiveSession, now: i64) -> Option<String> {
     }
     // The clock of the heartbeat starts with the client's first call on the session.
     let called = session.last_called();
-    if row.heartbeat.as_millis() > 0 && called > 0 && now - called > row.heartbeat.as_millis() && !session.is_busy() {
+    let silent = called > 0 && now - called > row.heartbeat.as_millis() && !session.is_attended();
+    if row.heartbeat.as_millis() > 0 && silent && !session.is_busy() {
         return Some(format!("its client was silent for more than {} s (heartbeat)", row.heartbeat.0.as_secs()));
     }
     let idle = now - session.last_active();

@@ -51,6 +51,8 @@ pub struct LiveSession {
     active: AtomicI64,
     /// Last call of a client on this session, ms since 1970; 0: none yet.
     called: AtomicI64,
+    /// Clients that wait for something of it now.
+    attending: AtomicI64,
     version: watch::Sender<u64>,
     /// Made with the first reader: its slots would cost every session 64 KiB.
     events: Mutex<Option<broadcast::Sender<Event>>>,
@@ -61,6 +63,7 @@ impl LiveSession {
         Self {
             active: AtomicI64::new(session.last_active_at.timestamp_millis()),
             called: AtomicI64::new(0),
+            attending: AtomicI64::new(0),
             row: ArcSwap::from_pointee(session),
             context,
             unfinished: AtomicI64::new(unfinished),
@@ -143,6 +146,19 @@ impl LiveSession {
         self.called.fetch_max(crate::time::now().timestamp_millis(), Ordering::Relaxed);
     }
 
+    /// A client waits for something of this session: it is not silent until the value is dropped.
+    #[must_use]
+    pub fn attend(self: &Arc<Self>) -> Attendance {
+        self.attending.fetch_add(1, Ordering::Relaxed);
+        Attendance(self.clone())
+    }
+
+    /// Whether a client waits for something of it now.
+    #[must_use]
+    pub fn is_attended(&self) -> bool {
+        self.attending.load(Ordering::Relaxed) > 0
+    }
+
     /// Last activity, ms since 1970.
     #[must_use]
     pub fn last_active(&self) -> i64 {
@@ -159,6 +175,17 @@ impl LiveSession {
     #[must_use]
     pub fn is_busy(&self) -> bool {
         self.unfinished.load(Ordering::Relaxed) > 0
+    }
+}
+
+/// A client that waits for something of a session.
+#[derive(Debug)]
+pub struct Attendance(Arc<LiveSession>);
+
+impl Drop for Attendance {
+    fn drop(&mut self) {
+        self.0.attending.fetch_sub(1, Ordering::Relaxed);
+        self.0.called();
     }
 }
 
@@ -219,9 +246,9 @@ impl Live {
         self.by_id.iter().map(|s| s.clone()).collect()
     }
 
-    /// How many sessions there are.
+    /// State and kind of each.
     #[must_use]
-    pub fn count(&self) -> usize {
-        self.by_id.len()
+    pub fn census(&self) -> Vec<(&'static str, &'static str)> {
+        self.by_id.iter().map(|s| (s.state().as_str(), s.row.load().kind.as_str())).collect()
     }
 }

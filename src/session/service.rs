@@ -268,6 +268,8 @@ impl Service {
         let until = Instant::now() + limit;
         loop {
             let live = self.0.live.get(id);
+            // Whoever waits is there, so the clock of the heartbeat stands still.
+            let _attending = live.as_ref().map(|l| l.attend());
             let mut changes = live.as_ref().map(|l| l.changes());
             let view = self.view(id).await?;
             if view.as_ref().is_none_or(&done) || Instant::now() >= until {

@@ -1,5 +1,7 @@
 //! How statements and sessions end, in the transaction of whoever ends them.
 
+use std::time::Duration;
+
 use serde_json::value::RawValue;
 use sqlx::PgConnection;
 
@@ -8,9 +10,19 @@ use super::store::{self, End};
 use super::{Raw, State};
 use crate::context::driver::AfterCommit;
 use crate::id::{ContextId, SessionId};
-use crate::session;
+use crate::session::{self, Kind};
 
 type Sql<T> = Result<T, sqlx::Error>;
+
+/// Whether an output says that the code succeeded.
+fn is_ok(output: &str) -> bool {
+    #[derive(serde::Deserialize)]
+    struct Said<'a> {
+        #[serde(borrow)]
+        status: std::borrow::Cow<'a, str>,
+    }
+    serde_json::from_str::<Said<'_>>(output).is_ok_and(|said| said.status == "ok")
+}
 
 impl Service {
     /// Ends a statement in the caller's transaction.
@@ -22,15 +34,14 @@ impl Service {
         number: i32,
         end: &End<'_>,
     ) -> Sql<AfterCommit> {
-        if !store::end_statement(db, context, session, number, end).await? {
-            return Ok(Vec::new());
-        }
+        let Some(row) = store::end_statement(db, context, session, number, end).await? else { return Ok(Vec::new()) };
         let raw = |text: Option<&str>| text.and_then(|t| RawValue::from_string(t.to_owned()).ok()).map(Raw::from);
         let (output, columns, truncated) = (raw(end.output), raw(end.columns), raw(end.truncated));
         let state = if end.cancelled { State::Cancelled } else { State::Available };
         let (ran_us, started, completed) = (end.ran_us, end.started, end.completed);
         let this = self.clone();
         Ok(vec![Box::new(move || {
+            this.count_end(session, number, &row, state, output.as_deref(), ran_us);
             let ended = this.live().change(session, number, |s| {
                 (s.state, s.output, s.columns, s.truncated) = (state, output, columns, truncated);
                 (s.ran_us, s.completed_at, s.progress) = (ran_us, Some(completed), 1.0);
@@ -40,6 +51,32 @@ impl Service {
                 live.statement_ended(number);
             }
         })])
+    }
+
+    /// Counts a statement that has ended, and how long it took.
+    fn count_end(
+        &self,
+        session: SessionId,
+        number: i32,
+        row: &store::Ended,
+        state: State,
+        output: Option<&RawValue>,
+        ran_us: Option<i64>,
+    ) {
+        let kind = row.kind.parse().map_or("shared", Kind::as_str);
+        let said = output.map_or("", RawValue::get);
+        let outcome = match state {
+            State::Cancelled => "cancelled",
+            _ if is_ok(said) => "ok",
+            _ => "error",
+        };
+        self.metrics().statement(kind, outcome, said.len());
+        let Some(ran) = ran_us.and_then(|us| u64::try_from(us).ok()).map(Duration::from_micros) else { return };
+        // A statement that waited for the one before it was in that one's time.
+        let before = number.checked_sub(1).and_then(|n| self.live().get(session, n)).and_then(|s| s.completed_at);
+        let began = before.map_or(row.created_at, |before| before.max(row.created_at));
+        let whole = (crate::time::now() - began).to_std().unwrap_or_default();
+        self.metrics().statement_took(kind, ran, whole.saturating_sub(ran));
     }
 
     /// Ends a statement that no agent has.

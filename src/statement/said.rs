@@ -57,9 +57,10 @@ impl Service {
                 store::insert_chunk(db, session, number, envelope.seq, stream, body.text.get(), limit).await?;
                 let text = body.text.get().into();
                 let event = Event::Output { statement: number, seq: envelope.seq, stream: stream.into(), text };
-                let sessions = self.sessions().clone();
+                let (this, bytes) = (self.clone(), body.text.get().len());
                 after.push(Box::new(move || {
-                    if let Some(live) = sessions.live_session(session) {
+                    this.metrics().output(bytes);
+                    if let Some(live) = this.sessions().live_session(session) {
                         live.tell(event);
                     }
                 }));

@@ -15,6 +15,7 @@ use crate::id::SessionId;
 use crate::identity::Principal;
 use crate::session::{self, Kind, View};
 use crate::store::{Page, Range, idempotency};
+use crate::telemetry::metrics::Metrics;
 
 /// How often a wait looks at the row of a statement whose session another gateway answers for.
 const LOOK: Duration = Duration::from_millis(200);
@@ -24,13 +25,19 @@ const LOOK: Duration = Duration::from_millis(200);
 pub struct Service {
     sessions: session::service::Service,
     live: Arc<Live>,
+    metrics: Arc<Metrics>,
 }
 
 impl Service {
     /// Statements of these sessions.
     #[must_use]
-    pub fn new(sessions: session::service::Service) -> Self {
-        Self { sessions, live: Arc::default() }
+    pub fn new(sessions: session::service::Service, metrics: Arc<Metrics>) -> Self {
+        Self { sessions, live: Arc::default(), metrics }
+    }
+
+    /// Where statements are counted.
+    pub(super) fn metrics(&self) -> &Metrics {
+        &self.metrics
     }
 
     /// The sessions.
@@ -156,6 +163,8 @@ impl Service {
         let until = Instant::now() + limit;
         loop {
             let live = self.sessions.live().get(session);
+            // Whoever waits is there, so the clock of the heartbeat stands still.
+            let _attending = live.as_ref().map(|l| l.attend());
             let mut changes = live.as_ref().map(|l| l.changes());
             let statement = self.load(session, number).await?.ok_or(Error::NotFound(number))?;
             if statement.state.is_over() || Instant::now() >= until {

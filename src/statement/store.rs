@@ -239,6 +239,12 @@ pub(super) struct End<'a> {
     pub completed: Timestamp,
 }
 
+/// A statement that was ended.
+pub(super) struct Ended {
+    pub kind: String,
+    pub created_at: Timestamp,
+}
+
 /// Ends a statement of a context; none when it is not there, or has ended before.
 pub(super) async fn end_statement(
     db: &mut PgConnection,
@@ -246,14 +252,16 @@ pub(super) async fn end_statement(
     session: SessionId,
     number: i32,
     end: &End<'_>,
-) -> Result<bool, sqlx::Error> {
-    let done = sqlx::query!(
+) -> Result<Option<Ended>, sqlx::Error> {
+    sqlx::query_as!(
+        Ended,
         "update statement t
             set state = case when $4 then 'cancelled' else 'available' end, output = $5, columns = $6, truncated = $7, ran_us = $8
               , started_at = coalesce($9, t.started_at), completed_at = $10, progress = 1
            from session s
           where t.session_id = $2 and t.number = $3 and t.completed_at is null
-            and s.session_id = t.session_id and s.context_id = $1",
+            and s.session_id = t.session_id and s.context_id = $1
+        returning t.kind, t.created_at",
         context.0,
         session.0,
         number,
@@ -265,9 +273,8 @@ pub(super) async fn end_statement(
         end.started,
         end.completed
     )
-    .execute(db)
-    .await?;
-    Ok(done.rows_affected() == 1)
+    .fetch_optional(db)
+    .await
 }
 
 /// Asks for the end of a statement; gives the state it had, when it has not ended.

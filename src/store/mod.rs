@@ -9,8 +9,8 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
-use sqlx::PgPool;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{Connection, PgConnection, PgPool};
 
 use crate::kind::{Classify, Kind};
 
@@ -104,6 +104,17 @@ impl Address {
     #[must_use]
     pub fn options(&self) -> PgConnectOptions {
         self.0.clone().application_name("hearth")
+    }
+
+    /// Asks the server for its version, over a connection of its own.
+    ///
+    /// # Errors
+    /// When it does not answer, or not to this user.
+    pub async fn server_version(&self) -> Result<String, sqlx::Error> {
+        let mut db = PgConnection::connect_with(&self.options()).await?;
+        let version = sqlx::query_scalar("show server_version").fetch_one(&mut db).await?;
+        db.close().await?;
+        Ok(version)
     }
 }
 

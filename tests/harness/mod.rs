@@ -18,6 +18,7 @@
 //! - [`Gateway`]: [`Gateway::kill`] is `kill -9`, [`Gateway::terminate`] is SIGTERM, [`Gateway::restart`] starts it again on the same port,
 //!   home and database, [`Gateway::postgres`] is its server, [`Gateway::end`] is the orderly end. Dropping one ends it too.
 //! - [`livy::Livy`]: the Livy door's client, by `?wait`, never by sleeping.
+//! - [`python()`]: a Python environment with packages of one's choice.
 //! - [`until`]: waits for what has no event of its own.
 //!
 //! The environment: `HEARTH_TEST_SPARK_35` and `HEARTH_TEST_SPARK_4` are the homes of the Sparks (profiles `default` and `spark4`),
@@ -38,10 +39,12 @@ mod gateway;
 mod keeper;
 pub mod livy;
 pub mod postgres;
+mod python;
 
 use std::time::Duration;
 
 pub use gateway::{Gateway, Setup};
+pub use python::python;
 
 /// How long anything may take that is not known to be slow, on a machine that is busy with other tests.
 pub const BOUND: Duration = Duration::from_secs(60);

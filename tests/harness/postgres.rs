@@ -92,15 +92,13 @@ fn os_user() -> Option<User> {
 }
 
 fn programs() -> PathBuf {
-    let named = env::var_os("HEARTH__POSTGRES__BIN").map(PathBuf::from);
-    let on_path = env::var_os("PATH").into_iter().flat_map(|p| env::split_paths(&p).collect::<Vec<_>>());
+    let folders = |variable| env::var_os(variable).into_iter().flat_map(|p| env::split_paths(&p).collect::<Vec<_>>());
     let mut versions: Vec<PathBuf> = fs::read_dir("/usr/lib/postgresql")
         .map(|found| found.filter_map(|v| Some(v.ok()?.path().join("bin"))).collect())
         .unwrap_or_default();
     versions.sort();
-    named
-        .into_iter()
-        .chain(on_path)
+    folders("HEARTH__POSTGRES__BIN")
+        .chain(folders("PATH"))
         .chain(versions.into_iter().rev())
         .find(|folder| folder.join("initdb").is_file() && folder.join("pg_ctl").is_file())
         .expect("Postgres server programs (initdb, pg_ctl) on PATH or under /usr/lib/postgresql")

@@ -69,6 +69,7 @@ impl Committer {
     }
 
     async fn write(&self, batch: &[Envelope], last: i64) -> Result<Result<(), Fenced>, sqlx::Error> {
+        let began = Instant::now();
         let mut tx = self.door.pool.begin().await?;
         if !lease::hold_epoch(&mut tx, self.context, self.epoch).await? {
             return Ok(Err(Fenced));
@@ -76,6 +77,7 @@ impl Committer {
         let after = self.door.sink.apply(&mut tx, self.context, batch).await?;
         application::set_received(&mut tx, self.application, last).await?;
         tx.commit().await?;
+        self.door.metrics.committed(batch.len(), began.elapsed());
         run(after);
         Ok(Ok(()))
     }

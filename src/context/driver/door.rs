@@ -14,6 +14,7 @@ use super::{Links, Sink, link};
 use crate::context::{application, lease};
 use crate::id::{ApplicationId, ContextId, GatewayId};
 use crate::life::Life;
+use crate::telemetry::metrics::Metrics;
 
 /// How long an agent may take to say hello.
 const HELLO: Duration = Duration::from_secs(10);
@@ -54,6 +55,7 @@ pub struct Door {
     pub(super) sink: Arc<dyn Sink>,
     pub(super) life: Life,
     pub(super) me: GatewayId,
+    pub(super) metrics: Arc<Metrics>,
     orphan: Duration,
 }
 
@@ -69,8 +71,16 @@ pub(super) struct Granted {
 impl Door {
     /// A door for the agents of this gateway's contexts.
     #[must_use]
-    pub fn new(pool: PgPool, links: Links, sink: Arc<dyn Sink>, life: Life, me: GatewayId, orphan: Duration) -> Self {
-        Self { pool, links, sink, life, me, orphan }
+    pub fn new(
+        pool: PgPool,
+        links: Links,
+        sink: Arc<dyn Sink>,
+        life: Life,
+        me: GatewayId,
+        metrics: Arc<Metrics>,
+        orphan: Duration,
+    ) -> Self {
+        Self { pool, links, sink, life, me, metrics, orphan }
     }
 
     /// Checks the token.

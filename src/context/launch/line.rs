@@ -70,15 +70,19 @@ impl Line {
         usize::try_from(free).unwrap_or(0)
     }
 
-    /// Why the one at `place` (from 0) waits, for people.
+    /// Why the one at `place` (from 0) still waits once those before it have started that may, for people.
     #[must_use]
     pub fn reason(&self, place: usize, limits: Limits) -> String {
-        let why = if self.alive >= limits.alive {
-            format!("{} of {} applications are alive (launch.contexts)", self.alive, limits.alive)
+        let gone = self.may_start(limits).min(self.waiting.len());
+        let started = i64::try_from(gone).unwrap_or(0);
+        let (alive, starting) = (self.alive + started, self.starting + started);
+        let why = if alive >= limits.alive {
+            format!("{alive} of {} applications are alive (launch.contexts)", limits.alive)
         } else {
-            format!("{} of {} applications are starting (launch.concurrency)", self.starting, limits.starting)
+            format!("{starting} of {} applications are starting (launch.concurrency)", limits.starting)
         };
-        format!("waits in line for a launch: place {} of {}; {why}", place + 1, self.waiting.len())
+        let (place, line) = ((place + 1).saturating_sub(gone), self.waiting.len() - gone);
+        format!("waits in line for a launch: place {place} of {line}; {why}")
     }
 }
 
@@ -112,4 +116,32 @@ pub async fn lock(db: &mut PgConnection, host: &str) -> Result<Line, sqlx::Error
     .fetch_all(db)
     .await?;
     Ok(Line { waiting, starting: counts.starting, alive: counts.alive })
+}
+
+/// How many contexts or batches of a host are in one state.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Counted {
+    /// Whether they are batches.
+    pub is_batch: bool,
+    /// The state.
+    pub state: String,
+    /// How many.
+    pub count: i64,
+}
+
+/// Counts the contexts and batches of a host that have not ended, by state.
+///
+/// # Errors
+/// The database's.
+pub async fn census(db: &mut PgConnection, host: &str) -> Result<Vec<Counted>, sqlx::Error> {
+    sqlx::query_as!(
+        Counted,
+        r#"select false as "is_batch!", state as "state!", count(*) as "count!" from context
+            where host = $1 and ended_at is null group by state
+           union all
+           select true, state, count(*) from batch where host = $1 and ended_at is null group by state"#,
+        host
+    )
+    .fetch_all(db)
+    .await
 }

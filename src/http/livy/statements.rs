@@ -22,6 +22,8 @@ use crate::store::Range;
 
 /// Statements of a list that names no page: the newest of them, as many as Livy keeps.
 const KEPT: i64 = 100;
+/// Statements of one answer at most: each may hold a large output.
+const MOST: i64 = 1000;
 
 /// The routes.
 pub fn router() -> Router<Doors> {
@@ -73,6 +75,7 @@ async fn list(
         }
         page
     } else {
+        range.size = range.size.min(MOST);
         doors.statements.list(&session, range, newest_first).await?
     };
     let statements = page.rows.iter().map(|s: &Arc<Statement>| wire::StatementAnswer::from(&**s)).collect();
