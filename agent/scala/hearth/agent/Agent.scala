@@ -3,7 +3,7 @@ package hearth.agent
 import java.nio.file.Files
 
 import hearth.agent.repl.Registry
-import org.apache.spark.SparkConf
+import org.apache.spark.{SparkConf, SparkContext}
 import org.apache.spark.sql.SparkSession
 
 /** Main class of the driver: dials the gateway, starts Spark and warms the interpreters, all three at once. */
@@ -14,7 +14,8 @@ object Agent {
     val application = new Application(settings)
     application.watchExit()
     application.link.start()
-    settings.warm.foreach(application.spares.prepare)
+    Preload.start()
+    settings.warm.foreach(kind => application.spares.prepare(kind))
     try application.ready(startSpark(settings))
     catch { case failure: Throwable => application.failed(failure) }
     // The application ends the JVM; spark-submit must not see this method return before.
@@ -30,6 +31,8 @@ object Agent {
       .setIfMissing("spark.scheduler.mode", "FAIR")
     // Local executors and result threads take this as their parent, and so see the classes of every Scala session.
     Thread.currentThread.setContextClassLoader(Registry.install(Thread.currentThread.getContextClassLoader))
-    SparkSession.builder().config(conf).getOrCreate()
+    SparkContext.getOrCreate(conf)
+    Preload.await()
+    SparkSession.builder().getOrCreate()
   }
 }

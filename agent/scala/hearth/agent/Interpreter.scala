@@ -24,6 +24,11 @@ trait Interpreter {
     */
   def cancel(statement: Running): Unit
 
+  /** Does what makes the first statement quicker. Called when the session has nothing to do, once in the life of the JVM for each
+    * kind, on the thread that runs statements.
+    */
+  def settle(): Unit = ()
+
   /** What could stand at `cursor` (in UTF-16 code units), best first. Never called while `run` is. */
   def complete(code: String, cursor: Int): Seq[String]
 

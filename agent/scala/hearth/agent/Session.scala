@@ -89,6 +89,7 @@ final class Session(val order: Session.Order, host: Session.Host) {
   private def live(): Unit =
     try {
       open()
+      settle()
       var going = true
       while (going) {
         next() match {
@@ -134,11 +135,20 @@ final class Session(val order: Session.Order, host: Session.Host) {
     state("idle")
   }
 
-  private def interpreter(kind: String): Interpreter =
-    interpreters.getOrElseUpdate(
-      kind,
-      host.spares.take(kind).getOrElse(throw Session.UnknownKind(kind))
-        .open(workspace.getOrElse(throw new IllegalStateException("the session has no Spark yet"))))
+  /** With nothing to do, makes ready for the first statement. */
+  private def settle(): Unit = interpreters.values.foreach { interpreter =>
+    if (tasks.isEmpty && Session.settled.add(interpreter.kind))
+      try interpreter.settle()
+      catch { case NonFatal(failure) => Log.error(s"settling ${interpreter.kind}", failure) }
+  }
+
+  private def interpreter(kind: String): Interpreter = interpreters.getOrElse(kind, {
+    val place = workspace.getOrElse(throw new IllegalStateException("the session has no Spark yet"))
+    val made = host.spares.take(kind).getOrElse(throw UnknownKind(kind)).open(place)
+    interpreters(kind) = made
+    if (host.settings.spares) host.after(spareMillis)(host.spares.prepare(kind, Some(place.spark.sparkContext)))
+    made
+  })
 
   private def perform(task: Run): Unit = {
     val output = new StatementOutput(host.link, host.timer, order.session, task.number)
@@ -222,6 +232,9 @@ final class Session(val order: Session.Order, host: Session.Host) {
 
 object Session {
 
+  /** Kinds that have been settled in this JVM. */
+  private val settled = java.util.concurrent.ConcurrentHashMap.newKeySet[String]
+
   /** What `open_session` asks for. */
   final case class Order(
       session: String,
@@ -263,6 +276,9 @@ object Session {
 
   private val completionMillis = 3000L
   private val cancelMillis = 500L
+
+  /** How long after an interpreter was opened the next one is made ready: its own first statement comes before. */
+  private val spareMillis = 5000L
   private val mostCandidates = 500
 
   /** The code as the Spark UI shows it. */

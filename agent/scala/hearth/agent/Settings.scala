@@ -10,6 +10,7 @@ import java.nio.file.{Path, Paths}
   * @param python      folder of the agent's Python sources
   * @param warm        kinds whose interpreters the first session will need
   * @param scratch     private folder for REPL classes and spilled output
+  * @param spares      whether to keep an interpreter of each kind in use ready for the next session
   */
 final class Settings(
     val gateways: Seq[String],
@@ -17,7 +18,8 @@ final class Settings(
     val token: String,
     val python: Path,
     val warm: Seq[String],
-    val scratch: Path)
+    val scratch: Path,
+    val spares: Boolean = true)
 
 object Settings {
   private val prefix = "spark.hearth."
@@ -40,6 +42,7 @@ object Settings {
         token = required("token"),
         python = Paths.get(required("python")),
         warm = optional("warm").map(list).getOrElse(Nil),
+        spares = !optional("spares").contains("false"),
         scratch = Paths.get(required("scratch")))
     finally
       System.getProperties.stringPropertyNames.forEach { key =>

@@ -2,17 +2,25 @@ package hearth.agent
 
 import java.util.concurrent.{CompletableFuture, ConcurrentHashMap}
 
+import org.apache.spark.SparkContext
+
 /** Interpreters made ready before a session asks for them, at most one of each kind. */
 final class Spares(settings: Settings) {
   private val ready = new ConcurrentHashMap[String, CompletableFuture[Prepared]]
 
-  /** Begins to make one ready, on a thread of its own, unless there is one. */
-  def prepare(kind: String): Unit = Languages.of(kind).foreach { language =>
+  /** Begins to make one ready, on a thread of its own, unless there is one.
+    *
+    * @param context the SparkContext, if it is there already
+    */
+  def prepare(kind: String, context: Option[SparkContext] = None): Unit = Languages.of(kind).foreach { language =>
     val made = new CompletableFuture[Prepared]
     if (ready.putIfAbsent(kind, made) == null) {
       val work: Runnable = () =>
-        try made.complete(language.prepare(settings))
-        catch { case failure: Throwable => made.completeExceptionally(failure) }
+        try {
+          val prepared = language.prepare(settings)
+          context.foreach(prepared.join)
+          made.complete(prepared)
+        } catch { case failure: Throwable => made.completeExceptionally(failure) }
       val thread = new Thread(work, s"hearth-prepare-$kind")
       thread.setDaemon(true)
       thread.start()
@@ -29,6 +37,7 @@ final class Spares(settings: Settings) {
     }
   }
 
+  /** Ends those that nobody has taken. */
   def close(): Unit = ready.values.forEach { made =>
     if (made.isDone && !made.isCompletedExceptionally) made.get.close()
   }

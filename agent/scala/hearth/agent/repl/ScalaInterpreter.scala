@@ -23,6 +23,12 @@ final class ScalaInterpreter(lines: Lines, range: Int, workspace: Workspace) ext
 
   override def cancel(statement: Running): Unit = interruptible.interrupt()
 
+  /** Compiles and runs a definition that nobody will see. */
+  override def settle(): Unit = {
+    lines.compile("def settled: String = (1 + 1).toString").foreach(_.run())
+    lines.said()
+  }
+
   override def complete(code: String, cursor: Int): Seq[String] = {
     val found = lines.complete(code, cursor)
     lines.said()

@@ -17,6 +17,12 @@ final class SqlInterpreter(spark: SparkSession) extends Interpreter {
 
   override def cancel(statement: Running): Unit = interruptible.interrupt()
 
+  /** Plans one query and generates the code of another, without a job and without a trace in the Spark UI. */
+  override def settle(): Unit = {
+    spark.sql("select a + 1 as b, 'c' as c from values (1) as t(a) where a > 0").queryExecution.executedPlan.executeCollect()
+    spark.range(1).selectExpr("id + 1 as n").queryExecution.executedPlan.execute()
+  }
+
   override def complete(code: String, cursor: Int): Seq[String] = completion.candidates(code, cursor)
 
   override def close(): Unit = interruptible.interrupt()
