@@ -86,6 +86,14 @@ pub fn create_folder(path: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
 
+/// Makes a folder that everybody can read and only this user can write, and its parents.
+///
+/// # Errors
+/// As the system says.
+pub fn create_open_folder(path: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o755).create(path)
+}
+
 /// Writes a file that only this user can read (0600): whole or not at all, and on the disk when this returns.
 ///
 /// # Errors

@@ -8,11 +8,12 @@ use anyhow::{Context as _, bail};
 use super::serve::Settings;
 use crate::config;
 use crate::context::launch::java_command::JavaCommand;
-use crate::context::launch::{bundle, spark_home};
+use crate::context::launch::{archive, bundle, spark_home};
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Agent {
-    /// Compiles the agent against the Spark of each profile, into the cache folder, and prints where it is.
+    /// Compiles the agent against the Spark of each profile, into the cache folder, makes what lets its drivers start sooner, and
+    /// prints where the agent is.
     Build {
         /// Only this profile.
         #[arg(long)]
@@ -35,7 +36,13 @@ pub(super) fn run(settings: &Settings, Agent::Build { profile }: Agent) -> anyho
             let about = || format!("profile {name}");
             let spark = spark_home::find(profile, &environment).await.with_context(about)?;
             let agent = bundle::agent(&spark, jar.as_deref(), &config.cache, &environment).await.with_context(about)?;
-            JavaCommand::of(&spark, &config.cache, &environment).await;
+            let command = JavaCommand::of(&spark, &config.cache, &environment).await;
+            if config.launch.class_archive {
+                // Drivers work without, too.
+                if let Err(e) = archive::make(&spark, &command, &config.cache, &environment).await {
+                    eprintln!("hearth: profile {name}: {e}");
+                }
+            }
             println!("{name}: Spark {} (Scala {}): {}", spark.version, spark.scala, agent.jar.display());
         }
         Ok(ExitCode::SUCCESS)

@@ -4,7 +4,7 @@
 use std::fmt;
 use std::net::TcpListener;
 use std::path::Path;
-use std::process::ExitCode;
+use std::process::{ExitCode, Stdio};
 use std::time::Duration;
 
 use nix::sys::statvfs::statvfs;
@@ -18,10 +18,11 @@ use crate::config::{self, Config};
 use crate::context::launch::Profile;
 use crate::context::launch::environment::Environment;
 use crate::context::launch::spark_home::{self, SparkHome};
+use crate::gateway;
 use crate::home::{self, Home};
+use crate::shim::{self, Program};
 use crate::store::Address;
 use crate::store::embedded::Embedded;
-use crate::{gateway, shim};
 
 /// How long another machine may take to answer.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -93,7 +94,7 @@ fn disk(path: &Path) -> Finding {
 }
 
 fn cache(path: &Path) -> Finding {
-    match home::create_folder(path).map(|()| access(path, AccessFlags::W_OK)) {
+    match home::create_open_folder(path).map(|()| access(path, AccessFlags::W_OK)) {
         Ok(Ok(())) => Finding::Ok(format!("cache folder {}", path.display())),
         _ => Finding::Fail(format!(
             "the cache folder {} cannot be written: set HEARTH__CACHE to one that can",
@@ -164,6 +165,7 @@ async fn look_at(name: &str, profile: &Profile, config: &Config, environment: &E
         python(name, &spark, environment).await,
         agent(name, &spark, config),
     ];
+    findings.extend(readable(name, &spark, config));
     if let Some(place) = profile.master.strip_prefix("spark://") {
         let first = place.split(',').next().unwrap_or_default();
         findings.push(match timeout(PATIENCE, TcpStream::connect(first)).await {
@@ -175,6 +177,20 @@ async fn look_at(name: &str, profile: &Profile, config: &Config, environment: &E
         });
     }
     findings
+}
+
+/// Whether the OS user of drivers can read what they are started from; nothing to find where that is the user of Hearth.
+fn readable(name: &str, spark: &SparkHome, config: &Config) -> Option<Finding> {
+    let user = Some(config.launch.user.as_str()).filter(|user| Uid::effective().is_root() && !user.is_empty())?;
+    let program = Program::current().ok()?;
+    let closed = [spark.path.join("jars"), config.cache.clone()].into_iter().find(|path| {
+        let looked = program.run_as(user, "test").arg("-x").arg(path).stderr(Stdio::null()).status();
+        !looked.is_ok_and(|status| status.success())
+    })?;
+    let closed = closed.display();
+    Some(Finding::Fail(format!(
+        "profile {name}: the OS user {user} of launch.user cannot read {closed}: open it and the folders above to others, or move it"
+    )))
 }
 
 async fn python(name: &str, spark: &SparkHome, environment: &Environment) -> Finding {

@@ -6,16 +6,17 @@
 //! What is made lies in `CACHE/agent/FINGERPRINT/`: `agent.jar` and `python/`. The folder appears whole, by rename. A file lock
 //! lets one caller compile while the others, of any process, wait for it.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs;
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
 use super::compile;
+use super::draft::Draft;
 use super::environment::Environment;
 use super::spark_home::SparkHome;
+use crate::home;
 
 /// Every source file, by its path below `agent/`.
 pub(super) static SOURCES: &[(&str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/agent_sources.rs"));
@@ -84,16 +85,12 @@ pub async fn agent(
         return Ok(agent);
     }
     // Nothing here is secret, and another OS user may have to read it.
-    DirBuilder::new().recursive(true).mode(0o755).create(&all).map_err(failed)?;
-    let _lock = lock(all.join(format!("{name}.lock"))).await.map_err(failed)?;
-    if ready.is_dir() {
-        return Ok(agent);
-    }
-    let draft = Draft::new(all.join(format!("{name}.draft"))).map_err(failed)?;
+    home::create_open_folder(&all).map_err(failed)?;
+    let Some(draft) = Draft::of(&ready).await.map_err(failed)? else { return Ok(agent) };
     if jar.is_none() {
-        compile::compile(spark, &draft.0, environment).await?;
+        compile::compile(spark, draft.path(), environment).await?;
     }
-    write_sources(&draft.0, is_python).and_then(|()| fs::rename(&draft.0, &ready)).map_err(failed)?;
+    write_sources(draft.path(), is_python).and_then(|()| fs::rename(draft.path(), &ready)).map_err(failed)?;
     Ok(agent)
 }
 
@@ -101,40 +98,6 @@ pub async fn agent(
 #[must_use]
 pub fn is_ready(spark: &SparkHome, cache: &Path) -> bool {
     spark.fingerprint().is_ok_and(|jars| cache.join("agent").join(hash(|_| true, &jars)).is_dir())
-}
-
-/// The folder that is being filled. Dropped, it is removed, unless it was renamed; so is one that a crash has left.
-struct Draft(PathBuf);
-
-impl Draft {
-    /// Call with the lock held: whatever stands there belongs to nobody.
-    fn new(path: PathBuf) -> io::Result<Self> {
-        let draft = Self(path);
-        draft.clear();
-        DirBuilder::new().mode(0o755).create(&draft.0)?;
-        // The mask of this process may be stricter.
-        fs::set_permissions(&draft.0, fs::Permissions::from_mode(0o755))?;
-        Ok(draft)
-    }
-
-    fn clear(&self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
-impl Drop for Draft {
-    fn drop(&mut self) {
-        self.clear();
-    }
-}
-
-async fn lock(path: PathBuf) -> io::Result<File> {
-    let wait = move || {
-        let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path)?;
-        file.lock()?;
-        Ok(file)
-    };
-    tokio::task::spawn_blocking(wait).await.map_err(io::Error::other)?
 }
 
 fn hash(which: impl Fn(&str) -> bool, more: &str) -> String {
@@ -157,7 +120,7 @@ pub(super) fn write_sources(to: &Path, which: impl Fn(&str) -> bool) -> io::Resu
     for (name, bytes) in SOURCES.iter().filter(|(name, _)| which(name)) {
         let path = to.join(name);
         if let Some(folder) = path.parent() {
-            DirBuilder::new().recursive(true).mode(0o755).create(folder)?;
+            home::create_open_folder(folder)?;
         }
         fs::write(path, bytes)?;
     }

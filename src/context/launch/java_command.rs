@@ -56,7 +56,7 @@ impl JavaCommand {
         }
         // An empty properties file keeps `spark-defaults.conf` out of the answer: `submit` reads that itself.
         let empty = folder.join("empty.conf");
-        if home::create_folder(&folder).and_then(|()| home::write_private(&empty, b"")).is_err() {
+        if home::create_open_folder(&folder).and_then(|()| home::write_private(&empty, b"")).is_err() {
             return script;
         }
         let Some(answer) = Self::ask(spark, &empty, environment).await else { return script };
@@ -79,7 +79,8 @@ impl JavaCommand {
     /// Takes the launcher's answer apart: the words of a command line, each followed by a NUL.
     fn understand(answer: &str) -> Option<Self> {
         let mut words = answer.split('\0').skip_while(|word| *word != "-cp").skip(1);
-        let class_path = words.next()?.to_owned();
+        let entries: Vec<&str> = words.next()?.split(':').filter(|entry| !is_bare(Path::new(entry))).collect();
+        let class_path = entries.join(":");
         let mut options = Vec::new();
         for word in words {
             match word {
@@ -91,6 +92,16 @@ impl JavaCommand {
         }
         None
     }
+}
+
+/// Whether a folder holds nothing that a class path is for: only samples, and the defaults that `submit` reads itself. Left out, it
+/// does not stand in the way of a class data archive.
+fn is_bare(folder: &Path) -> bool {
+    let Ok(entries) = std::fs::read_dir(folder) else { return false };
+    entries.filter_map(Result::ok).all(|entry| {
+        let name = entry.file_name();
+        Path::new(&name).extension().is_some_and(|e| e == "template") || name == "spark-defaults.conf"
+    })
 }
 
 /// Splits JVM options as Spark's launcher does: at blanks, with single and double quotes, and backslashes outside single ones.

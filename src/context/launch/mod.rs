@@ -1,10 +1,12 @@
 //! Starting Spark applications.
 
+pub mod archive;
 pub mod bundle;
 pub mod cause;
 pub mod child;
 mod compile;
 mod conf;
+mod draft;
 pub mod environment;
 pub mod files;
 pub mod folder;
@@ -49,6 +51,8 @@ pub struct Config {
     pub keep_folders: Span,
     /// Jar of the agent made beforehand; empty: compiled on site.
     pub agent_jar: String,
+    /// Whether class data archives are made.
+    pub class_archive: bool,
 }
 
 /// A named template of a context.

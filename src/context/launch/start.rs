@@ -13,6 +13,7 @@ use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 use tracing::{info, warn};
 
+use super::archive;
 use super::bundle::{self, Agent};
 use super::environment::Environment;
 use super::folder::Folder;
@@ -60,6 +61,8 @@ pub struct Installed {
     pub defaults: BTreeMap<String, String>,
     /// How its `SparkSubmit` is started.
     pub command: JavaCommand,
+    /// Where its class data archive is, once it is made.
+    pub archive: Option<PathBuf>,
 }
 
 /// Why a program could not be started.
@@ -119,7 +122,8 @@ impl Starter {
         let spark = spark_home::find(profile, &self.0.environment).await?;
         let defaults = spark.defaults(&self.0.environment);
         let command = JavaCommand::of(&spark, &self.0.cache, &self.0.environment).await;
-        let found = Installed { spark, defaults, command };
+        let archive = archive::path(&spark, &command, &self.0.cache).filter(|_| self.0.config.class_archive);
+        let found = Installed { spark, defaults, command, archive };
         self.0.found.insert(name.to_owned(), found.clone());
         Ok(found)
     }
@@ -133,13 +137,24 @@ impl Starter {
         Ok(bundle::agent(spark, jar.as_deref(), &self.0.cache, &self.0.environment).await?)
     }
 
-    /// Compiles the agents of these profiles, so that the first session need not wait for it.
+    /// Compiles the agents of these profiles, so that the first session need not wait for it, and then makes what lets drivers
+    /// start sooner.
     pub async fn prepare(self, profiles: BTreeMap<String, Profile>) {
-        for (name, profile) in profiles {
-            let made = async { self.agent(&self.installed(&name, &profile).await?.spark).await };
+        for (name, profile) in &profiles {
+            let made = async { self.agent(&self.installed(name, profile).await?.spark).await };
             match made.await {
                 Ok(_) => info!(profile = name, "Profile {name} is ready"),
                 Err(e) => warn!(profile = name, error = %e, "Profile {name} cannot be used: hearth doctor says more"),
+            }
+        }
+        for (name, profile) in profiles.iter().filter(|_| self.0.config.class_archive) {
+            let Ok(Installed { spark, command, .. }) = self.installed(name, profile).await else { continue };
+            match archive::make(&spark, &command, &self.0.cache, &self.0.environment).await {
+                Ok(Some(_)) => info!(profile = name, "Drivers of profile {name} start from a class data archive"),
+                Ok(None) => info!(profile = name, "Drivers of profile {name} start without a class data archive"),
+                Err(e) => {
+                    warn!(profile = name, error = %e, "Drivers of profile {name} start without a class data archive")
+                }
             }
         }
     }
@@ -192,6 +207,7 @@ impl Starter {
             spark: &installed.spark,
             defaults: &installed.defaults,
             command: &installed.command,
+            archive: installed.archive.as_deref().filter(|archive| archive.is_file()),
             environment: &self.0.environment,
             folder,
             user: self.user(),

@@ -3,6 +3,7 @@
 //! Secrets stand in the properties file alone (0600): a command line can be read by everybody on the machine.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use secrecy::{ExposeSecret, SecretString};
 
@@ -35,6 +36,8 @@ pub struct Setting<'a> {
     pub defaults: &'a BTreeMap<String, String>,
     /// How its `SparkSubmit` is started.
     pub command: &'a JavaCommand,
+    /// Its class data archive, when that is there.
+    pub archive: Option<&'a Path>,
     /// What is passed on of Hearth's own environment.
     pub environment: &'a Environment,
     /// The launch folder.
@@ -141,10 +144,21 @@ fn submission(
             let java = setting.spark.java.program.display().to_string();
             let memory = format!("-Xmx{}", value("spark.driver.memory"));
             let more = ["spark.driver.defaultJavaOptions", "spark.driver.extraJavaOptions"];
+            let more: Vec<String> = more.iter().flat_map(|key| split_options(value(key))).collect();
+            // The JVM crashes where a Java agent and an archive meet; and who names an archive means that one.
+            let hinders = |option: &String| {
+                option.starts_with("-javaagent:") || option.starts_with("-agent") || option.contains("Archive")
+            };
+            let archive = setting.archive.filter(|_| !more.iter().any(hinders)).map(|archive| {
+                // One that is for another class path is passed over in silence.
+                let file = format!("-XX:SharedArchiveFile={}", archive.display());
+                ["-Xlog:cds=off".to_owned(), "-Xlog:cds+dynamic=off".to_owned(), file]
+            });
             [java, "-cp".to_owned(), class_path, memory]
                 .into_iter()
                 .chain(options.iter().cloned())
-                .chain(more.iter().flat_map(|key| split_options(value(key))))
+                .chain(archive.into_iter().flatten())
+                .chain(more)
                 .chain([SUBMIT.to_owned()])
                 .collect()
         }
@@ -218,12 +232,14 @@ mod tests {
 
         fn setting(&self) -> Setting<'_> {
             let Self { profile, resources, spark, defaults, command, environment, folder } = self;
+            let archive = Some(Path::new("/c.jsa"));
             Setting {
                 profile,
                 resources,
                 spark,
                 defaults,
                 command,
+                archive,
                 environment,
                 folder,
                 user: None,
@@ -310,6 +326,15 @@ mod tests {
         let mut parts = Parts::new("spark://far:7077");
         (parts.resources.num_executors, parts.resources.executor_cores) = (Some(3), Some(2));
         assert_eq!(parts.batch().1["spark.cores.max"], "6");
+    }
+
+    #[test]
+    fn an_archive_is_used_unless_a_java_agent_would_meet_it() {
+        let mut parts = Parts::new("local");
+        let uses = |parts: &Parts| parts.batch().0.contains(&"-XX:SharedArchiveFile=/c.jsa".to_owned());
+        assert!(uses(&parts));
+        parts.profile.java_options = "-javaagent:/metrics.jar=1".to_owned();
+        assert!(!uses(&parts));
     }
 
     #[test]
