@@ -9,6 +9,13 @@ import org.apache.spark.sql.SparkSession
 /** Main class of the driver: dials the gateway, starts Spark and warms the interpreters, all three at once. */
 object Agent {
   def main(arguments: Array[String]): Unit = {
+    start()
+    // The application ends the JVM; spark-submit must not see this method return before.
+    Thread.currentThread.join()
+  }
+
+  /** Starts everything and returns once Spark has started, or cannot be. */
+  def start(): Application = {
     val settings = Settings.take()
     RoutedStream.install()
     val application = new Application(settings)
@@ -18,8 +25,7 @@ object Agent {
     settings.warm.foreach(kind => application.spares.prepare(kind))
     try application.ready(startSpark(settings))
     catch { case failure: Throwable => application.failed(failure) }
-    // The application ends the JVM; spark-submit must not see this method return before.
-    Thread.currentThread.join()
+    application
   }
 
   private def startSpark(settings: Settings): SparkSession = {
