@@ -9,13 +9,6 @@ import org.apache.spark.sql.SparkSession
 /** Main class of the driver: dials the gateway, starts Spark and warms the interpreters, all three at once. */
 object Agent {
   def main(arguments: Array[String]): Unit = {
-    start()
-    // The application ends the JVM; spark-submit must not see this method return before.
-    Thread.currentThread.join()
-  }
-
-  /** Starts everything and returns once Spark has started, or cannot be. */
-  def start(): Application = {
     val settings = Settings.take()
     RoutedStream.install()
     val application = new Application(settings)
@@ -25,7 +18,8 @@ object Agent {
     settings.warm.foreach(kind => application.spares.prepare(kind))
     try application.ready(startSpark(settings))
     catch { case failure: Throwable => application.failed(failure) }
-    application
+    // The application ends the JVM; spark-submit must not see this method return before.
+    Thread.currentThread.join()
   }
 
   private def startSpark(settings: Settings): SparkSession = {

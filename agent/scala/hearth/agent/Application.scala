@@ -71,9 +71,6 @@ final class Application(override val settings: Settings) extends Link.Owner with
     }
   }, "hearth-exit"))
 
-  /** Waits until no session has anything to do, at most `millis` for each. */
-  def awaitQuiet(millis: Long): Unit = sessions.values.asScala.foreach(_.awaitQuiet(millis))
-
   override def hello(): ObjectNode = {
     val body = Json.obj().put("incarnation", incarnation)
     val open = body.putObject("sessions")
