@@ -6,6 +6,9 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::Request;
+use axum::http::header::CONNECTION;
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::Response;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
@@ -95,7 +98,8 @@ async fn connection(
 ) {
     let _ = stream.set_nodelay(true);
     let service = hyper::service::service_fn(move |request: Request<Incoming>| {
-        router.clone().oneshot(request::plain(request, &prefix))
+        let answer = router.clone().oneshot(request::plain(request, &prefix));
+        async move { answer.await.map(closing) }
     });
     let mut builder = Builder::new(TokioExecutor::new());
     builder.http1().timer(TokioTimer::new()).header_read_timeout(limits.header_timeout.0).max_buf_size(64 * 1024);
@@ -112,4 +116,12 @@ async fn connection(
     if let Err(e) = ended {
         debug!(error = %e, "A connection ended badly");
     }
+}
+
+/// Says that the connection closes when a body was not read to its end: a client that kept it would lose its next request.
+fn closing(mut answer: Response) -> Response {
+    if matches!(answer.status(), StatusCode::PAYLOAD_TOO_LARGE | StatusCode::REQUEST_TIMEOUT) {
+        answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    answer
 }

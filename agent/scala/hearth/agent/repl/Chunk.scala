@@ -9,7 +9,7 @@ object Chunk {
   final case class Code(text: String, line: Int) extends Chunk
   final case class Magic(name: String, argument: String) extends Chunk
 
-  private val magic = """%([A-Za-z_]\w*)?(?:\s+(.*))?""".r
+  private val magic = """%([A-Za-z_]\w*)(?:\s+(.*?))?\s*""".r
 
   /** Livy's rule: a line that begins with `%` is a magic, the lines between are code. `%sql` takes the lines after it as well. */
   def of(code: String): Seq[Chunk] = {
@@ -26,11 +26,14 @@ object Chunk {
       }
       pending = Vector.empty
     }
-    code.split("\r?\n", -1).zipWithIndex.foreach { case (line, at) =>
-      line.trim match {
+    val all = code.split("\r?\n", -1)
+    val start = all.indexWhere(_.trim.nonEmpty)
+    all.zipWithIndex.foreach { case (line, at) =>
+      // An indented % goes on with an expression, save at the very beginning.
+      (if (at == start) line.trim else line) match {
         case magic(name, argument) =>
           flush()
-          chunks += Magic(Option(name).getOrElse(""), Option(argument).getOrElse("").trim)
+          chunks += Magic(name, Option(argument).getOrElse(""))
         case _ =>
           if (pending.isEmpty) first = at
           pending = pending :+ line
