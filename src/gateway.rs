@@ -1,5 +1,6 @@
 //! The composition root: configuration in, running gateway out. The only file that knows every part.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::process::ExitCode;
@@ -11,7 +12,10 @@ use dashmap::DashMap;
 use sqlx::PgPool;
 use tracing::{info, warn};
 
+use crate::access::Access;
+use crate::access::engine::Identity;
 use crate::config::Config;
+use crate::context::launch::Profile;
 use crate::context::driver::Door;
 use crate::context::launch::start::{self, Starter};
 use crate::context::launch::sweep;
@@ -26,7 +30,7 @@ use crate::shim::{self, Program};
 use crate::store::database::Database;
 use crate::store::notify::Notifier;
 use crate::telemetry::metrics::Metrics;
-use crate::{batch, context, session, statement, store};
+use crate::{access, batch, context, session, statement, store};
 
 /// How long Ctrl-C waits for drivers to end.
 const DRIVERS_END: Duration = Duration::from_secs(20);
@@ -72,13 +76,18 @@ async fn run(
             format!("listening on {} (http.listen): is another Hearth or Livy running there?", config.http.listen)
         })?;
     let local = listener.local();
+    let others = Notifier::new(pool.clone(), life);
+    let access = Access::new(pool.clone(), config.access.clone(), identities(&config.profiles), others.clone())
+        .context("reading the policies (access.policies)")?;
+    access::reload::warn_of_odd(&access);
     let contexts = context::service::Service::new(
         pool.clone(),
         me,
         host_name(),
         config.profiles.clone(),
         config.launch.clone(),
-        Notifier::new(pool.clone(), life),
+        others,
+        access.clone(),
     );
     let sessions = session::service::Service::new(contexts.clone(), config.session.clone());
     let metrics = Arc::new(Metrics::default());
@@ -109,11 +118,15 @@ async fn run(
     life.spawn("batches", batch::reconcile::Reconciler::new(batches.clone(), starter.clone(), life.clone()).run());
     let reconciler = Reconciler::new(contexts.clone(), sink, starter, life.clone(), former);
     life.spawn("contexts", reconciler.run());
-    let links = contexts.links().clone();
+    let (links, told) = (contexts.links().clone(), access.clone());
     life.spawn(
         "notifications",
-        store::notify::listen(pool.clone(), life.clone(), move |id| links.look(id.map(Into::into))),
+        store::notify::listen(pool.clone(), life.clone(), move |id| {
+            told.forget(id);
+            links.look(id.map(Into::into));
+        }),
     );
+    life.spawn("policies", access::reload::run(access, life.clone()));
     let keep = config.launch.keep_folders.0;
     life.spawn("sweep", sweep::run(pool.clone(), config.home.clone(), keep, life.clone()));
     life.spawn("session clocks", session::expire::run(sessions.clone(), life.clone()));
@@ -136,6 +149,11 @@ async fn run(
         end_drivers(&contexts, &batches).await;
     }
     Ok(if stop == Stop::Failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// Whose identity code of each profile has, and whether its owner may share it.
+pub(crate) fn identities(profiles: &BTreeMap<String, Profile>) -> BTreeMap<String, Identity> {
+    profiles.iter().map(|(name, p)| (name.clone(), Identity { is_person: true, may_share: p.share_identity })).collect()
 }
 
 /// Takes the state folder over from the gateway that had it before: says who that was, and writes down who has it now.
@@ -164,7 +182,8 @@ pub fn check_address(address: SocketAddr) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn host_name() -> String {
+/// The name of this host.
+pub(crate) fn host_name() -> String {
     nix::unistd::gethostname().map_or_else(|_| "localhost".to_owned(), |n| n.to_string_lossy().into_owned())
 }
 

@@ -9,11 +9,11 @@ use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
 use super::{Batch, Error, NewBatch, State, View, store};
-use crate::access::{self, Action, Allowed, Manage};
+use crate::access::resource::Kind;
+use crate::access::{self, Action, Allowed, CreateBatch, Manage};
 use crate::context;
 use crate::context::launch::folder::Folder;
 use crate::context::log::{self, LogPage, Wanted};
-use crate::context::service::DEFAULT_PROFILE;
 use crate::id::{self, BatchId};
 use crate::identity::Principal;
 use crate::store::{Page, Range, constraint, idempotency};
@@ -95,6 +95,7 @@ impl Service {
         if let Some(name) = new.name.as_ref().filter(|n| !context::is_name(n)) {
             return Err(Error::BadName(name.chars().take(140).collect()));
         }
+        let profile = self.0.contexts.choose::<CreateBatch>(who, new.profile.as_deref()).await?;
         let id = BatchId::generate();
         let mut tx = self.0.contexts.pool().begin().await?;
         if let Some(key) = key
@@ -105,7 +106,7 @@ impl Service {
             return Ok(self.shown(batch));
         }
         new.request.check()?;
-        let profile = new.profile.as_deref().unwrap_or(DEFAULT_PROFILE);
+        let profile = profile.0.as_str();
         self.0.contexts.admit(&mut tx, profile).await?;
         let host = self.0.contexts.host();
         let dir = self.0.launches.join(id.to_string());
@@ -149,19 +150,26 @@ impl Service {
             Some(id) => store::load_batch(&mut db, id).await?,
             None => None,
         };
+        drop(db);
         let batch = found.ok_or_else(|| Error::NotFound(called.to_string()))?;
-        access::require(who, self.shown(batch)).map_err(|r| Error::refused(&r, &called.to_string()))
+        let access = self.0.contexts.access();
+        access.require(who, self.shown(batch)).await.map_err(|r| Error::refused(r, &called.to_string()))
     }
 
-    /// The caller's batches; ended and deleted ones only when `all`.
+    /// The batches that the caller may see; ended and deleted ones only when `all`.
     ///
     /// # Errors
     /// The database's.
     pub async fn list(&self, who: &Principal, range: Range, all: bool) -> Result<Page<View>, Error> {
-        let mut db = self.0.contexts.pool().acquire().await?;
-        let page = store::list_batches(&mut db, who, range, all, self.0.retain).await?;
-        let rows = page.rows.into_iter().filter(|b| access::sees(who, b)).map(|b| self.shown(b)).collect();
-        Ok(Page { rows, total: page.total })
+        let access = self.0.contexts.access();
+        let reach = access.reach(who, Kind::Batch).await?;
+        let reach = &reach;
+        let fetch = |range| async move {
+            let mut db = self.0.contexts.pool().acquire().await?;
+            store::list_batches(&mut db, who, reach, range, all, self.0.retain).await
+        };
+        let Page { rows, total } = access.page(who, range, fetch).await?;
+        Ok(Page { rows: rows.into_iter().map(|b| self.shown(b)).collect(), total })
     }
 
     fn shown(&self, batch: Batch) -> View {

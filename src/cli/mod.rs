@@ -1,8 +1,11 @@
 //! The commands.
 
 mod agent;
+mod desk;
 mod doctor;
+mod grant;
 mod migrate;
+mod policy;
 mod serve;
 
 use std::ffi::OsString;
@@ -35,6 +38,12 @@ enum Command {
     /// The agent that runs inside Spark drivers.
     #[command(subcommand)]
     Agent(agent::Agent),
+    /// The policies that decide who may do what.
+    #[command(subcommand)]
+    Policy(policy::Policy),
+    /// Whom contexts, sessions and batches are shared with.
+    #[command(subcommand)]
+    Grant(grant::Command),
     /// Watches one launched program, or runs one as another OS user. Started by Hearth itself.
     #[command(hide = true)]
     Child(Child),
@@ -62,6 +71,8 @@ pub fn main() -> ExitCode {
         Command::Migrate => report(migrate::migrate(&settings)),
         Command::Doctor => report(doctor::doctor(&settings)),
         Command::Agent(command) => report(agent::run(&settings, command)),
+        Command::Policy(command) => report(policy::run(&settings, command)),
+        Command::Grant(command) => report(grant::run(&settings, command)),
         Command::Child(Child { folder: Some(folder), .. }) => child::run(&folder),
         Command::Child(Child { user, argv, .. }) => {
             let Err(e) = shim::exec_as(&user.unwrap_or_default(), &argv);

@@ -14,7 +14,8 @@ use super::launch::{self, Profile};
 use super::live::Live;
 use super::log::{self, LogPage, Wanted};
 use super::{Context, Error, NewContext, State, application, is_name, store};
-use crate::access::{self, Action, Allowed, Manage, View};
+use crate::access::resource::{Kind, ProfileName};
+use crate::access::{Access, Action, Allowed, CreateContext, Manage, View};
 use crate::id::{ContextId, GatewayId};
 use crate::identity::Principal;
 use crate::store::notify::Notifier;
@@ -40,6 +41,7 @@ struct Parts {
     live: Live,
     wake: Notify,
     others: Notifier,
+    access: Access,
 }
 
 impl Service {
@@ -52,9 +54,10 @@ impl Service {
         profiles: BTreeMap<String, Profile>,
         launch: launch::Config,
         others: Notifier,
+        access: Access,
     ) -> Self {
         let (links, live, wake) = (Links::default(), Live::default(), Notify::new());
-        Self(Arc::new(Parts { pool, me, host, profiles, launch, links, live, wake, others }))
+        Self(Arc::new(Parts { pool, me, host, profiles, launch, links, live, wake, others, access }))
     }
 
     /// Tells the context's link something, or, when another gateway holds it, tells that one to look at the rows.
@@ -68,6 +71,12 @@ impl Service {
     #[must_use]
     pub fn links(&self) -> &Links {
         &self.0.links
+    }
+
+    /// What decides who may do what.
+    #[must_use]
+    pub fn access(&self) -> &Access {
+        &self.0.access
     }
 
     /// The contexts held here.
@@ -137,6 +146,7 @@ impl Service {
         new: NewContext,
         key: Option<&idempotency::Key>,
     ) -> Result<Context, Error> {
+        let profile = self.choose::<CreateContext>(who, new.profile.as_deref()).await?;
         let mut tx = self.0.pool.begin().await?;
         let id = ContextId::generate();
         if let Some(key) = key
@@ -145,24 +155,39 @@ impl Service {
             let made = made.parse().map_err(|_| Error::Inconsistent(id))?;
             return store::load_context(&mut tx, made).await?.ok_or(Error::Inconsistent(id));
         }
-        let context = self.insert(&mut tx, who, id, new).await?;
+        let context = self.insert(&mut tx, who, id, &profile, new).await?;
         tx.commit().await?;
         self.wake();
         Ok(context)
+    }
+
+    /// Decides whether `who` may make something of the profile asked for, else of the default one.
+    ///
+    /// # Errors
+    /// Denied.
+    pub async fn choose<A: Action>(
+        &self,
+        who: &Principal,
+        asked: Option<&str>,
+    ) -> Result<Allowed<A, ProfileName>, Error> {
+        let name = asked.unwrap_or(DEFAULT_PROFILE);
+        let profile = self.0.access.require(who, ProfileName(name.to_owned())).await;
+        profile.map_err(|r| Error::refused(r, name))
     }
 
     /// Writes a new context in the caller's transaction; the caller wakes the reconciler after its commit.
     ///
     /// # Errors
     /// As [`Service::create`].
-    pub async fn insert(
+    pub async fn insert<A: Action>(
         &self,
         db: &mut PgConnection,
         who: &Principal,
         id: ContextId,
+        profile: &Allowed<A, ProfileName>,
         mut new: NewContext,
     ) -> Result<Context, Error> {
-        let profile = new.profile.unwrap_or_else(|| DEFAULT_PROFILE.to_owned());
+        let profile = profile.0.clone();
         if let Some(name) = new.name.as_ref().filter(|n| !is_name(n)) {
             return Err(Error::BadName(name.chars().take(140).collect()));
         }
@@ -234,18 +259,22 @@ impl Service {
             Some(id) => store::load_context(&mut db, id).await?.ok_or_else(not_found)?,
             None => return Err(not_found()),
         };
-        access::require(who, context).map_err(|r| Error::refused(&r, called))
+        drop(db);
+        self.0.access.require(who, context).await.map_err(|r| Error::refused(r, called))
     }
 
-    /// The caller's contexts, newest first.
+    /// The contexts that the caller may see, newest first.
     ///
     /// # Errors
     /// The database's.
     pub async fn list(&self, who: &Principal, range: Range) -> Result<Page<Context>, Error> {
-        let mut db = self.0.pool.acquire().await?;
-        let mut page = store::list_contexts(&mut db, who, range).await?;
-        page.rows.retain(|c| access::sees(who, c));
-        Ok(page)
+        let reach = self.0.access.reach(who, Kind::Context).await?;
+        let reach = &reach;
+        let fetch = |range| async move {
+            let mut db = self.0.pool.acquire().await?;
+            store::list_contexts(&mut db, who, reach, range).await
+        };
+        self.0.access.page(who, range, fetch).await
     }
 
     /// Waits until `done` holds of the context, or the time is over; gives the last row either way.

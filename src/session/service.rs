@@ -13,7 +13,8 @@ use uuid::Uuid;
 
 use super::live::{Live, LiveSession};
 use super::{Error, Kind, Limits, NewSession, Session, State, View, is_over, store};
-use crate::access::{self, Action, Allowed, Attach, Manage};
+use crate::access::resource::{Kind as Thing, ProfileName};
+use crate::access::{self, Action, Allowed, Attach, CreateSession, Manage, Verb};
 use crate::context::driver::Signal;
 use crate::context::driver::wire::{Complete, Outgoing};
 use crate::context::live::Facts;
@@ -94,6 +95,8 @@ impl Service {
             Some(called) => Some(self.0.contexts.open::<Attach>(who, called).await?),
             None => None,
         };
+        let profile = attach.as_ref().map(|c| c.profile.as_str()).or(new.profile.as_deref());
+        let profile = self.0.contexts.choose::<CreateSession>(who, profile).await?;
         let held_here = attach.as_ref().is_none_or(|c| c.held_by == Some(self.0.contexts.me()));
         let id = SessionId::generate();
         let mut tx = self.0.contexts.pool().begin().await?;
@@ -104,7 +107,7 @@ impl Service {
             drop(tx);
             return self.view(made).await?.ok_or(Error::Inconsistent(id));
         }
-        let (context_id, number, run_as) = self.place(&mut tx, who, &new, attach).await?;
+        let (context_id, number, run_as) = self.place(&mut tx, who, &new, attach, &profile).await?;
         let row = store::New {
             id,
             context_id,
@@ -139,6 +142,7 @@ impl Service {
         who: &Principal,
         new: &NewSession,
         attach: Option<Allowed<Attach, context::Context>>,
+        profile: &Allowed<CreateSession, ProfileName>,
     ) -> Result<(ContextId, i32, String), Error> {
         let (id, run_as) = match attach {
             Some(context) => (context.id, context.run_as.clone()),
@@ -149,7 +153,7 @@ impl Service {
                     outlives_sessions: false,
                     request: new.request.resources.clone(),
                 };
-                let made = self.0.contexts.insert(db, who, ContextId::generate(), wanted).await?;
+                let made = self.0.contexts.insert(db, who, ContextId::generate(), profile, wanted).await?;
                 (made.id, made.run_as)
             }
         };
@@ -186,7 +190,28 @@ impl Service {
             }
             None => self.find(who, called).await?.ok_or_else(|| Error::NotFound(called.to_string()))?,
         };
-        access::require(who, view).map_err(|r| Error::refused(&r, &called.to_string()))
+        let access = self.0.contexts.access();
+        let view = access.require(who, view).await.map_err(|r| Error::refused(r, &called.to_string()))?;
+        if A::VERB == Verb::Attach {
+            self.check_context(who, &view.session).await?;
+        }
+        Ok(view)
+    }
+
+    /// Whoever runs code in a session that lives in another's context runs it as that context: a grant on that which was revoked or
+    /// has expired ends it.
+    async fn check_context(&self, who: &Principal, session: &Session) -> Result<(), Error> {
+        if session.context_owner == session.owner {
+            return Ok(());
+        }
+        match self.0.contexts.open::<Attach>(who, &session.context_id.to_string()).await {
+            Ok(_) => Ok(()),
+            Err(context::Error::NotFound(_)) => Err(Error::Denied(format!(
+                "this session lives in a context of {}, which is not shared with you: its owner can grant attach on the context",
+                session.context_owner
+            ))),
+            Err(e) => Err(e.into()),
+        }
     }
 
     async fn find(&self, who: &Principal, called: Called<'_>) -> Result<Option<View>, Error> {
@@ -244,15 +269,21 @@ impl Service {
         Ok(rows.into_iter().map(view).collect())
     }
 
-    /// The caller's sessions; ended and deleted ones only when `all`.
+    /// The sessions that the caller may see; ended and deleted ones only when `all`.
     ///
     /// # Errors
     /// The database's.
     pub async fn list(&self, who: &Principal, range: Range, all: bool) -> Result<Page<View>, Error> {
+        let access = self.0.contexts.access();
+        let reach = access.reach(who, Thing::Session).await?;
+        let reach = &reach;
+        let fetch = |range| async move {
+            let mut db = self.0.contexts.pool().acquire().await?;
+            store::list_sessions(&mut db, who, reach, range, all, self.0.limits.retain).await
+        };
+        let Page { rows, total } = access.page(who, range, fetch).await?;
         let mut db = self.0.contexts.pool().acquire().await?;
-        let page = store::list_sessions(&mut db, who, range, all, self.0.limits.retain).await?;
-        let seen = page.rows.into_iter().filter(|s| access::sees(who, s)).collect();
-        Ok(Page { rows: self.views(&mut db, seen).await?, total: page.total })
+        Ok(Page { rows: self.views(&mut db, rows).await?, total })
     }
 
     /// Waits until `done` holds of the session's view, or the time is over; gives the last view either way.

@@ -121,6 +121,7 @@ async fn train(
         driver_memory: "1g".to_owned(),
         java_options: String::new(),
         conf: BTreeMap::new(),
+        share_identity: false,
     };
     let options = format!(
         "-Dscala.usejavacp=true -Xlog:cds=off -Xlog:cds+dynamic=off -XX:ArchiveClassesAtExit={}",

@@ -77,6 +77,9 @@ pub struct Profile {
     /// Spark conf of every application.
     #[serde(default)]
     pub conf: BTreeMap<String, String>,
+    /// Whether an owner may let others run code in what runs as the owner.
+    #[serde(default)]
+    pub share_identity: bool,
 }
 
 impl Profile {
