@@ -142,9 +142,10 @@ impl Policies {
         }
         let validated = Validator::new(schema.clone()).validate(&set, ValidationMode::Strict);
         if !validated.validation_passed() {
-            return Err(Error::Invalid(validated.validation_errors().map(ToString::to_string).collect()));
+            let wrong = validated.validation_errors().map(|e| format!("{}: {e}", e.policy_id()));
+            return Err(Error::Invalid(wrong.collect()));
         }
-        let warnings = validated.validation_warnings().map(ToString::to_string).collect();
+        let warnings = validated.validation_warnings().map(|e| format!("{}: {e}", e.policy_id())).collect();
         Ok(Self { set, schema, can_hide, warnings })
     }
 

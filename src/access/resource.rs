@@ -5,6 +5,8 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::identity::Principal;
+
 /// Something that decisions are made about.
 pub trait Resource: Sync {
     /// What a decision looks at.
@@ -132,6 +134,14 @@ pub struct Account {
     pub tenant: String,
     /// The user.
     pub user: String,
+}
+
+impl Account {
+    /// The principal's own.
+    #[must_use]
+    pub fn of(who: &Principal) -> Self {
+        Self { tenant: who.tenant.to_string(), user: who.user.to_string() }
+    }
 }
 
 impl Resource for Account {

@@ -6,6 +6,7 @@ use utoipa::openapi::schema::{Object, ObjectBuilder, SchemaType, Type};
 use crate::access::Verb;
 use crate::access::explain::Outcome;
 use crate::access::grant::Level;
+use crate::identity::Scope;
 use crate::session::Kind;
 use crate::{batch, context, session, statement};
 
@@ -63,6 +64,11 @@ pub fn session_kind() -> Object {
 /// Kinds of statements.
 pub fn statement_kind() -> Object {
     one_of(["spark", "pyspark", "sparkr", "sql"])
+}
+
+/// The most that a credential may be used for.
+pub fn scope() -> Object {
+    one_of([Scope::View, Scope::Attach, Scope::Manage].map(Scope::as_str))
 }
 
 /// Reads the canonical name of a kind.
