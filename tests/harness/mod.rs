@@ -35,7 +35,9 @@
     reason = "a test fails by panicking, and is configured by its environment"
 )]
 
+pub mod certificates;
 mod gateway;
+pub mod kdc;
 mod keeper;
 pub mod livy;
 pub mod postgres;
