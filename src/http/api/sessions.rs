@@ -299,7 +299,7 @@ struct After {
 /// gets a fresh `snapshot`.
 #[utoipa::path(get, path = "/sessions/{id}/events", tag = "sessions", operation_id = "watch_session",
     params(("id" = Uuid, Path), After, ("Last-Event-ID" = Option<String>, Header, description = "The id of the last event seen.")),
-    responses((status = 200, content_type = "text/event-stream", body = String),
+    responses((status = 200, content_type = "text/event-stream", body = events::Told),
               (status = 204, description = "The reader has seen the end.")))]
 async fn watch(
     State(doors): State<Doors>,

@@ -40,6 +40,11 @@ pub fn statement_kind() -> Object {
     one_of(["spark", "pyspark", "sparkr", "sql"])
 }
 
+/// Names of events.
+pub fn event() -> Object {
+    one_of(super::events::NAMES)
+}
+
 /// Reads the canonical name of a kind.
 ///
 /// # Errors
