@@ -50,6 +50,8 @@ async fn what_is_wrong_is_said_as_a_problem() {
         ("null", "the body"),
         ("{", "the body"),
         ("{} x", "the body"),
+        ("[null, null]", "an object"),
+        (r#"{"resources": []}"#, "resources"),
         (r#"{"kind": 7}"#, "kind"),
         (r#"{"kind": null}"#, "kind"),
         (r#"{"kind": "cobol"}"#, "kind"),

@@ -18,9 +18,10 @@ use harness::api::{API, ended, session, submit};
 use harness::{Setup, python};
 use serde_json::json;
 
-/// The answer is no 5xx, and its status, `Content-Type`, headers and body are as described.
+/// The answer is no 5xx; its status, `Content-Type`, headers and body are as described; what the description forbids is refused.
 const CHECKS: &str = "not_a_server_error,status_code_conformance,content_type_conformance,\
-                      response_headers_conformance,response_schema_conformance";
+                      response_headers_conformance,response_schema_conformance,negative_data_rejection,\
+                      unsupported_method,allow_header_conformance";
 
 /// How many requests are made up for each operation, beside those at the bounds of each field.
 const EXAMPLES: &str = "12";
