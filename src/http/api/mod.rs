@@ -10,6 +10,7 @@ mod batches;
 mod contexts;
 mod events;
 mod log;
+mod object;
 mod logins;
 mod openapi;
 mod request;
