@@ -86,7 +86,11 @@ impl Listener {
 /// Without a scheme only the gateway's own user, its drivers' and root may come, where the system tells who is there.
 fn is_allowed(remote: SocketAddr, local: SocketAddr, drivers: Option<Uid>) -> bool {
     let known = [Some(Uid::from_raw(0)), Some(Uid::effective()), drivers];
-    peer::uid(remote, local).is_none_or(|uid| known.contains(&Some(Uid::from_raw(uid))))
+    match peer::owner(remote, local) {
+        peer::Owner::Uid(uid) => known.contains(&Some(Uid::from_raw(uid))),
+        peer::Owner::Nobody => false,
+        peer::Owner::Untold => true,
+    }
 }
 
 async fn connection(
