@@ -8,6 +8,7 @@ use sqlx::types::Json;
 use super::watch::Facts;
 use super::{Batch, Error, Request, State};
 use crate::context::launch::follow::Position;
+use crate::context::launch::line::below;
 use crate::id::{BatchId, LivyId};
 use crate::identity::Principal;
 use crate::store::{Page, Range};
@@ -205,11 +206,6 @@ pub(super) async fn mark_deleted(db: &mut PgConnection, id: BatchId) -> Result<(
     Ok(())
 }
 
-/// The beginning of every path in a folder.
-fn below(folder: &Path) -> String {
-    format!("{}/", folder.display())
-}
-
 /// The living batches whose launch folders lie in `launches`, oldest first.
 pub(super) async fn living_in(db: &mut PgConnection, host: &str, launches: &Path) -> Result<Vec<Batch>, Error> {
     let rows = sqlx::query_as!(
@@ -243,26 +239,6 @@ pub(super) async fn move_state(
     .execute(db)
     .await?;
     Ok(done.rows_affected() == 1)
-}
-
-/// Takes those for running that began long ago and whose log has not said so; how many.
-pub(super) async fn mark_running(
-    db: &mut PgConnection,
-    host: &str,
-    launches: &Path,
-    after_ms: i64,
-) -> Result<u64, sqlx::Error> {
-    let done = sqlx::query!(
-        "update batch set state = 'running'
-          where host = $1 and starts_with(launch_dir, $2) and state = 'starting'
-            and started_at < now() - $3::bigint * interval '1 millisecond'",
-        host,
-        below(launches),
-        after_ms
-    )
-    .execute(db)
-    .await?;
-    Ok(done.rows_affected())
 }
 
 /// Writes what a batch's log tells of its application.

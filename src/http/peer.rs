@@ -61,7 +61,8 @@ fn find(table: &str, peer: SocketAddr, local: SocketAddr) -> Option<u32> {
 /// hexadecimal.
 fn written(address: SocketAddr) -> Vec<String> {
     let hex = |octets: &[u8]| -> String {
-        let word = |c: &[u8]| u32::from_ne_bytes([c.first(), c.get(1), c.get(2), c.get(3)].map(|b| b.copied().unwrap_or(0)));
+        let word =
+            |c: &[u8]| u32::from_ne_bytes([c.first(), c.get(1), c.get(2), c.get(3)].map(|b| b.copied().unwrap_or(0)));
         octets.chunks_exact(4).map(|c| format!("{:08X}", word(c))).collect()
     };
     let port = address.port();

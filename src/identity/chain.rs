@@ -253,8 +253,7 @@ impl Chain {
         if !is_user_name(wanted) {
             return Err(Refusal::BadName);
         }
-        let refused =
-            || Refusal::Impersonation { user: caller.user.to_string(), wanted: wanted.to_owned() };
+        let refused = || Refusal::Impersonation { user: caller.user.to_string(), wanted: wanted.to_owned() };
         let rule = caller.speaks_for.as_ref().filter(|_| caller.via.is_none()).ok_or_else(refused)?;
         let groups = self.0.directory.groups(wanted).await;
         let is_named = rule.users.iter().any(|user| user == wanted);
@@ -289,4 +288,3 @@ fn tell(nobody: &Nobody, origin: &Origin) {
         why => info!(address, %why, "A request was not let in"),
     }
 }
-

@@ -88,8 +88,7 @@ pub async fn use_token(pool: &PgPool, hash: &Hash) -> Result<Option<(Uuid, Perso
             .await?;
     }
     let scope = scope(&token.scope);
-    let person =
-        Person { tenant: Some(token.tenant), groups: token.groups, scope, ..Person::named(&token.owner) };
+    let person = Person { tenant: Some(token.tenant), groups: token.groups, scope, ..Person::named(&token.owner) };
     Ok(Some((token.token_id, person)))
 }
 
@@ -185,12 +184,7 @@ pub async fn list_tokens(pool: &PgPool, tenant: &str, owner: &str, range: Range)
 }
 
 /// Revokes somebody's token, and returns its hash.
-pub async fn revoke_token(
-    pool: &PgPool,
-    tenant: &str,
-    owner: &str,
-    id: Uuid,
-) -> Result<Option<Vec<u8>>, sqlx::Error> {
+pub async fn revoke_token(pool: &PgPool, tenant: &str, owner: &str, id: Uuid) -> Result<Option<Vec<u8>>, sqlx::Error> {
     sqlx::query_scalar!(
         "update api_token set revoked_at = now()
          where token_id = $1 and tenant = $2 and owner = $3 and revoked_at is null returning secret_hash",
