@@ -106,7 +106,7 @@ pub(super) async fn load_batch(db: &mut PgConnection, id: BatchId) -> Result<Opt
         r#"select batch_id as "batch_id: _", livy_id, tenant, owner, via, run_as, name, profile, state, cause
                 , request as "request: _", host, launch_dir, cluster_id, ui_url, exit_code, created_at, started_at, ended_at
                 , (deleted_at is not null) as "deleted!"
-                , array(select line from (select number, line from log_line where source_id = batch_id
+                , array(select substring(line from 1 for 2048) from (select number, line from log_line where source_id = batch_id
                                            order by number desc limit 10) as newest order by number) as "tail!"
              from batch where batch_id = $1"#,
         id.0
@@ -152,7 +152,7 @@ pub(super) async fn list_batches(
         r#"select batch_id as "batch_id: _", livy_id, tenant, owner, via, run_as, name, profile, state, cause
                 , request as "request: _", host, launch_dir, cluster_id, ui_url, exit_code, created_at, started_at, ended_at
                 , (deleted_at is not null) as "deleted!"
-                , array(select line from (select number, line from log_line where source_id = batch_id
+                , array(select substring(line from 1 for 2048) from (select number, line from log_line where source_id = batch_id
                                            order by number desc limit 10) as newest order by number) as "tail!"
              from batch
             where tenant = $1 and owner = $2

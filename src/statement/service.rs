@@ -23,6 +23,8 @@ use crate::telemetry::metrics::Metrics;
 /// How often a wait looks at the row of a statement whose session another gateway answers for.
 const LOOK: Duration = Duration::from_millis(200);
 
+/// A page of statements ends with the one that reaches this many bytes of code and results.
+pub const LARGEST_PAGE: i64 = 16 * 1024 * 1024;
 /// Code up to this size goes to the link with the signal, bytes.
 const LARGEST_SIGNAL: usize = 64 * 1024;
 
@@ -161,7 +163,8 @@ impl Service {
         Ok(store::load_statement(&mut db, session, number).await?.map(Arc::new))
     }
 
-    /// Statements of a session by number, or newest first.
+    /// Statements of a session by number, or newest first. Fewer than the range allows when they are large: at least one, and no more once
+    /// they have [`LARGEST_PAGE`] bytes together; the page's total tells that there are more.
     ///
     /// # Errors
     /// The database's.
@@ -172,7 +175,7 @@ impl Service {
         newest_first: bool,
     ) -> Result<Page<Arc<Statement>>, Error> {
         let mut db = self.sessions.contexts().pool().acquire().await?;
-        let page = store::list_statements(&mut db, session.session.id, range, newest_first).await?;
+        let page = store::list_statements(&mut db, session.session.id, range, newest_first, LARGEST_PAGE).await?;
         // Memory may know of progress that is not yet written.
         let fresh = |s: Statement| self.live.get(s.session_id, s.number).unwrap_or_else(|| Arc::new(s));
         Ok(Page { rows: page.rows.into_iter().map(fresh).collect(), total: page.total })

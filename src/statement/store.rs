@@ -122,23 +122,30 @@ pub(super) async fn load_statement(
     row.map(Statement::try_from).transpose()
 }
 
-/// Statements of a session by number, or newest first.
+/// Statements of a session by number, or newest first: the first of the range, and those after it while there are less than `bytes` of
+/// code and results before them.
 pub(super) async fn list_statements(
     db: &mut PgConnection,
     session: SessionId,
     range: Range,
     newest_first: bool,
+    bytes: i64,
 ) -> Result<Page<Statement>, Error> {
     let rows = sqlx::query_as!(
         Row,
         r#"select session_id as "session_id: _", number, kind, code, state, progress, output, columns, truncated, ran_us
                 , created_at, started_at, completed_at
-             from statement where session_id = $1
-            order by case when $4 then -number else number end offset $2 limit $3"#,
+             from (select *, sum(size) over (order by place) - size as before
+                     from (select *, case when $4 then -number else number end as place
+                                , octet_length(code) + coalesce(octet_length(output), 0) + coalesce(octet_length(columns), 0)
+                                  + coalesce(octet_length(truncated), 0) as size
+                             from statement where session_id = $1 order by place offset $2 limit $3) as page) as sized
+            where before < $5::bigint order by place"#,
         session.0,
         range.from,
         range.size,
-        newest_first
+        newest_first,
+        bytes
     )
     .fetch_all(&mut *db)
     .await?;
