@@ -85,33 +85,28 @@ async fn what_is_taken_while_its_session_ends_ends_too() {
     let livy = gateway.livy();
     let session = livy.post("/sessions", json!({"kind": "sql"})).await.header("location").to_owned();
     let statements = format!("{session}/statements");
-    let submits = (0..8).map(|_| {
-        let (livy, statements) = (livy.clone(), statements.clone());
-        tokio::spawn(async move {
-            let mut taken = Vec::new();
-            loop {
-                let answer = livy.post(&statements, json!({"code": "select 1"})).await;
-                if answer.status != 201 {
-                    return taken;
-                }
-                taken.push(answer.json()["id"].clone());
+    let submit = async || {
+        let mut taken = Vec::new();
+        loop {
+            let answer = livy.post(&statements, json!({"code": "select 1"})).await;
+            if answer.status != 201 {
+                return taken;
             }
-        })
-    });
-    let submits: Vec<_> = submits.collect();
-    until("some are taken", BOUND, async || {
-        (livy.get(&statements).await.expect(200)["total_statements"].as_i64() > Some(20)).then_some(())
-    })
-    .await;
-    livy.post(&format!("{session}/stop"), json!({})).await;
-    for submit in submits {
-        for id in submit.await.unwrap() {
-            let statement = livy.get(&format!("{statements}/{id}")).await.expect(200);
-            assert_eq!(
-                (&statement["state"], &statement["output"]["ename"]),
-                (&json!("available"), &json!("SessionEnded"))
-            );
+            taken.push(answer.json()["id"].clone());
         }
+    };
+    let stop = async || {
+        until("some are taken", BOUND, async || {
+            (livy.get(&statements).await.expect(200)["total_statements"].as_i64() > Some(20)).then_some(())
+        })
+        .await;
+        livy.post(&format!("{session}/stop"), json!({})).await;
+    };
+    let (taken, ()) = tokio::join!(futures_util::future::join_all((0..8).map(|_| submit())), stop());
+    for id in taken.into_iter().flatten() {
+        let statement = livy.get(&format!("{statements}/{id}")).await.expect(200);
+        let ended = (&statement["state"], &statement["output"]["ename"]);
+        assert_eq!(ended, (&json!("available"), &json!("SessionEnded")), "{statement}");
     }
     gateway.end().await;
 }

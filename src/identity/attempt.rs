@@ -60,6 +60,9 @@ pub enum Malformed {
     /// There is more than one.
     #[error("there is more than one Authorization header")]
     Repeated,
+    /// The caller acts for more than one.
+    #[error("doAs stands in the query more than once")]
+    RepeatedDoAs,
 }
 
 impl Authorization {

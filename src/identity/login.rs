@@ -12,6 +12,14 @@ use super::secret::{self, Hash};
 use super::{BELIEF, Person, Principal, Scheme, store};
 use crate::time::Span;
 
+/// Forgets logins that were over a day ago, and tokens that were over a month ago.
+///
+/// # Errors
+/// The database's.
+pub async fn forget_old(pool: &PgPool) -> Result<(), crate::store::Error> {
+    Ok(store::forget_old(pool).await?)
+}
+
 /// Logins at once that are remembered in memory; the rest are looked up.
 const REMEMBERED: u64 = 20_000;
 

@@ -35,10 +35,9 @@ impl<T: DeserializeOwned> FromRequest<Doors> for Body<T> {
 
     async fn from_request(request: Request, doors: &Doors) -> Result<Self, Fault> {
         let (mut head, body) = request.into_parts();
-        let Who(who) = match Who::from_request_parts(&mut head, doors).await {
-            Ok(who) => who,
-            Err(never) => match never {},
-        };
+        let Who(who) = Who::from_request_parts(&mut head, doors)
+            .await
+            .map_err(|_| Fault::new(Code::Unauthenticated, "authentication is required"))?;
         let bytes = body::read(body, doors.limits.body).await.map_err(unread)?;
         if !is_json(&head.headers) {
             return Err(Fault::new(

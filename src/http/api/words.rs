@@ -3,6 +3,7 @@
 use serde::{Deserialize, Deserializer};
 use utoipa::openapi::schema::{Object, ObjectBuilder, Type};
 
+use crate::identity::Scope;
 use crate::session::Kind;
 use crate::{batch, context, session, statement};
 
@@ -38,6 +39,11 @@ pub fn session_kind() -> Object {
 /// Kinds of statements.
 pub fn statement_kind() -> Object {
     one_of(["spark", "pyspark", "sparkr", "sql"])
+}
+
+/// The most that a credential may be used for.
+pub fn scope() -> Object {
+    one_of([Scope::View, Scope::Attach, Scope::Manage].map(Scope::as_str))
 }
 
 /// Reads the canonical name of a kind.
