@@ -39,7 +39,9 @@
 
 pub mod api;
 pub mod cluster;
+pub mod certificates;
 mod gateway;
+pub mod kdc;
 mod keeper;
 pub mod livy;
 pub mod postgres;
