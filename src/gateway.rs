@@ -11,6 +11,7 @@ use dashmap::DashMap;
 use sqlx::PgPool;
 use tracing::{info, warn};
 
+use crate::audit::seal::Sealer;
 use crate::config::Config;
 use crate::context::driver::Door;
 use crate::context::launch::start::{self, Starter};
@@ -120,6 +121,7 @@ async fn run(
     );
     let keep = config.launch.keep_folders.0;
     life.spawn("sweep", sweep::run(pool.clone(), config.home.clone(), keep, life.clone()));
+    life.spawn("audit", Sealer::new(pool.clone(), me, home.path())?.run(life.clone()));
     life.spawn("session clocks", session::expire::run(sessions.clone(), life.clone()));
     let doors = Doors::new(Parts {
         identity: identity.clone(),
