@@ -108,8 +108,11 @@ impl Reconciler {
         drop(db);
         lock(&self.ending).retain(|id| living.iter().any(|c| c.id == *id));
         for context in living.iter().filter(|c| c.held_by == Some(me)) {
-            if self.contexts.live().get(context.id).is_none() {
-                self.adopt(context.id).await?;
+            if self.contexts.live().get(context.id).is_none()
+                && let Err(e) = self.adopt(context.id).await
+            {
+                // It is looked after none the less, and so are the others.
+                warn!(context.id = %context.id, error = %e, "What context {} holds cannot be read now", context.id);
             }
             if starting.contains(&context.id) {
                 continue;
