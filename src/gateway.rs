@@ -14,6 +14,7 @@ use tracing::{info, warn};
 use crate::audit::seal::Sealer;
 use crate::config::Config;
 use crate::context::driver::Door;
+use crate::context::launch::folder::Folder;
 use crate::context::launch::start::{self, Starter};
 use crate::context::launch::sweep;
 use crate::context::reconcile::Reconciler;
@@ -80,6 +81,7 @@ async fn run(
         pool.clone(),
         me,
         home.host(&host_name()).context("reading the name of this machine from the state folder")?,
+        Folder::all(&config.home),
         config.profiles.clone(),
         config.launch.clone(),
         Notifier::new(pool.clone(), life),
@@ -87,7 +89,7 @@ async fn run(
     let sessions = session::service::Service::new(contexts.clone(), config.session.clone());
     let metrics = Arc::new(Metrics::default());
     let statements = statement::service::Service::new(sessions.clone(), metrics.clone(), life.clone());
-    let batches = batch::service::Service::new(contexts.clone(), &config.home, config.session.retain);
+    let batches = batch::service::Service::new(contexts.clone(), config.session.retain);
     let sink = Arc::new(statements.clone());
     let orphan = config.launch.orphan_timeout.0;
     let door =
@@ -199,22 +201,20 @@ async fn end_drivers(contexts: &context::service::Service, batches: &batch::serv
     let ended = tokio::time::timeout(DRIVERS_END, async {
         const CAUSE: &str = "Hearth was stopped (Ctrl-C)";
         contexts.refuse_new();
-        // Again each time: what was being created when this began has committed since.
+        // Again each time, and once more when none is left: what was being created when this began commits meanwhile.
+        let mut quiet = 0;
         let ask = async || -> Result<usize, batch::Error> {
             contexts.stop_all(CAUSE).await?;
             batches.stop_all(CAUSE).await?;
             Ok(contexts.count_living().await? + batches.count_living().await?)
         };
-        loop {
-            let pause = match ask().await {
-                Ok(0) => return,
-                Ok(_) => Duration::from_millis(100),
-                Err(e) => {
-                    warn!(error = %e, "Cannot tell the drivers to end now");
-                    Duration::from_millis(500)
-                }
-            };
-            tokio::time::sleep(pause).await;
+        while quiet < 2 {
+            match ask().await {
+                Ok(0) => quiet += 1,
+                Ok(_) => quiet = 0,
+                Err(e) => warn!(error = %e, "Cannot tell the drivers to end now"),
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
         }
     });
     match ended.await {

@@ -1,6 +1,5 @@
 //! Use cases of batches: create, find, list, wait, stop, read the log.
 
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +11,6 @@ use super::{Batch, Error, NewBatch, State, View, store};
 use crate::access::{self, Action, Allowed, Manage};
 use crate::context;
 use crate::context::launch::files;
-use crate::context::launch::folder::Folder;
 use crate::context::log::{self, LogPage, Wanted};
 use crate::context::service::DEFAULT_PROFILE;
 use crate::id::{self, BatchId};
@@ -32,7 +30,6 @@ pub struct Service(Arc<Parts>);
 
 struct Parts {
     contexts: context::service::Service,
-    launches: PathBuf,
     retain: Span,
     waits: DashMap<BatchId, Arc<str>>,
     changes: watch::Sender<u64>,
@@ -40,23 +37,17 @@ struct Parts {
 }
 
 impl Service {
-    /// Batches beside these contexts, launched from the state folder `home`; the Livy door shows ended ones for `retain`.
+    /// Batches beside these contexts; the Livy door shows ended ones for `retain`.
     #[must_use]
-    pub fn new(contexts: context::service::Service, home: &Path, retain: Span) -> Self {
-        let launches = Folder::all(home);
+    pub fn new(contexts: context::service::Service, retain: Span) -> Self {
         let (waits, changes, wake) = (DashMap::new(), watch::Sender::new(0), Notify::new());
-        Self(Arc::new(Parts { contexts, launches, retain, waits, changes, wake }))
+        Self(Arc::new(Parts { contexts, retain, waits, changes, wake }))
     }
 
     /// The contexts that stand in the same line.
     #[must_use]
     pub fn contexts(&self) -> &context::service::Service {
         &self.0.contexts
-    }
-
-    /// Where the launch folders of this gateway's batches lie.
-    pub(super) fn launches(&self) -> &Path {
-        &self.0.launches
     }
 
     /// Wakes the reconciler and all who wait: rows have changed.
@@ -107,7 +98,7 @@ impl Service {
         let profile = new.profile.as_deref().unwrap_or(DEFAULT_PROFILE);
         self.0.contexts.admit(&mut tx, profile).await?;
         let host = self.0.contexts.host();
-        let dir = self.0.launches.join(id.to_string());
+        let dir = self.0.contexts.launches().join(id.to_string());
         let launch_dir = &*dir.to_string_lossy();
         let (name, request) = (new.name.as_deref(), &request);
         let row = store::New { id, who, name, profile, request, host, launch_dir };
@@ -234,7 +225,7 @@ impl Service {
     /// The database's.
     pub async fn stop_all(&self, cause: &str) -> Result<(), Error> {
         let mut db = self.0.contexts.pool().acquire().await?;
-        for batch in store::living_in(&mut db, self.0.contexts.host(), &self.0.launches).await? {
+        for batch in store::living_in(&mut db, self.0.contexts.host(), self.0.contexts.launches()).await? {
             store::mark_ending(&mut db, batch.id, cause).await?;
         }
         self.wake();
@@ -247,6 +238,6 @@ impl Service {
     /// The database's.
     pub async fn count_living(&self) -> Result<usize, Error> {
         let mut db = self.0.contexts.pool().acquire().await?;
-        Ok(store::living_in(&mut db, self.0.contexts.host(), &self.0.launches).await?.len())
+        Ok(store::living_in(&mut db, self.0.contexts.host(), self.0.contexts.launches()).await?.len())
     }
 }

@@ -1,6 +1,7 @@
 //! Use cases of contexts: create, find, list, stop, read the log.
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -35,6 +36,7 @@ struct Parts {
     pool: PgPool,
     me: GatewayId,
     host: String,
+    launches: PathBuf,
     profiles: BTreeMap<String, Profile>,
     launch: launch::Config,
     links: Links,
@@ -46,19 +48,20 @@ struct Parts {
 }
 
 impl Service {
-    /// The contexts of the gateway `me` on `host`.
+    /// The contexts of the gateway `me` on `host`, whose launch folders lie in `launches`.
     #[must_use]
     pub fn new(
         pool: PgPool,
         me: GatewayId,
         host: String,
+        launches: PathBuf,
         profiles: BTreeMap<String, Profile>,
         launch: launch::Config,
         others: Notifier,
     ) -> Self {
         let (links, live, wake) = (Links::default(), Live::default(), Notify::new());
         let refuses_new = AtomicBool::new(false);
-        Self(Arc::new(Parts { pool, me, host, profiles, launch, links, live, wake, others, refuses_new }))
+        Self(Arc::new(Parts { pool, me, host, launches, profiles, launch, links, live, wake, others, refuses_new }))
     }
 
     /// Tells the context's link something, or, when another gateway holds it, tells that one to look at the rows.
@@ -90,6 +93,12 @@ impl Service {
     #[must_use]
     pub fn host(&self) -> &str {
         &self.0.host
+    }
+
+    /// Where the launch folders of this gateway lie.
+    #[must_use]
+    pub fn launches(&self) -> &Path {
+        &self.0.launches
     }
 
     /// The section `launch`.
@@ -219,7 +228,7 @@ impl Service {
         if self.0.refuses_new.load(Ordering::Relaxed) {
             return Err(Error::Stopping);
         }
-        let waiting = launch::line::lock_end(db, &self.0.host).await?;
+        let waiting = launch::line::lock_end(db, &self.0.host, &self.0.launches).await?;
         if usize::try_from(waiting).unwrap_or(usize::MAX) >= self.0.launch.queue {
             return Err(Error::LineFull(waiting));
         }
