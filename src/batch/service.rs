@@ -104,14 +104,15 @@ impl Service {
             let batch = store::load_batch(&mut tx, made).await?.ok_or(Error::Inconsistent(id))?;
             return Ok(self.shown(batch));
         }
-        new.request.check()?;
         let profile = new.profile.as_deref().unwrap_or(DEFAULT_PROFILE);
+        let file = new.request.check()?;
+        let run_as = self.0.contexts.may_ask(who, profile, &mut new.request.resources, file).await?;
         self.0.contexts.admit(&mut tx, profile).await?;
         let host = self.0.contexts.host();
         let dir = self.0.launches.join(id.to_string());
         let launch_dir = &*dir.to_string_lossy();
         let (name, request) = (new.name.as_deref(), &new.request);
-        let row = store::New { id, who, name, profile, request, host, launch_dir };
+        let row = store::New { id, who, run_as: &run_as, name, profile, request, host, launch_dir };
         if let Err(e) = store::insert_batch(&mut tx, row).await {
             drop(tx);
             return Err(self.name_taken(who, new.name, e).await);

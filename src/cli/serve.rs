@@ -1,9 +1,13 @@
 //! `hearth serve`: runs a gateway.
 
+use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use nix::unistd::Uid;
+
+use super::launcher;
 use crate::config::{Config, Overrides};
 use crate::{gateway, telemetry};
 
@@ -25,6 +29,18 @@ pub(super) struct Settings {
 }
 
 impl Settings {
+    /// The flags again, for another command of this program.
+    pub(super) fn flags(&self) -> Vec<OsString> {
+        let text = |value: &dyn ToString| OsString::from(value.to_string());
+        let flags = [
+            ("--config", self.config.as_ref().map(|path| path.clone().into_os_string())),
+            ("--home", self.home.as_ref().map(|path| path.clone().into_os_string())),
+            ("--listen", self.listen.as_ref().map(|address| text(address))),
+            ("--database-url", self.database_url.as_ref().map(|url| text(url))),
+        ];
+        flags.into_iter().filter_map(|(flag, value)| Some([flag.into(), value?])).flatten().collect()
+    }
+
     /// Loads the configuration.
     pub(super) fn load(&self) -> anyhow::Result<Config> {
         let overrides = Overrides {
@@ -37,9 +53,12 @@ impl Settings {
     }
 }
 
-/// Runs a gateway until it is told to stop.
-pub(super) fn serve(settings: &Settings) -> anyhow::Result<ExitCode> {
+/// Runs a gateway until it is told to stop. As root with `launch.gateway_user` set, this process becomes that user first.
+pub(super) fn serve(settings: &Settings, attached: bool) -> anyhow::Result<ExitCode> {
     let config = settings.load()?;
+    if Uid::effective().is_root() && !config.launch.gateway_user.is_empty() {
+        return Err(launcher::leave_behind(settings, &config));
+    }
     telemetry::init(&config.log.filter, config.log.json);
-    tokio::runtime::Runtime::new()?.block_on(gateway::serve(config))
+    tokio::runtime::Runtime::new()?.block_on(gateway::serve(config, attached))
 }

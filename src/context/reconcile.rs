@@ -162,10 +162,10 @@ impl Reconciler {
         if self.ending.insert(context.id) {
             let body = serde_json::json!({ "reason": cause });
             self.contexts.links().tell(context.id, Signal::Send(Outgoing::new("shutdown", &body)));
-            let folder = Folder::at(&application.launch_dir);
+            let (folder, starter) = (Folder::at(&application.launch_dir), self.starter.clone());
             self.life.spawn_short("application end", async move {
                 for _ in 0..TRIES {
-                    match process::terminate(&folder, GRACE).await {
+                    match process::terminate(&folder, GRACE, starter.launcher()).await {
                         Ok(_) => return,
                         // Its program may be about to start.
                         Err(e) => error!(error = %e, "An application could not be ended"),

@@ -10,7 +10,9 @@ use tokio::time::Instant;
 
 use super::driver::wire::ContextState;
 use super::driver::{Links, Signal};
-use super::launch::{self, Profile};
+use super::launch::files::Local;
+use super::launch::resources::Resources;
+use super::launch::{self, Admission, Profile};
 use super::live::Live;
 use super::log::{self, LogPage, Wanted};
 use super::{Context, Error, NewContext, State, application, is_name, store};
@@ -36,6 +38,7 @@ struct Parts {
     host: String,
     profiles: BTreeMap<String, Profile>,
     launch: launch::Config,
+    admission: Admission,
     links: Links,
     live: Live,
     wake: Notify,
@@ -51,10 +54,11 @@ impl Service {
         host: String,
         profiles: BTreeMap<String, Profile>,
         launch: launch::Config,
+        admission: Admission,
         others: Notifier,
     ) -> Self {
         let (links, live, wake) = (Links::default(), Live::default(), Notify::new());
-        Self(Arc::new(Parts { pool, me, host, profiles, launch, links, live, wake, others }))
+        Self(Arc::new(Parts { pool, me, host, profiles, launch, admission, links, live, wake, others }))
     }
 
     /// Tells the context's link something, or, when another gateway holds it, tells that one to look at the rows.
@@ -166,15 +170,14 @@ impl Service {
         if let Some(name) = new.name.as_ref().filter(|n| !is_name(n)) {
             return Err(Error::BadName(name.chars().take(140).collect()));
         }
-        new.request.check()?;
-        launch::files::check_all(&mut new.request)?;
+        let run_as = self.may_ask(who, &profile, &mut new.request, Vec::new()).await?;
         self.admit(db, &profile).await?;
         let context = Context {
             id,
             tenant: who.tenant.to_string(),
             owner: who.user.to_string(),
             via: who.via.as_ref().map(ToString::to_string),
-            run_as: who.user.to_string(),
+            run_as,
             name: new.name,
             profile,
             outlives_sessions: new.outlives_sessions,
@@ -195,6 +198,23 @@ impl Service {
         })?;
         let _kept = self.0.live.keep(id);
         Ok(context)
+    }
+
+    /// Decides whether `who` may ask this of a profile, and as whom it will run. `more` are files that are named elsewhere.
+    ///
+    /// # Errors
+    /// No such profile, nobody to run as, something that a request may not have.
+    pub async fn may_ask(
+        &self,
+        who: &Principal,
+        profile: &str,
+        request: &mut Resources,
+        more: Vec<Local>,
+    ) -> Result<String, Error> {
+        let template = self.profile(profile)?;
+        let identity = self.0.admission.identity(template, who)?;
+        self.0.admission.check((profile, template), &identity, request, more).await?;
+        Ok(identity)
     }
 
     /// Decides whether one more launch of this profile may stand in line.

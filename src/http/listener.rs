@@ -51,9 +51,9 @@ impl Listener {
         self.local
     }
 
-    /// Serves until the gateway stops; requests that are being answered are finished. `drivers` is the OS user of the drivers, which
+    /// Serves until the gateway stops; requests that are being answered are finished. `drivers` are the OS users of drivers, which
     /// must be able to dial the gateway.
-    pub async fn serve(self, router: Router, drivers: Option<Uid>) {
+    pub async fn serve(self, router: Router, drivers: Vec<Uid>) {
         let stopping = self.life.stopping();
         let places = Arc::new(Semaphore::new(self.limits.connections));
         loop {
@@ -69,7 +69,7 @@ impl Listener {
                     }
                 },
             };
-            if !is_allowed(remote, self.local, drivers) {
+            if !is_allowed(remote, self.local, &drivers) {
                 warn!(peer = %remote, "A connection of another OS user is refused: no authentication is configured");
                 continue;
             }
@@ -84,9 +84,9 @@ impl Listener {
 }
 
 /// Without a scheme only the gateway's own user, its drivers' and root may come, where the system tells who is there.
-fn is_allowed(remote: SocketAddr, local: SocketAddr, drivers: Option<Uid>) -> bool {
-    let known = [Some(Uid::from_raw(0)), Some(Uid::effective()), drivers];
-    peer::uid(remote, local).is_none_or(|uid| known.contains(&Some(Uid::from_raw(uid))))
+fn is_allowed(remote: SocketAddr, local: SocketAddr, drivers: &[Uid]) -> bool {
+    let known = |uid: Uid| uid.is_root() || uid == Uid::effective() || drivers.contains(&uid);
+    peer::uid(remote, local).is_none_or(|uid| known(Uid::from_raw(uid)))
 }
 
 async fn connection(
