@@ -8,7 +8,7 @@ use axum::Router;
 use axum::extract::Request;
 use axum::http::header::CONNECTION;
 use axum::http::{HeaderValue, StatusCode};
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
@@ -22,6 +22,8 @@ use super::limits::Limits;
 use super::{peer, request};
 use crate::life::Life;
 
+/// Where agents dial.
+const DRIVER_DOOR: &str = "/driver/";
 /// After a failed accept (no file descriptors), a pause.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -69,7 +71,8 @@ impl Listener {
                     }
                 },
             };
-            if !is_allowed(remote, self.local, &drivers) {
+            let peer = peer(remote, self.local, &drivers);
+            if peer == Peer::Stranger {
                 warn!(peer = %remote, "A connection of another OS user is refused: no authentication is configured");
                 continue;
             }
@@ -77,29 +80,51 @@ impl Listener {
                 (router.clone(), self.prefix.clone(), self.limits.clone(), stopping.clone());
             self.life.spawn_short("connection", async move {
                 let _place = place;
-                connection(stream, router, prefix, &limits, stopping).await;
+                connection(stream, router, prefix, peer, &limits, stopping).await;
             });
         }
     }
 }
 
-/// Without a scheme only the gateway's own user, its drivers' and root may come, where the system tells who is there.
-fn is_allowed(remote: SocketAddr, local: SocketAddr, drivers: &[Uid]) -> bool {
-    let known = |uid: Uid| uid.is_root() || uid == Uid::effective() || drivers.contains(&uid);
-    peer::uid(remote, local).is_none_or(|uid| known(Uid::from_raw(uid)))
+/// Who is at the other end, where no scheme tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Peer {
+    /// The gateway's own user, root, or one of whom the system tells nothing.
+    Own,
+    /// An OS user of drivers: their agents may dial, and the code beside them in the driver may do nothing else.
+    Driver,
+    /// Another OS user.
+    Stranger,
+}
+
+fn peer(remote: SocketAddr, local: SocketAddr, drivers: &[Uid]) -> Peer {
+    match peer::uid(remote, local).map(Uid::from_raw) {
+        None => Peer::Own,
+        Some(uid) if uid.is_root() || uid == Uid::effective() => Peer::Own,
+        Some(uid) if drivers.contains(&uid) => Peer::Driver,
+        Some(_) => Peer::Stranger,
+    }
 }
 
 async fn connection(
     stream: TcpStream,
     router: Router,
     prefix: Arc<str>,
+    peer: Peer,
     limits: &Limits,
     stopping: tokio_util::sync::CancellationToken,
 ) {
     let _ = stream.set_nodelay(true);
     let service = hyper::service::service_fn(move |request: Request<Incoming>| {
-        let answer = router.clone().oneshot(request::plain(request, &prefix));
-        async move { answer.await.map(closing) }
+        let request = request::plain(request, &prefix);
+        let refused = peer == Peer::Driver && !request.uri().path().starts_with(DRIVER_DOOR);
+        let answer = router.clone().oneshot(request);
+        async move {
+            if refused {
+                return Ok(StatusCode::FORBIDDEN.into_response());
+            }
+            answer.await.map(closing)
+        }
     });
     let mut builder = Builder::new(TokioExecutor::new());
     builder.http1().timer(TokioTimer::new()).header_read_timeout(limits.header_timeout.0).max_buf_size(64 * 1024);

@@ -38,6 +38,7 @@
 mod gateway;
 mod keeper;
 pub mod livy;
+pub mod os_users;
 pub mod postgres;
 mod python;
 

@@ -20,6 +20,9 @@ use crate::id::ApplicationId;
 /// Name of the properties file in the program's own folder.
 pub const PROPERTIES: &str = "spark.conf";
 
+/// The agent's filter that lets nobody but the gateway see the Spark UI.
+const UI_FILTER: &str = "hearth.agent.ui.GatewayOnly";
+
 /// The one address that only this machine reaches.
 pub(super) const LOOPBACK: &str = "127.0.0.1";
 
@@ -107,6 +110,11 @@ pub fn driver(setting: &Setting<'_>, driver: &Driver<'_>) -> Result<Submission, 
         ("scratch", setting.folder.scratch().display().to_string()),
     ];
     conf.extend(own.map(|(key, value)| (format!("spark.hearth.{key}"), value)));
+    if setting.user.is_some() {
+        // Others than who asks are on this machine, and the UI of Spark knows nobody.
+        let own = [UI_FILTER].into_iter().chain(conf.get("spark.ui.filters").map(String::as_str)).collect::<Vec<_>>().join(",");
+        conf.insert("spark.ui.filters".to_owned(), own);
+    }
     let arguments = ["--class", "hearth.agent.Agent"].map(str::to_owned);
     Ok(submission(setting, &conf, arguments.into_iter().chain([driver.agent.jar.display().to_string()])))
 }
@@ -126,7 +134,12 @@ pub fn batch(setting: &Setting<'_>, job: &Job<'_>) -> Result<Submission, Invalid
     }
     let class = job.class_name.map(|name| ["--class".to_owned(), name.to_owned()]).into_iter().flatten();
     let arguments = class.chain([job.file.to_owned()]).chain(job.args.iter().cloned());
-    Ok(submission(setting, &conf::of(setting)?, arguments))
+    let mut conf = conf::of(setting)?;
+    if setting.user.is_some() {
+        // A program of somebody's own has no agent that could guard it.
+        conf.insert("spark.ui.enabled".to_owned(), "false".to_owned());
+    }
+    Ok(submission(setting, &conf, arguments))
 }
 
 fn submission(
