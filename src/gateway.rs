@@ -1,7 +1,7 @@
 //! The composition root: configuration in, running gateway out. The only file that knows every part.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -21,10 +21,11 @@ use crate::context::launch::start::{self, Starter};
 use crate::context::launch::{Admission, Profile, sweep};
 use crate::context::reconcile::Reconciler;
 use crate::home::{Home, write_private};
-use crate::http::listener::Listener;
+use crate::http::listener::{Listener, Manner};
+use crate::http::tls::Tls;
 use crate::http::{self, Doors, Parts};
 use crate::id::GatewayId;
-use crate::identity::Principal;
+use crate::identity::chain::Chain;
 use crate::life::{Life, Signals, Stop, Watch};
 use crate::shim::{self, Program};
 use crate::store::database::Database;
@@ -32,8 +33,6 @@ use crate::store::notify::Notifier;
 use crate::telemetry::metrics::Metrics;
 use crate::{batch, context, session, statement, store};
 
-/// Whether any authentication scheme is configured: there is none yet to configure.
-const AUTHENTICATES: bool = false;
 /// How long Ctrl-C waits for drivers to end.
 const DRIVERS_END: Duration = Duration::from_secs(20);
 
@@ -43,10 +42,11 @@ const DRIVERS_END: Duration = Duration::from_secs(20);
 /// Whatever keeps it from starting, with what to do about it.
 pub async fn serve(config: Config, attached: bool) -> anyhow::Result<ExitCode> {
     let signals = Signals::listen()?;
-    check_address(config.http.listen)?;
+    let authenticates = !config.auth.schemes.is_empty();
+    check_address(config.http.listen, config.http.tls.is_on(), authenticates)?;
     let (life, watch) = Life::new();
     let launcher = launcher(&config, attached, &life)?;
-    run_as::check(&config.profiles, run_as::Setup { authenticates: AUTHENTICATES, has_launcher: launcher.is_some() })?;
+    run_as::check(&config.profiles, run_as::Setup { authenticates, has_launcher: launcher.is_some() })?;
     let home = Home::open(&config.home)?;
     if launcher.is_some() {
         home.let_through()?;
@@ -77,19 +77,21 @@ async fn run(
     }
     let me = GatewayId::generate();
     let former = succeed(home.path(), me)?;
-    let listener = Listener::bind(config.http.listen, &config.http.prefix, config.http.limits.clone(), life.clone())
-        .await
-        .with_context(|| {
+    let tls = config.http.tls.is_on().then(|| Tls::load(config.http.tls.clone(), home.path())).transpose()?;
+    let identity = Chain::new(&config.auth, pool.clone())?;
+    let listener =
+        Listener::bind(config.http.listen, config.http.limits.clone(), life.clone()).await.with_context(|| {
             format!("listening on {} (http.listen): is another Hearth or Livy running there?", config.http.listen)
         })?;
     let local = listener.local();
+    let scheme = if tls.is_some() { "https" } else { "http" };
     let contexts = context::service::Service::new(
         pool.clone(),
         me,
         host_name(),
         config.profiles.clone(),
         config.launch.clone(),
-        Admission { authenticates: AUTHENTICATES, users: config.launch.users.clone(), launcher: launcher.clone() },
+        Admission { authenticates: identity.is_on(), users: config.launch.users.clone(), launcher: launcher.clone() },
         Notifier::new(pool.clone(), life),
     );
     let sessions = session::service::Service::new(contexts.clone(), config.session.clone());
@@ -106,7 +108,8 @@ async fn run(
         cache: config.cache.clone(),
         environment: crate::config::environment(),
         config: config.launch.clone(),
-        gateways: format!("http://{local}"),
+        gateways: format!("{scheme}://{local}"),
+        certificate: tls.as_ref().map(|tls| tls.driver_fingerprint()),
         launcher,
         life: life.clone(),
         found: DashMap::new(),
@@ -131,7 +134,9 @@ async fn run(
     life.spawn("sweep", sweep::run(pool.clone(), starter.clone(), keep, life.clone()));
     life.spawn("session clocks", session::expire::run(sessions.clone(), life.clone()));
     let doors = Doors::new(Parts {
-        local: Principal::local(),
+        identity: identity.clone(),
+        forwarders: config.http.forwarded_for_from.clone(),
+        names: config.http.names.clone(),
         contexts: contexts.clone(),
         sessions,
         statements,
@@ -142,8 +147,17 @@ async fn run(
         limits: config.http.limits.clone(),
         csrf_protection: config.http.csrf_protection,
     });
-    life.spawn("listener", listener.serve(http::router(doors), drivers));
-    announce(local);
+    if let Some(tls) = &tls {
+        life.spawn("certificate", tls.clone().watch(life.clone()));
+    }
+    let manner = Manner {
+        prefix: config.http.prefix.trim_end_matches('/').into(),
+        tls,
+        local_users: (!identity.is_on()).then_some(drivers),
+        proxy_protocol: config.http.proxy_protocol_from.clone().into(),
+    };
+    life.spawn("listener", listener.serve(http::router(doors), manner));
+    announce(&format!("{scheme}://{local}"));
     let stop = life.until_stop(&mut watch, &mut signals).await;
     if stop == Stop::Shut {
         end_drivers(&contexts, &batches).await;
@@ -181,22 +195,23 @@ fn succeed(home: &Path, me: GatewayId) -> anyhow::Result<Option<GatewayId>> {
     Ok(former)
 }
 
-/// Anything but loopback needs TLS and a scheme, and there is neither yet.
+/// Anything but loopback needs both TLS and a scheme.
 ///
 /// # Errors
-/// When others could reach the address.
-pub fn check_address(address: SocketAddr) -> anyhow::Result<()> {
-    let loopback = match address.ip() {
-        IpAddr::V4(ip) => ip.is_loopback(),
-        IpAddr::V6(ip) => ip.is_loopback(),
-    };
-    if !loopback {
-        bail!(
-            "http.listen is {address}, which others can reach, but there is neither TLS nor an authentication scheme: \
-             everybody could run code as you. Listen on 127.0.0.1 or [::1]"
-        );
+/// When others could reach the address and do as they like, or read along.
+pub fn check_address(address: SocketAddr, has_tls: bool, has_scheme: bool) -> anyhow::Result<()> {
+    if address.ip().to_canonical().is_loopback() {
+        return Ok(());
     }
-    Ok(())
+    let lacks = match (has_tls, has_scheme) {
+        (true, true) => return Ok(()),
+        (false, false) => {
+            "there is neither TLS nor an authentication scheme: everybody could run code as you. Set http.tls and auth.schemes"
+        }
+        (true, false) => "there is no authentication scheme: everybody could run code as you. Set auth.schemes",
+        (false, true) => "there is no TLS: everybody between could read passwords and results. Set http.tls",
+    };
+    bail!("http.listen is {address}, which others can reach, but {lacks}, or listen on 127.0.0.1 or [::1]")
 }
 
 fn host_name() -> String {
@@ -204,8 +219,7 @@ fn host_name() -> String {
 }
 
 #[expect(clippy::print_stdout, reason = "what the person who started Hearth is to read")]
-fn announce(local: SocketAddr) {
-    let url = format!("http://{local}");
+fn announce(url: &str) {
     println!(
         "Try it:\n  curl -s -X POST {url}/sessions -H 'Content-Type: application/json' -d '{{\"kind\":\"pyspark\"}}'"
     );

@@ -21,6 +21,7 @@ use crate::context::launch::run_as::RunAs;
 use crate::context::launch::spark_home::{self, SparkHome};
 use crate::gateway;
 use crate::home::{self, Home};
+use crate::http::tls::Tls;
 use crate::shim::{self, Program};
 use crate::store::Address;
 use crate::store::embedded::Embedded;
@@ -106,7 +107,11 @@ fn cache(path: &Path) -> Finding {
 
 fn address(config: &Config) -> Finding {
     let listen = config.http.listen;
-    if let Err(e) = gateway::check_address(listen) {
+    let (has_tls, has_scheme) = (config.http.tls.is_on(), !config.auth.schemes.is_empty());
+    if let Err(e) = gateway::check_address(listen, has_tls, has_scheme) {
+        return Finding::Fail(e.to_string());
+    }
+    if has_tls && let Err(e) = Tls::check(&config.http.tls) {
         return Finding::Fail(e.to_string());
     }
     match TcpListener::bind(listen) {

@@ -2,8 +2,11 @@
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
+use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
+
+use anyhow::Context as _;
 
 use nix::unistd::Uid;
 
@@ -58,6 +61,14 @@ pub(super) fn serve(settings: &Settings, attached: bool) -> anyhow::Result<ExitC
     let config = settings.load()?;
     if Uid::effective().is_root() && !config.launch.gateway_user.is_empty() {
         return Err(launcher::leave_behind(settings, &config));
+    }
+    if let Some((name, value)) = config.auth.negotiate.keytab_variable()
+        && std::env::var_os(name).is_none_or(|set| *set != *value)
+    {
+        // The GSS library reads it from the environment, which a process cannot change safely once it has threads: begin anew with it.
+        let program = std::env::current_exe().context("finding this program")?;
+        let failure = Command::new(program).args(std::env::args_os().skip(1)).env(name, value).exec();
+        return Err(failure).context("starting anew with the keytab in the environment");
     }
     telemetry::init(&config.log.filter, config.log.json);
     tokio::runtime::Runtime::new()?.block_on(gateway::serve(config, attached))

@@ -9,13 +9,16 @@ use std::path::{Path, PathBuf};
 
 use figment::Figment;
 use figment::providers::{Env, Format, Serialized, Toml};
+use ipnet::IpNet;
 use nix::unistd::Uid;
 use secrecy::SecretString;
 use serde::Deserialize;
 
 use crate::context::launch::environment::Environment;
 use crate::context::launch::{self, Profile};
+use crate::http;
 use crate::http::limits::Limits as HttpLimits;
+use crate::identity;
 use crate::session::Limits as SessionLimits;
 use crate::store::embedded;
 
@@ -40,6 +43,8 @@ pub struct Config {
     pub launch: launch::Config,
     /// Sessions and statements.
     pub session: SessionLimits,
+    /// Who may come in.
+    pub auth: identity::config::Config,
     /// Logs of Hearth itself.
     pub log: Log,
     /// Templates of contexts, by name.
@@ -56,6 +61,16 @@ pub struct Http {
     pub prefix: String,
     /// Whether the Livy door refuses unsafe requests without an `X-Requested-By` header.
     pub csrf_protection: bool,
+    /// Names by which browsers reach the gateway, beside loopback names and addresses.
+    pub names: Vec<String>,
+    /// Proxies before the gateway whose `X-Forwarded-For` is believed.
+    #[serde(deserialize_with = "identity::config::networks")]
+    pub forwarded_for_from: Vec<IpNet>,
+    /// Proxies before the gateway that begin each connection with the PROXY protocol.
+    #[serde(deserialize_with = "identity::config::networks")]
+    pub proxy_protocol_from: Vec<IpNet>,
+    /// The certificate.
+    pub tls: http::tls::Config,
     /// Bounds on requests.
     pub limits: HttpLimits,
 }

@@ -217,13 +217,14 @@ impl Service {
         Ok(identity)
     }
 
-    /// Decides whether one more launch of this profile may stand in line.
+    /// Decides whether one more launch of this profile may stand in line. The line stays as it is for others until the transaction
+    /// ends, so nothing that takes long may follow in it.
     ///
     /// # Errors
     /// No such profile, a full line, the database.
     pub async fn admit(&self, db: &mut PgConnection, profile: &str) -> Result<(), Error> {
         self.profile(profile)?;
-        let waiting = store::count_waiting(db, &self.0.host).await?;
+        let waiting = launch::line::lock_end(db, &self.0.host).await?;
         if usize::try_from(waiting).unwrap_or(usize::MAX) >= self.0.launch.queue {
             return Err(Error::LineFull(waiting));
         }

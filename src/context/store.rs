@@ -183,17 +183,6 @@ pub(super) async fn living_on(db: &mut PgConnection, host: &str) -> Result<Vec<C
     rows.into_iter().map(Context::try_from).collect()
 }
 
-/// How many contexts and batches wait in line on a host.
-pub async fn count_waiting(db: &mut PgConnection, host: &str) -> Result<i64, sqlx::Error> {
-    sqlx::query_scalar!(
-        r#"select (select count(*) from context where host = $1 and state = 'waiting' and ended_at is null)
-                + (select count(*) from batch where host = $1 and state = 'waiting' and ended_at is null) as "count!""#,
-        host
-    )
-    .fetch_one(db)
-    .await
-}
-
 /// Moves a context from one state to another; false when it was not in the first.
 pub(super) async fn move_state(
     db: &mut PgConnection,

@@ -1,7 +1,6 @@
 //! What handlers take from a request, the same at every door.
 
 use std::any::Any;
-use std::convert::Infallible;
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
@@ -10,6 +9,7 @@ use axum::response::{IntoResponse, Response};
 
 use super::Doors;
 use crate::identity::Principal;
+use crate::identity::attempt::Refusal;
 use crate::store::idempotency;
 
 /// The header of RFC draft `idempotency-key-header`.
@@ -20,10 +20,22 @@ pub const IDEMPOTENCY_KEY: &str = "idempotency-key";
 pub struct Who(pub Principal);
 
 impl FromRequestParts<Doors> for Who {
-    type Rejection = Infallible;
+    type Rejection = StatusCode;
 
-    async fn from_request_parts(_parts: &mut Parts, doors: &Doors) -> Result<Self, Infallible> {
-        Ok(Self(doors.local.clone()))
+    /// What `http::authenticate` found out. A route that it does not stand before lets nobody in.
+    async fn from_request_parts(parts: &mut Parts, _doors: &Doors) -> Result<Self, StatusCode> {
+        parts.extensions.get::<Principal>().cloned().map(Self).ok_or(StatusCode::UNAUTHORIZED)
+    }
+}
+
+/// Whom a body's `proxyUser` makes of the caller: a trusted proxy speaks for that user. `doAs` of the query has been heard already, and wins.
+///
+/// # Errors
+/// The caller may not speak for that user.
+pub async fn spoken_for(doors: &Doors, who: Principal, proxy_user: Option<&str>) -> Result<Principal, Refusal> {
+    match proxy_user.filter(|_| who.via.is_none()) {
+        Some(user) => doors.identity.act_for(&who, user).await,
+        None => Ok(who),
     }
 }
 

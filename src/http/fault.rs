@@ -16,6 +16,7 @@ use serde::{Serialize, Serializer};
 use tracing::error;
 use utoipa::ToSchema;
 
+use super::authenticate;
 use super::guard::Refused;
 use crate::kind::{Classify, Kind};
 
@@ -124,6 +125,18 @@ impl Fault {
         Self::new(Code::Invalid, detail)
     }
 
+    /// A request that nobody who is known has sent.
+    fn shut_out(authenticate::Refused(status, why): &authenticate::Refused) -> Self {
+        let code = match *status {
+            StatusCode::UNAUTHORIZED => Code::Unauthenticated,
+            StatusCode::FORBIDDEN => Code::Denied,
+            StatusCode::TOO_MANY_REQUESTS => Code::TooMany,
+            StatusCode::SERVICE_UNAVAILABLE => Code::Unavailable,
+            _ => Code::Invalid,
+        };
+        Self::new(code, why.clone())
+    }
+
     /// By the kind of an error. The text of a defect goes to the log alone.
     pub fn of(e: &(impl Classify + 'static)) -> Self {
         let (code, retry_after) = match e.kind() {
@@ -178,7 +191,8 @@ pub async fn render(request: Request, next: Next) -> Response {
         return answer;
     }
     let said = answer.extensions().get::<Fault>().cloned();
-    let fault = said.unwrap_or_else(|| match (answer.extensions().get::<Refused>(), status) {
+    let shut_out = answer.extensions().get::<authenticate::Refused>().map(Fault::shut_out);
+    let fault = said.or(shut_out).unwrap_or_else(|| match (answer.extensions().get::<Refused>(), status) {
         (Some(Refused(why)), _) => Fault::new(Code::Denied, *why),
         (None, StatusCode::METHOD_NOT_ALLOWED) => Fault::new(
             Code::MethodNotAllowed,

@@ -6,20 +6,26 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::Request;
-use axum::http::header::CONNECTION;
+use axum::http::header::{CACHE_CONTROL, CONNECTION, STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
+use ipnet::IpNet;
 use nix::unistd::Uid;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 use tracing::{debug, warn};
 
+use super::authenticate::Connection;
 use super::limits::Limits;
-use super::{peer, request};
+use super::tls::Tls;
+use super::{peer, proxy_protocol, request};
 use crate::life::Life;
 
 /// Where agents dial.
@@ -31,9 +37,22 @@ const PAUSE: Duration = Duration::from_millis(100);
 pub struct Listener {
     socket: TcpListener,
     local: SocketAddr,
-    prefix: Arc<str>,
-    limits: Limits,
+    limits: Arc<Limits>,
     life: Life,
+}
+
+/// How connections are served.
+#[derive(Clone)]
+pub struct Manner {
+    /// Path before every route.
+    pub prefix: Arc<str>,
+    /// TLS, when it is on.
+    pub tls: Option<Arc<Tls>>,
+    /// Without a scheme: the OS users of drivers, whose agents may dial; of others only root and the gateway's own may connect. None
+    /// with a scheme.
+    pub local_users: Option<Vec<Uid>>,
+    /// Proxies that begin each connection with the PROXY protocol.
+    pub proxy_protocol: Arc<[IpNet]>,
 }
 
 impl Listener {
@@ -41,10 +60,10 @@ impl Listener {
     ///
     /// # Errors
     /// The system's, such as a port that is taken.
-    pub async fn bind(address: SocketAddr, prefix: &str, limits: Limits, life: Life) -> std::io::Result<Self> {
+    pub async fn bind(address: SocketAddr, limits: Limits, life: Life) -> std::io::Result<Self> {
         let socket = TcpListener::bind(address).await?;
         let local = socket.local_addr()?;
-        Ok(Self { socket, local, prefix: prefix.trim_end_matches('/').into(), limits, life })
+        Ok(Self { socket, local, limits: Arc::new(limits), life })
     }
 
     /// The address that is listened on.
@@ -53,9 +72,8 @@ impl Listener {
         self.local
     }
 
-    /// Serves until the gateway stops; requests that are being answered are finished. `drivers` are the OS users of drivers, which
-    /// must be able to dial the gateway.
-    pub async fn serve(self, router: Router, drivers: Vec<Uid>) {
+    /// Serves until the gateway stops; requests that are being answered are finished.
+    pub async fn serve(self, router: Router, manner: Manner) {
         let stopping = self.life.stopping();
         let places = Arc::new(Semaphore::new(self.limits.connections));
         loop {
@@ -71,59 +89,108 @@ impl Listener {
                     }
                 },
             };
-            let peer = peer(remote, self.local, &drivers);
-            if peer == Peer::Stranger {
+            let who = manner.local_users.as_ref().map_or(Who::Anybody, |drivers| who(remote, self.local, drivers));
+            if who == Who::Stranger {
                 warn!(peer = %remote, "A connection of another OS user is refused: no authentication is configured");
                 continue;
             }
-            let (router, prefix, limits, stopping) =
-                (router.clone(), self.prefix.clone(), self.limits.clone(), stopping.clone());
+            let (router, manner, limits, stopping) =
+                (router.clone(), manner.clone(), self.limits.clone(), stopping.clone());
             self.life.spawn_short("connection", async move {
                 let _place = place;
-                connection(stream, router, prefix, peer, &limits, stopping).await;
+                connection(stream, (remote, who), router, manner, &limits, stopping).await;
             });
         }
     }
 }
 
-/// Who is at the other end, where no scheme tells.
+/// Who is at the other end, where the system tells and no scheme does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Peer {
-    /// The gateway's own user, root, or one of whom the system tells nothing.
-    Own,
-    /// An OS user of drivers: their agents may dial, and the code beside them in the driver may do nothing else.
+enum Who {
+    /// One who may ask for anything: the gateway's own user, root; with a scheme, whoever the scheme knows.
+    Anybody,
+    /// An OS user of drivers: the agents may dial, and the code beside them in the driver may do nothing else.
     Driver,
     /// Another OS user.
     Stranger,
 }
 
-fn peer(remote: SocketAddr, local: SocketAddr, drivers: &[Uid]) -> Peer {
-    match peer::uid(remote, local).map(Uid::from_raw) {
-        None => Peer::Own,
-        Some(uid) if uid.is_root() || uid == Uid::effective() => Peer::Own,
-        Some(uid) if drivers.contains(&uid) => Peer::Driver,
-        Some(_) => Peer::Stranger,
+fn who(remote: SocketAddr, local: SocketAddr, drivers: &[Uid]) -> Who {
+    match peer::owner(remote, local) {
+        peer::Owner::Uid(uid) => match Uid::from_raw(uid) {
+            uid if uid.is_root() || uid == Uid::effective() => Who::Anybody,
+            uid if drivers.contains(&uid) => Who::Driver,
+            _ => Who::Stranger,
+        },
+        peer::Owner::Nobody => Who::Stranger,
+        peer::Owner::Untold => Who::Anybody,
     }
 }
 
+/// What precedes HTTP on a connection, within the time that a head may take: who is behind a proxy, the TLS handshake.
 async fn connection(
-    stream: TcpStream,
+    mut stream: TcpStream,
+    (remote, who): (SocketAddr, Who),
     router: Router,
-    prefix: Arc<str>,
-    peer: Peer,
+    manner: Manner,
     limits: &Limits,
-    stopping: tokio_util::sync::CancellationToken,
+    stopping: CancellationToken,
 ) {
     let _ = stream.set_nodelay(true);
+    let prelude = async {
+        let from = remote.ip().to_canonical();
+        let peer = if manner.proxy_protocol.iter().any(|network| network.contains(&from)) {
+            proxy_protocol::read(&mut stream).await?.unwrap_or(remote)
+        } else {
+            remote
+        };
+        let Some(tls) = &manner.tls else { return Ok((stream, None, peer)) };
+        let current = tls.current();
+        Ok::<_, std::io::Error>((stream, Some(current), peer))
+    };
+    let Ok(Ok((stream, current, peer))) = tokio::time::timeout(limits.header_timeout.0, prelude).await else {
+        debug!(peer = %remote, "A connection has not said who it is from");
+        return;
+    };
+    let Some(current) = current else {
+        let from = Connection { peer, is_secure: false, certificate: None, bindings: None };
+        return serve(stream, (from, who), router, manner.prefix, limits, stopping).await;
+    };
+    let handshake = TlsAcceptor::from(current.config.clone()).accept(stream);
+    match tokio::time::timeout(limits.header_timeout.0, handshake).await {
+        Ok(Ok(stream)) => {
+            let certificates = stream.get_ref().1.peer_certificates();
+            let certificate = certificates.and_then(|chain| chain.first()).map(|leaf| leaf.as_ref().into());
+            let bindings = Some(current.bindings.clone());
+            let from = Connection { peer, is_secure: true, certificate, bindings };
+            serve(stream, (from, who), router, manner.prefix, limits, stopping).await;
+        }
+        Ok(Err(e)) => debug!(peer = %remote, error = %e, "A TLS handshake failed"),
+        Err(_) => debug!(peer = %remote, "A TLS handshake took too long"),
+    }
+}
+
+async fn serve<S>(
+    stream: S,
+    (from, who): (Connection, Who),
+    router: Router,
+    prefix: Arc<str>,
+    limits: &Limits,
+    stopping: CancellationToken,
+) where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let is_secure = from.is_secure;
     let service = hyper::service::service_fn(move |request: Request<Incoming>| {
-        let request = request::plain(request, &prefix);
-        let refused = peer == Peer::Driver && !request.uri().path().starts_with(DRIVER_DOOR);
+        let mut request = request::plain(request, &prefix);
+        request.extensions_mut().insert(from.clone());
+        let is_beside = who == Who::Driver && !request.uri().path().starts_with(DRIVER_DOOR);
         let answer = router.clone().oneshot(request);
         async move {
-            if refused {
+            if is_beside {
                 return Ok(StatusCode::FORBIDDEN.into_response());
             }
-            answer.await.map(closing)
+            answer.await.map(|answer| dressed(closing(answer), is_secure))
         }
     });
     let mut builder = Builder::new(TokioExecutor::new());
@@ -141,6 +208,17 @@ async fn connection(
     if let Err(e) = ended {
         debug!(error = %e, "A connection ended badly");
     }
+}
+
+/// What every answer says to browsers and caches: it may be somebody's data.
+fn dressed(mut answer: Response, is_secure: bool) -> Response {
+    let headers = answer.headers_mut();
+    headers.entry(X_CONTENT_TYPE_OPTIONS).or_insert(HeaderValue::from_static("nosniff"));
+    headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    if is_secure {
+        headers.insert(STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=31536000"));
+    }
+    answer
 }
 
 /// Says that the connection closes when a body was not read to its end: a client that kept it would lose its next request.

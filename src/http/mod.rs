@@ -1,14 +1,16 @@
 //! The front doors: protocol in, domain call, protocol out.
 //!
-//! Surface rules. A door knows no SQL and decides nothing: it reads its protocol, calls a use case with the [`Principal`] of
+//! Surface rules. A door knows no SQL and decides nothing: it reads its protocol, calls a use case with the [`crate::identity::Principal`] of
 //! the request, and renders the answer or the [`crate::kind::Kind`] of the error in its own dialect. The whole URL space stands in [`router`].
 //! Every route but those of [`ops`] needs a principal; the driver's door needs an application's token instead.
 
 pub mod api;
+pub mod authenticate;
 pub mod body;
 pub mod driver;
 pub mod extract;
 pub mod fault;
+pub mod forwarded;
 pub mod guard;
 pub mod limits;
 pub mod listener;
@@ -16,17 +18,21 @@ pub mod livy;
 pub mod measure;
 pub mod ops;
 pub mod peer;
+pub mod proxy_protocol;
 pub mod request;
+pub mod tls;
 
 use std::sync::Arc;
 
 use axum::Router;
+use axum::middleware::from_fn_with_state;
+use ipnet::IpNet;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{NotForContentType, Predicate, SizeAbove};
 
 use crate::context::driver::Door;
-use crate::identity::Principal;
+use crate::identity::chain::Chain;
 use crate::life::Life;
 use crate::telemetry::metrics::Metrics;
 use crate::{batch, context, session, statement};
@@ -37,8 +43,12 @@ pub struct Doors(Arc<Parts>);
 
 /// The parts of [`Doors`].
 pub struct Parts {
-    /// The one principal of a gateway without a scheme.
-    pub local: Principal,
+    /// Who is asking.
+    pub identity: Chain,
+    /// Proxies before the gateway whose `X-Forwarded-For` is believed.
+    pub forwarders: Vec<IpNet>,
+    /// Names by which browsers reach the gateway.
+    pub names: Vec<String>,
     /// Contexts.
     pub contexts: context::service::Service,
     /// Sessions.
@@ -76,10 +86,10 @@ impl std::ops::Deref for Doors {
 
 /// The whole URL space.
 pub fn router(doors: Doors) -> Router {
-    let guarded = Router::new().merge(livy::router(&doors)).layer(axum::middleware::from_fn(guard::guard));
+    let guarded = livy::router(&doors).layer(from_fn_with_state(doors.clone(), guard::guard));
     Router::new()
         .merge(guarded)
-        .merge(api::router())
+        .merge(api::router(&doors))
         .merge(driver::router())
         .merge(ops::router())
         .fallback(livy::surface::unknown_path)
@@ -90,6 +100,6 @@ pub fn router(doors: Doors) -> Router {
                 .compress_when(SizeAbove::new(1024).and(NotForContentType::new("text/event-stream"))),
         )
         .layer(CatchPanicLayer::custom(extract::panicked))
-        .layer(axum::middleware::from_fn_with_state(doors.clone(), measure::measure))
+        .layer(from_fn_with_state(doors.clone(), measure::measure))
         .with_state(doors)
 }

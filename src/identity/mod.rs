@@ -1,14 +1,35 @@
 //! Who is asking.
 //!
-//! Every call carries a [`Principal`], made here and nowhere else. The only scheme so far is *the local user*: with nothing
-//! configured, whoever reaches the loopback port is the person who started Hearth, and `http::guard` refuses foreign pages
-//! and foreign hosts. Other schemes become further ways to make a `Principal`; nothing behind this module changes with them.
+//! Every call carries a [`Principal`], made here and nowhere else. With nothing configured the only scheme is *the local user*:
+//! whoever reaches the loopback port is the person who started Hearth, and `http::guard` refuses foreign pages and foreign hosts.
+//! Otherwise [`chain`] asks the configured schemes, in a fixed order.
+//!
+//! - [`attempt`]: what a request shows; [`chain`]: who that is; [`config`]: the section `auth`
+//! - schemes: [`certificate`], [`login`] (the cookie), [`token`], [`negotiate`]
+//! - [`proxy`]: who may speak for others; [`tenant`], [`directory`]: where a person belongs; [`brake`]: slows those who guess
+
+pub mod attempt;
+pub mod brake;
+pub mod certificate;
+pub mod chain;
+pub mod config;
+pub mod directory;
+pub mod login;
+pub mod negotiate;
+pub mod proxy;
+pub mod secret;
+mod store;
+pub mod tenant;
+pub mod token;
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
-use nix::unistd::{Uid, User, getgrouplist};
+use nix::unistd::{Uid, User};
 use serde::{Deserialize, Serialize};
+
+use self::config::ProxyRule;
 
 /// How somebody has shown who they are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -94,8 +115,53 @@ pub struct Principal {
     pub scheme: Scheme,
     /// The most that the credential may be used for.
     pub scope: Scope,
+    /// By which rule the principal may speak for others, when it is a trusted proxy that speaks in its own name now.
+    pub speaks_for: Option<Arc<ProxyRule>>,
     /// Where the call came from.
     pub origin: Origin,
+}
+
+/// What a scheme tells of somebody.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Person {
+    /// The user's name, as the cluster knows it.
+    pub user: String,
+    /// Groups that the scheme itself tells.
+    pub groups: Vec<String>,
+    /// The tenant that the scheme itself tells.
+    pub tenant: Option<String>,
+    /// The Kerberos realm.
+    pub realm: Option<String>,
+    /// The distinguished name in the directory.
+    pub branch: Option<String>,
+    /// The most that the credential may be used for.
+    pub scope: Scope,
+}
+
+impl Person {
+    /// Somebody of whom the name alone is known.
+    #[must_use]
+    pub fn named(user: &str) -> Self {
+        Self {
+            user: user.to_owned(),
+            groups: Vec::new(),
+            tenant: None,
+            realm: None,
+            branch: None,
+            scope: Scope::Manage,
+        }
+    }
+}
+
+/// How long a cookie, a token or a grant is believed after it was looked up: what is revoked is over within this time everywhere.
+const BELIEF: Duration = Duration::from_secs(1);
+
+/// Whether a text can be the name of a user, a group or a tenant: what directories, Kerberos and operating systems allow, and nothing
+/// that could be taken for markup, a path, an option, or another line.
+#[must_use]
+pub fn is_user_name(name: &str) -> bool {
+    let fine = |c: char| c.is_alphanumeric() || matches!(c, '.' | '_' | '-' | '@' | '$');
+    !name.is_empty() && name.len() <= 128 && name.chars().all(fine) && !name.starts_with(['-', '.'])
 }
 
 /// The tenant of principals that no rule places elsewhere.
@@ -108,16 +174,7 @@ impl Principal {
         let uid = Uid::effective();
         let user = User::from_uid(uid).ok().flatten();
         let name = user.as_ref().map_or_else(|| uid.to_string(), |u| u.name.clone());
-        let groups = user
-            .and_then(|u| {
-                let c_name = std::ffi::CString::new(u.name).ok()?;
-                getgrouplist(&c_name, u.gid).ok()
-            })
-            .unwrap_or_default()
-            .into_iter()
-            .filter_map(|gid| nix::unistd::Group::from_gid(gid).ok().flatten())
-            .map(|g| g.name)
-            .collect();
+        let groups = directory::os_groups(&name).into();
         Self {
             user: name.into(),
             groups,
@@ -125,6 +182,7 @@ impl Principal {
             via: None,
             scheme: Scheme::Local,
             scope: Scope::Manage,
+            speaks_for: None,
             origin: Origin::default(),
         }
     }

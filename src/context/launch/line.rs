@@ -86,14 +86,34 @@ impl Line {
     }
 }
 
+/// Makes every other change of the host's line wait until the transaction ends.
+async fn hold(db: &mut PgConnection, host: &str) -> Result<(), sqlx::Error> {
+    sqlx::query!("select pg_advisory_xact_lock(hashtextextended('hearth line ' || $1, 0))", host).execute(db).await?;
+    Ok(())
+}
+
+/// Locks the host's line until the transaction ends, and counts it, for a caller who adds to it if there is room.
+///
+/// # Errors
+/// The database's.
+pub async fn lock_end(db: &mut PgConnection, host: &str) -> Result<i64, sqlx::Error> {
+    hold(db, host).await?;
+    // A statement of its own, so that it sees what the last holder of the lock has committed.
+    sqlx::query_scalar!(
+        r#"select (select count(*) from context where host = $1 and state = 'waiting' and ended_at is null)
+                + (select count(*) from batch where host = $1 and state = 'waiting' and ended_at is null) as "count!""#,
+        host
+    )
+    .fetch_one(db)
+    .await
+}
+
 /// Locks the host's line until the transaction ends, and reads it.
 ///
 /// # Errors
 /// The database's.
 pub async fn lock(db: &mut PgConnection, host: &str) -> Result<Line, sqlx::Error> {
-    sqlx::query!("select pg_advisory_xact_lock(hashtextextended('hearth line ' || $1, 0))", host)
-        .execute(&mut *db)
-        .await?;
+    hold(db, host).await?;
     let counts = sqlx::query!(
         r#"select count(*) filter (where state = 'starting') as "starting!", count(*) as "alive!" from (
                select state from context where host = $1 and ended_at is null and state <> 'waiting'

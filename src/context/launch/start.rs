@@ -51,6 +51,8 @@ pub struct Parts {
     pub gateways: String,
     /// Starts what runs as another OS user.
     pub launcher: Option<Client>,
+    /// SHA-256, in hexadecimal, of the certificate that the gateway shows to drivers, where it speaks TLS.
+    pub certificate: Option<String>,
     /// Supervises the shims.
     pub life: Life,
     /// Sparks that were found before, by profile.
@@ -217,7 +219,14 @@ impl Starter {
         let setting = self.setting(&installed, wanted, &folder, contexts.host());
         let warm: Vec<&str> = warm.into_iter().collect();
         let gateways = [self.0.gateways.clone()];
-        let driver = Driver { agent: &agent, application: id, token: &token, gateways: &gateways, warm: &warm };
+        let driver = Driver {
+            agent: &agent,
+            application: id,
+            token: &token,
+            gateways: &gateways,
+            certificate: self.0.certificate.as_deref(),
+            warm: &warm,
+        };
         let submission = submit::driver(&setting, &driver).map_err(crate::context::Error::from)?;
         let hash = Sha256::digest(token.expose_secret().as_bytes());
         let dir = folder.path().to_string_lossy();

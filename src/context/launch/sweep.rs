@@ -1,4 +1,5 @@
-//! Removes what is no longer needed: launch folders of ended applications and batches, idempotency keys older than a day.
+//! Removes what is no longer needed: launch folders of ended applications and batches, idempotency keys older than a day,
+//! logins and API tokens that were over long ago.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -9,6 +10,7 @@ use uuid::Uuid;
 
 use super::folder::Folder;
 use super::start::Starter;
+use crate::identity::login;
 use crate::life::Life;
 use crate::store::{self, idempotency};
 
@@ -31,6 +33,7 @@ pub async fn run(pool: PgPool, starter: Starter, keep: Duration, life: Life) {
 async fn pass(pool: &PgPool, starter: &Starter, keep: Duration) -> Result<(), store::Error> {
     let mut db = pool.acquire().await?;
     idempotency::forget_old(&mut db).await?;
+    login::forget_old(pool).await?;
     for (id, path) in old_folders(starter.home(), keep) {
         let lives = sqlx::query_scalar!(
             r#"select exists (select 1 from application where application_id = $1 and ended_at is null)

@@ -10,17 +10,20 @@ mod batches;
 mod contexts;
 mod events;
 mod log;
+mod object;
+mod logins;
 mod openapi;
 mod request;
 mod resources;
 mod sessions;
 mod statements;
+mod tokens;
 mod version;
 mod words;
 
 use axum::Router;
 use axum::http::header::CONTENT_TYPE;
-use axum::middleware::from_fn;
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::get;
 use bytes::Bytes;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -28,7 +31,7 @@ use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
 use super::fault::{self, Code, Fault};
-use super::{Doors, guard};
+use super::{Doors, authenticate, guard};
 use answer::ROOT;
 
 fn routes() -> OpenApiRouter<Doors> {
@@ -37,6 +40,8 @@ fn routes() -> OpenApiRouter<Doors> {
         .merge(sessions::router())
         .merge(statements::router())
         .merge(batches::router())
+        .merge(logins::router())
+        .merge(tokens::router())
         .merge(version::router())
 }
 
@@ -56,7 +61,7 @@ pub fn description() -> serde_json::Result<String> {
 }
 
 /// The routes of this door.
-pub fn router() -> Router<Doors> {
+pub fn router(doors: &Doors) -> Router<Doors> {
     let (router, api) = described();
     let text = Bytes::from(api.to_json().unwrap_or_default());
     let description = get(move || async move { ([(CONTENT_TYPE, "application/json")], text) });
@@ -64,7 +69,8 @@ pub fn router() -> Router<Doors> {
         .route(&format!("{ROOT}/openapi.json"), description)
         .route(&format!("{ROOT}/{{*unknown}}"), axum::routing::any(unknown))
         .route(ROOT, axum::routing::any(unknown))
-        .layer(from_fn(guard::guard))
+        .layer(from_fn_with_state(doors.clone(), authenticate::authenticate))
+        .layer(from_fn_with_state(doors.clone(), guard::guard))
         .layer(CatchPanicLayer::custom(fault::panicked))
         .layer(from_fn(fault::render))
 }

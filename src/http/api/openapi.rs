@@ -57,8 +57,11 @@ fn add_key(operation: &mut Operation) {
 fn add_errors(operation: &mut Operation, acts: bool) {
     let parameters = operation.parameters.as_deref().unwrap_or_default();
     let is_in = |place: ParameterIn| parameters.iter().any(|p| matches!(p, RefOr::T(p) if p.parameter_in == place));
-    let mut statuses =
-        vec![("403", "Not allowed, such as a request of a foreign page."), ("500", "A defect of Hearth.")];
+    let mut statuses = vec![
+        ("401", "Nobody has shown who is asking, or not by a credential that is good; WWW-Authenticate says how."),
+        ("403", "Not allowed, such as a request of a foreign page."),
+        ("500", "A defect of Hearth."),
+    ];
     if operation.operation_id.as_deref() != Some("get_version") {
         statuses
             .push(("503", "The database or a driver does not answer now; try again after the time in Retry-After."));

@@ -11,6 +11,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use utoipa::IntoParams;
 
+use super::object::Object;
 use crate::context::log::Wanted;
 use crate::http::Doors;
 use crate::http::body::{self, Unread};
@@ -35,10 +36,9 @@ impl<T: DeserializeOwned> FromRequest<Doors> for Body<T> {
 
     async fn from_request(request: Request, doors: &Doors) -> Result<Self, Fault> {
         let (mut head, body) = request.into_parts();
-        let Who(who) = match Who::from_request_parts(&mut head, doors).await {
-            Ok(who) => who,
-            Err(never) => match never {},
-        };
+        let Who(who) = Who::from_request_parts(&mut head, doors)
+            .await
+            .map_err(|_| Fault::new(Code::Unauthenticated, "authentication is required"))?;
         let bytes = body::read(body, doors.limits.body).await.map_err(unread)?;
         if !is_json(&head.headers) {
             return Err(Fault::new(
@@ -69,7 +69,7 @@ fn is_json(headers: &HeaderMap) -> bool {
 /// Reads JSON; an error names the field that is wrong.
 fn parse<T: DeserializeOwned>(bytes: &Bytes) -> Result<T, Fault> {
     let mut json = serde_json::Deserializer::from_slice(bytes);
-    let said = serde_path_to_error::deserialize(&mut json).map_err(|e| {
+    let Object(said) = serde_path_to_error::deserialize(&mut json).map_err(|e| {
         let (path, inner) = (e.path().to_string(), e.inner());
         Fault::invalid(if matches!(path.as_str(), "." | "?") {
             format!("the body: {inner}")

@@ -16,7 +16,7 @@ use super::{create, wire};
 use crate::access::{self, Action, Allowed, Manage};
 use crate::batch::View;
 use crate::http::Doors;
-use crate::http::extract::{Who, idempotency_key};
+use crate::http::extract::{Who, idempotency_key, spoken_for};
 use crate::identity::Principal;
 
 /// How long the end of a batch is waited for.
@@ -44,7 +44,8 @@ async fn create(
     Content(body): Content,
 ) -> Result<Response, Fault> {
     let wait = asked.wait(doors.limits.wait.0)?;
-    let new = create::batch(&body, &asked)?;
+    let new = create::batch(&body, &asked, &who)?;
+    let who = spoken_for(&doors, who, new.request.proxy_user.as_deref()).await?;
     let key = idempotency_key(&who, &headers, "POST /batches", &body)?;
     let mut view = doors.batches.create(&who, new, key.as_ref()).await?;
     if let Some(limit) = wait {

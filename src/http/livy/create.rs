@@ -5,6 +5,7 @@ use super::fields::Fields;
 use super::query::{Asked, is_user};
 use crate::batch::{self, NewBatch};
 use crate::context::launch::resources::Resources;
+use crate::identity::{Principal, Scheme};
 use crate::session::kind::UnknownKind;
 use crate::session::{Kind, NewSession, Request};
 use axum::http::StatusCode;
@@ -71,14 +72,14 @@ struct Place {
 ///
 /// # Errors
 /// What cannot be read, in the shape that Livy gives it.
-pub fn session(body: &[u8], asked: &Asked) -> Result<NewSession, Fault> {
+pub fn session(body: &[u8], asked: &Asked, who: &Principal) -> Result<NewSession, Fault> {
     let mut fields = Fields::parse(body, SESSION_FIELDS)?;
     let kind = fields.text("kind")?.map_or(Ok(Kind::Shared), |text| kind(&text))?;
     let mut notices = Vec::new();
     let mut resources = resources(&mut fields)?;
     let mut place = Place { profile: fields.text("profile")?, context: fields.text("context")? };
     take_own_keys(&mut resources, &mut place, &mut notices)?;
-    let proxy_user = proxy_user(&mut fields, asked, &mut notices)?;
+    let proxy_user = proxy_user(&mut fields, asked, who, &mut notices)?;
     let heartbeat_seconds = heartbeat(&mut fields)?;
     Ok(NewSession {
         kind,
@@ -100,7 +101,7 @@ pub fn session(body: &[u8], asked: &Asked) -> Result<NewSession, Fault> {
 ///
 /// # Errors
 /// What cannot be read, in the shape that Livy gives it.
-pub fn batch(body: &[u8], asked: &Asked) -> Result<NewBatch, Fault> {
+pub fn batch(body: &[u8], asked: &Asked, who: &Principal) -> Result<NewBatch, Fault> {
     let mut fields = Fields::parse(body, BATCH_FIELDS)?;
     let file = fields.text("file")?.filter(|file| !file.is_empty());
     let file = file.ok_or_else(|| Fault::rejected("requirement failed: File is required."))?;
@@ -121,7 +122,7 @@ pub fn batch(body: &[u8], asked: &Asked) -> Result<NewBatch, Fault> {
             args: fields.texts("args")?,
             class_name: fields.text("className")?.filter(|class| !class.is_empty()),
             resources,
-            proxy_user: proxy_user(&mut fields, asked, &mut notices)?,
+            proxy_user: proxy_user(&mut fields, asked, who, &mut notices)?,
             notices,
         },
     })
@@ -177,19 +178,24 @@ fn take_own_keys(resources: &mut Resources, place: &mut Place, notices: &mut Vec
 }
 
 /// On whose behalf it is asked for. Without a scheme nobody can be told from anybody, so the name changes nothing.
-fn proxy_user(fields: &mut Fields, asked: &Asked, notices: &mut Vec<String>) -> Result<Option<String>, Fault> {
+fn proxy_user(
+    fields: &mut Fields,
+    asked: &Asked,
+    who: &Principal,
+    notices: &mut Vec<String>,
+) -> Result<Option<String>, Fault> {
     let in_body = fields.text("proxyUser")?.filter(|user| !user.is_empty());
     let user = asked.do_as()?.map(str::to_owned).or(in_body);
     match &user {
         Some(user) if !is_user(user) => Err(Fault::invalid("proxyUser is not a user's name")),
-        Some(named) => {
+        Some(named) if who.scheme == Scheme::Local => {
             notices.push(format!(
                 "Hearth: proxyUser {named:?} changes nothing, because no authentication is configured: code runs as the \
                  user of this gateway"
             ));
             Ok(user)
         }
-        None => Ok(None),
+        _ => Ok(user),
     }
 }
 
@@ -210,7 +216,7 @@ mod tests {
     use super::*;
 
     fn read(body: &str) -> NewSession {
-        session(body.as_bytes(), &Asked::default()).unwrap()
+        session(body.as_bytes(), &Asked::default(), &Principal::local()).unwrap()
     }
 
     #[test]
@@ -237,7 +243,7 @@ mod tests {
 
     #[test]
     fn own_keys_are_checked_and_livys_are_not_sparks() {
-        assert!(session(br#"{"conf":{"hearth.profil":"x"}}"#, &Asked::default()).is_err());
+        assert!(session(br#"{"conf":{"hearth.profil":"x"}}"#, &Asked::default(), &Principal::local()).is_err());
         let new = read(r#"{"profile":"a","conf":{"hearth.profile":"b"}}"#);
         assert_eq!(new.profile.as_deref(), Some("a"));
         assert!(new.request.resources.conf.is_empty());
@@ -249,13 +255,20 @@ mod tests {
         let new = batch(
             br#"{"file":"/a.py","args":["x",1],"driverCores":"1","numExecutors":"2","pyFiles":"b.py","files":null,"conf":{}}"#,
             &Asked::default(),
+            &Principal::local(),
         );
         let request = new.unwrap().request;
         assert_eq!(request.args, ["x", "1"]);
         assert_eq!((request.resources.driver_cores, request.resources.num_executors), (Some(1), Some(2)));
         assert_eq!(request.resources.py_files, ["b.py"]);
-        assert!(format!("{:?}", batch(b"{}", &Asked::default()).unwrap_err()).contains("File is required."));
-        assert!(batch(br#"{"file":"/a.py","conf":{"hearth.context":"x"}}"#, &Asked::default()).is_err());
+        assert!(
+            format!("{:?}", batch(b"{}", &Asked::default(), &Principal::local()).unwrap_err())
+                .contains("File is required.")
+        );
+        assert!(
+            batch(br#"{"file":"/a.py","conf":{"hearth.context":"x"}}"#, &Asked::default(), &Principal::local())
+                .is_err()
+        );
     }
 
     #[test]

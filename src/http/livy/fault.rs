@@ -10,6 +10,8 @@ use serde::Serialize;
 use tracing::error;
 
 use super::surface::JSON;
+use crate::http::authenticate;
+use crate::identity::attempt::Refusal;
 use crate::kind::{Classify, Kind};
 use crate::{batch, context, session, statement};
 
@@ -79,6 +81,12 @@ impl Fault {
             }
         };
         Self { retry_after, ..Self::message(status, e.to_string()) }
+    }
+}
+
+impl From<Refusal> for Fault {
+    fn from(why: Refusal) -> Self {
+        Self::message(authenticate::status(&why), why.to_string())
     }
 }
 

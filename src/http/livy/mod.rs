@@ -27,7 +27,7 @@ pub mod wire;
 use axum::Router;
 use axum::middleware::from_fn_with_state;
 
-use super::Doors;
+use super::{Doors, authenticate};
 
 /// The routes of this door.
 pub fn router(doors: &Doors) -> Router<Doors> {
@@ -39,5 +39,6 @@ pub fn router(doors: &Doors) -> Router<Doors> {
         .merge(refused::router())
         .merge(version::router())
         .method_not_allowed_fallback(surface::method_not_allowed)
+        .layer(from_fn_with_state(doors.clone(), authenticate::authenticate))
         .layer(from_fn_with_state(doors.clone(), surface::surface))
 }

@@ -15,7 +15,7 @@ use super::query::{Asked, JavaClient, called};
 use super::{create, wire};
 use crate::access::{self, Action, Allowed, Attach, Manage};
 use crate::http::Doors;
-use crate::http::extract::{Who, idempotency_key, repeatable};
+use crate::http::extract::{Who, idempotency_key, repeatable, spoken_for};
 use crate::identity::Principal;
 use crate::session::{self, View, is_over};
 
@@ -52,7 +52,8 @@ async fn create(
     Content(body): Content,
 ) -> Result<Response, Fault> {
     let wait = asked.wait(doors.limits.wait.0)?;
-    let new = create::session(&body, &asked)?;
+    let new = create::session(&body, &asked, &who)?;
+    let who = spoken_for(&doors, who, new.request.proxy_user.as_deref()).await?;
     let key = idempotency_key(&who, &headers, "POST /sessions", &body)?;
     let mut view = doors.sessions.create(&who, new, key.as_ref()).await?;
     if let Some(limit) = wait {

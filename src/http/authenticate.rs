@@ -1,0 +1,233 @@
+//! Every request passes here: it gets a principal, or an answer that says what is missing.
+//!
+//! What the request shows is read into an [`Attempt`]; `identity::chain` decides. On the way back the answer gets what the scheme owes
+//! the client: challenges on a 401, the server's own token for mutual authentication on every answer, errors too, and the cookie.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use axum::Extension;
+use axum::extract::{Request, State};
+use axum::http::header::{AUTHORIZATION, COOKIE, RETRY_AFTER, SET_COOKIE, WWW_AUTHENTICATE};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use secrecy::{ExposeSecret as _, SecretString};
+use uuid::Uuid;
+
+use super::{Doors, forwarded};
+use crate::identity::attempt::{Attempt, Authorization, Malformed, Refusal};
+use crate::identity::chain::{Cookie, Nobody};
+use crate::identity::{Origin, Scheme};
+
+/// The cookie of a login. With the prefix `__Host-` a browser keeps it to this host and to TLS.
+const SECURE_COOKIE: &str = "__Host-hearth";
+/// The same without TLS, where that prefix would be refused.
+const PLAIN_COOKIE: &str = "hearth";
+const DO_AS: &str = "doAs";
+
+/// What the listener knows of a connection.
+#[derive(Debug, Clone)]
+pub struct Connection {
+    /// Where it comes from.
+    pub peer: SocketAddr,
+    /// Whether TLS is spoken on it, or by a proxy that is trusted to say so.
+    pub is_secure: bool,
+    /// The client's certificate (DER), verified.
+    pub certificate: Option<Arc<[u8]>>,
+    /// The `tls-server-end-point` of RFC 5929.
+    pub bindings: Option<Arc<[u8]>>,
+}
+
+/// Why a request was not let in; goes with the answer, for doors that word it otherwise.
+#[derive(Debug, Clone)]
+pub struct Refused(pub StatusCode, pub String);
+
+/// Finds out who is asking, and hands the principal on.
+pub async fn authenticate(State(doors): State<Doors>, mut request: Request, next: Next) -> Response {
+    let connection = request.extensions().get::<Connection>().cloned();
+    let is_secure = connection.as_ref().is_some_and(|c| c.is_secure);
+    let attempt = match attempt(&doors, connection, request.headers(), request.uri()) {
+        Ok(attempt) => attempt,
+        Err(why) => return answer(StatusCode::BAD_REQUEST, why.to_string()),
+    };
+    match doors.identity.authenticate(&attempt).await {
+        Ok(known) => {
+            request.extensions_mut().insert(known.principal);
+            let mut answer = next.run(request).await;
+            let headers = answer.headers_mut();
+            if let Some(token) = known.reply {
+                add(headers, WWW_AUTHENTICATE, &format!("Negotiate {}", STANDARD.encode(token)));
+            }
+            match known.cookie {
+                Cookie::Keep => {}
+                Cookie::Clear => clear_cookie(headers, is_secure),
+                Cookie::Set(cookie) => set_cookie(headers, &cookie, doors.identity.logins().max_age(), is_secure),
+            }
+            answer
+        }
+        Err(nobody) => refuse(&doors, &nobody, is_secure),
+    }
+}
+
+fn attempt(
+    doors: &Doors,
+    connection: Option<Connection>,
+    headers: &HeaderMap,
+    uri: &Uri,
+) -> Result<Attempt, Malformed> {
+    let peer = connection.as_ref().map(|c| c.peer.ip());
+    let address = peer.map(|peer| forwarded::client(peer, headers, &doors.forwarders));
+    let origin = Origin { address: address.map(|a: IpAddr| a.to_canonical()), request: Some(request_id(headers)) };
+    if !doors.identity.is_on() {
+        // Clients send a Basic header even where nobody asks for one (dbt): it is ignored.
+        return Ok(Attempt { origin, ..Attempt::default() });
+    }
+    let mut shown = headers.get_all(AUTHORIZATION).iter();
+    let authorization = match shown.next() {
+        Some(value) => Some(Authorization::parse(value.to_str().map_err(|_| Malformed::Value)?)?),
+        None => None,
+    };
+    if shown.next().is_some() {
+        return Err(Malformed::Repeated);
+    }
+    let (certificate, bindings, is_secure) =
+        connection.map_or((None, None, false), |c| (c.certificate, c.bindings, c.is_secure));
+    Ok(Attempt { certificate, cookie: cookie(headers, is_secure), authorization, bindings, do_as: do_as(uri)?, origin })
+}
+
+/// The id by which logs and the audit know a request: the client's `X-Request-Id` when it is plain, else a new one.
+fn request_id(headers: &HeaderMap) -> Arc<str> {
+    let plain = |id: &&str| {
+        (1..=64).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
+    };
+    let sent = headers.get("x-request-id").and_then(|id| id.to_str().ok()).filter(plain);
+    sent.map_or_else(|| Uuid::now_v7().to_string().into(), Into::into)
+}
+
+/// For whom the caller wants to act. Named twice it could mean one to us and another to a proxy before us.
+fn do_as(uri: &Uri) -> Result<Option<String>, Malformed> {
+    let Some(query) = uri.query() else { return Ok(None) };
+    let mut named = form_urlencoded::parse(query.as_bytes()).filter(|(key, _)| key == DO_AS).map(|(_, user)| user);
+    let first = named.next();
+    if named.next().is_some() {
+        return Err(Malformed::RepeatedDoAs);
+    }
+    Ok(first.filter(|user| !user.is_empty()).map(std::borrow::Cow::into_owned))
+}
+
+fn refuse(doors: &Doors, nobody: &Nobody, is_secure: bool) -> Response {
+    let mut answer = answer(status(&nobody.why), nobody.why.to_string());
+    let headers = answer.headers_mut();
+    match &nobody.why {
+        Refusal::Nothing | Refusal::Wrong(_) | Refusal::NotOffered => challenge(headers, doors.identity.schemes()),
+        Refusal::Slow(wait) => add(headers, RETRY_AFTER, &(wait.as_secs() + 1).to_string()),
+        Refusal::Away(_) => add(headers, RETRY_AFTER, "2"),
+        Refusal::Conflict | Refusal::Impersonation { .. } | Refusal::BadName => {}
+    }
+    if nobody.clear {
+        clear_cookie(headers, is_secure);
+    }
+    answer
+}
+
+/// The status of a refusal.
+#[must_use]
+pub fn status(why: &Refusal) -> StatusCode {
+    match why {
+        Refusal::Nothing | Refusal::Wrong(_) | Refusal::NotOffered => StatusCode::UNAUTHORIZED,
+        Refusal::Conflict | Refusal::BadName => StatusCode::BAD_REQUEST,
+        Refusal::Slow(_) => StatusCode::TOO_MANY_REQUESTS,
+        Refusal::Away(_) => StatusCode::SERVICE_UNAVAILABLE,
+        Refusal::Impersonation { .. } => StatusCode::FORBIDDEN,
+    }
+}
+
+/// Every way in, Negotiate before Basic: clients take the first that they can.
+fn challenge(headers: &mut HeaderMap, schemes: &[Scheme]) {
+    let has = |scheme| schemes.contains(&scheme);
+    if has(Scheme::Negotiate) {
+        add(headers, WWW_AUTHENTICATE, "Negotiate");
+    }
+    if has(Scheme::Bearer) || has(Scheme::Token) {
+        add(headers, WWW_AUTHENTICATE, r#"Bearer realm="Hearth""#);
+    }
+    if has(Scheme::Basic) || has(Scheme::Token) {
+        add(headers, WWW_AUTHENTICATE, r#"Basic realm="Hearth", charset="UTF-8""#);
+    }
+}
+
+fn answer(status: StatusCode, why: String) -> Response {
+    let body = axum::Json(serde_json::json!({ "msg": why }));
+    (status, Extension(Refused(status, why)), body).into_response()
+}
+
+fn add(headers: &mut HeaderMap, name: axum::http::HeaderName, value: &str) {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        headers.append(name, value);
+    }
+}
+
+fn name(is_secure: bool) -> &'static str {
+    if is_secure { SECURE_COOKIE } else { PLAIN_COOKIE }
+}
+
+/// The login's cookie, if the request has one.
+#[must_use]
+pub fn cookie(headers: &HeaderMap, is_secure: bool) -> Option<SecretString> {
+    let pairs = headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok()).flat_map(|v| v.split(';'));
+    let mut ours = pairs.filter_map(|pair| pair.trim().split_once('=')).filter(|(key, _)| *key == name(is_secure));
+    ours.next().map(|(_, value)| value.into())
+}
+
+/// Lax, not Strict: the way back from an OpenID provider begins on the provider's page.
+fn set_cookie(headers: &mut HeaderMap, cookie: &SecretString, max_age: u64, is_secure: bool) {
+    let secure = if is_secure { "; Secure" } else { "" };
+    let (name, value) = (name(is_secure), cookie.expose_secret());
+    let text = format!("{name}={value}; Path=/; HttpOnly; SameSite=Lax; Max-Age={max_age}{secure}");
+    if let Ok(mut value) = HeaderValue::from_str(&text) {
+        value.set_sensitive(true);
+        headers.append(SET_COOKIE, value);
+    }
+}
+
+/// Takes the login's cookie away from the client.
+pub fn clear_cookie(headers: &mut HeaderMap, is_secure: bool) {
+    let secure = if is_secure { "; Secure" } else { "" };
+    add(headers, SET_COOKIE, &format!("{}=; Path=/; HttpOnly; SameSite=Lax; Max-Age=0{secure}", name(is_secure)));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn do_as_is_named_once() {
+        let of = |uri: &str| do_as(&uri.parse().unwrap());
+        assert_eq!(of("/sessions?doAs=ann&from=1"), Ok(Some("ann".to_owned())));
+        assert_eq!(of("/sessions?do%41s=ann"), Ok(Some("ann".to_owned())));
+        assert_eq!(of("/sessions?doAs="), Ok(None));
+        assert_eq!(of("/sessions"), Ok(None));
+        assert!(of("/sessions?doAs=ann&doAs=bob").is_err());
+    }
+
+    #[test]
+    fn our_cookie_is_found_among_others() {
+        let mut headers = HeaderMap::new();
+        headers.insert(COOKIE, "a=b; hearth=secret; __Host-hearth=other".parse().unwrap());
+        assert_eq!(cookie(&headers, false).unwrap().expose_secret(), "secret");
+        assert_eq!(cookie(&headers, true).unwrap().expose_secret(), "other");
+        assert!(cookie(&HeaderMap::new(), true).is_none());
+    }
+
+    #[test]
+    fn strange_request_ids_are_not_taken() {
+        let mut headers = HeaderMap::new();
+        headers.insert("x-request-id", "abc-1".parse().unwrap());
+        assert_eq!(&*request_id(&headers), "abc-1");
+        headers.insert("x-request-id", "a b".parse().unwrap());
+        assert_ne!(&*request_id(&headers), "a b");
+    }
+}

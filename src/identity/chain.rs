@@ -1,0 +1,323 @@
+//! The chain of schemes: a request in, a principal or the reason for none out.
+//!
+//! Each scheme says *not tried*, *refused* or *known*. A credential that is refused stops the search, so that nobody is silently somebody
+//! else; an unknown or expired cookie counts as not tried and is cleared. Two good credentials of different users are refused.
+
+use std::sync::Arc;
+
+use secrecy::SecretString;
+use sqlx::PgPool;
+use tracing::{debug, info, warn};
+
+use super::attempt::{Attempt, Authorization, Refusal, Verdict};
+use super::config::{CertificateName, Config, Unusable};
+use super::directory::Directory;
+use super::login::Logins;
+use super::negotiate::{self, Negotiate};
+use super::proxy::Proxies;
+use super::tenant::Tenants;
+use super::token::Tokens;
+use super::{Origin, Person, Principal, Scheme, certificate, is_user_name};
+
+/// Makes principals. Cheap to clone.
+#[derive(Clone)]
+pub struct Chain(Arc<Parts>);
+
+struct Parts {
+    schemes: Vec<Scheme>,
+    local: Principal,
+    certificate: CertificateName,
+    logins: Logins,
+    tokens: Tokens,
+    negotiate: Option<Negotiate>,
+    directory: Directory,
+    tenants: Tenants,
+    proxies: Proxies,
+}
+
+/// A principal, and what the answer has to carry.
+#[derive(Debug)]
+pub struct Known {
+    /// Who is asking.
+    pub principal: Principal,
+    /// The server's own token, for clients that want mutual authentication (RFC 4559).
+    pub reply: Option<Vec<u8>>,
+    /// What becomes of the cookie.
+    pub cookie: Cookie,
+}
+
+/// What becomes of the login's cookie.
+#[derive(Debug)]
+pub enum Cookie {
+    /// Nothing.
+    Keep,
+    /// It is over.
+    Clear,
+    /// A login has begun.
+    Set(SecretString),
+}
+
+/// Nobody, and why.
+#[derive(Debug)]
+pub struct Nobody {
+    /// Why.
+    pub why: Refusal,
+    /// Whether the cookie that came is over.
+    pub clear: bool,
+}
+
+/// Who a credential is of, and how that was shown.
+struct Shown {
+    person: Arc<Person>,
+    scheme: Scheme,
+    /// The server's own token.
+    reply: Option<Vec<u8>>,
+}
+
+impl Shown {
+    fn new(person: impl Into<Arc<Person>>, scheme: Scheme) -> Self {
+        Self { person: person.into(), scheme, reply: None }
+    }
+
+    /// Whether a login begins with it: what costs the KDC or a directory a question at every call.
+    fn is_dear(&self) -> bool {
+        self.scheme == Scheme::Negotiate
+    }
+}
+
+impl Chain {
+    /// The chain of a configuration.
+    ///
+    /// # Errors
+    /// What the configuration lacks.
+    pub fn new(config: &Config, pool: PgPool) -> Result<Self, Unusable> {
+        let mut schemes = config.schemes.clone();
+        if let Some(named) = schemes.iter().find(|scheme| matches!(scheme, Scheme::Local | Scheme::Cookie)) {
+            return Err(Unusable::Rule(format!(
+                "auth.schemes: {:?} is not to be named; with no scheme the local user is known, and a login's cookie always is",
+                named.as_str()
+            )));
+        }
+        schemes.dedup();
+        let has = |scheme| config.schemes.contains(&scheme);
+        Ok(Self(Arc::new(Parts {
+            schemes,
+            local: Principal::local(),
+            certificate: config.certificate.user,
+            logins: Logins::new(pool.clone(), config.login_idle, config.login_ttl),
+            tokens: Tokens::new(pool, config.token_ttl),
+            negotiate: has(Scheme::Negotiate).then(|| Negotiate::new(&config.negotiate)).transpose()?,
+            directory: Directory::new(config.groups),
+            tenants: Tenants::new(config.tenants.clone()).map_err(Unusable::Rule)?,
+            proxies: Proxies::new(config.proxies.clone()).map_err(Unusable::Rule)?,
+        })))
+    }
+
+    /// Whether anybody has to show who they are.
+    #[must_use]
+    pub fn is_on(&self) -> bool {
+        !self.0.schemes.is_empty()
+    }
+
+    /// The schemes that are on.
+    #[must_use]
+    pub fn schemes(&self) -> &[Scheme] {
+        &self.0.schemes
+    }
+
+    /// The API tokens.
+    #[must_use]
+    pub fn tokens(&self) -> &Tokens {
+        &self.0.tokens
+    }
+
+    /// The logins.
+    #[must_use]
+    pub fn logins(&self) -> &Logins {
+        &self.0.logins
+    }
+
+    /// Who is asking.
+    ///
+    /// # Errors
+    /// Nobody who is known, and why.
+    pub async fn authenticate(&self, attempt: &Attempt) -> Result<Known, Nobody> {
+        if !self.is_on() {
+            let principal = Principal { origin: attempt.origin.clone(), ..self.0.local.clone() };
+            return Ok(Known { principal, reply: None, cookie: Cookie::Keep });
+        }
+        let mut clear = false;
+        let known = self.search(attempt, &mut clear).await.map_err(|why| Nobody { why, clear });
+        if let Err(nobody) = &known {
+            tell(nobody, &attempt.origin);
+        }
+        known
+    }
+
+    async fn search(&self, attempt: &Attempt, clear: &mut bool) -> Result<Known, Refusal> {
+        let by_certificate = self.by_certificate(attempt)?;
+        let by_cookie = match &attempt.cookie {
+            Some(cookie) => {
+                let found = self.0.logins.find(cookie).await.map_err(|e| away(Scheme::Cookie, &e))?;
+                *clear = found.is_none();
+                found.map(|person| Shown::new(person, Scheme::Cookie))
+            }
+            None => None,
+        };
+        let by_header = match &attempt.authorization {
+            Some(shown) => match self.by_authorization(shown, attempt).await {
+                Verdict::Known(shown) => Some(shown),
+                Verdict::Refused(why) => return Err(why),
+                Verdict::NotTried => None,
+            },
+            None => None,
+        };
+        let (mut principals, mut reply, mut dear) = (Vec::with_capacity(3), None, None);
+        for shown in [by_certificate, by_cookie, by_header].into_iter().flatten() {
+            principals.push(self.principal(&shown, &attempt.origin).await);
+            dear = dear.or_else(|| shown.is_dear().then_some(shown.scheme));
+            reply = reply.or(shown.reply);
+        }
+        let has_login = principals.iter().any(|principal| principal.scheme == Scheme::Cookie);
+        let mut principals = principals.into_iter();
+        let first = principals.next().ok_or(Refusal::Nothing)?;
+        // The narrowest of several credentials of one user counts: whoever sends a token with a scope means it.
+        let mut scope = first.scope;
+        for other in principals {
+            if (&other.user, &other.tenant) != (&first.user, &first.tenant) {
+                return Err(Refusal::Conflict);
+            }
+            scope = scope.min(other.scope);
+        }
+        let caller = Principal { scope, ..first };
+        let principal = match &attempt.do_as {
+            Some(wanted) => self.act_for(&caller, wanted).await?,
+            None => caller.clone(),
+        };
+        let cookie = match dear.filter(|_| !has_login) {
+            Some(scheme) => {
+                Cookie::Set(self.0.logins.begin(&caller, scheme).await.map_err(|e| away(Scheme::Cookie, &e))?)
+            }
+            None if *clear => Cookie::Clear,
+            None => Cookie::Keep,
+        };
+        Ok(Known { principal, reply, cookie })
+    }
+
+    fn by_certificate(&self, attempt: &Attempt) -> Result<Option<Shown>, Refusal> {
+        let Some(der) = attempt.certificate.as_ref().filter(|_| self.has(Scheme::Certificate)) else {
+            return Ok(None);
+        };
+        let person = certificate::person(der, self.0.certificate).ok_or(Refusal::Wrong(Scheme::Certificate))?;
+        Ok(Some(Shown::new(person, Scheme::Certificate)))
+    }
+
+    async fn by_authorization(&self, shown: &Authorization, attempt: &Attempt) -> Verdict<Shown> {
+        match shown {
+            Authorization::Negotiate(token) => match &self.0.negotiate {
+                Some(negotiate) => match negotiate.accept(token, attempt.bindings.clone()).await {
+                    Ok(negotiate::Shown { person, reply }) => {
+                        Verdict::Known(Shown { reply, ..Shown::new(person, Scheme::Negotiate) })
+                    }
+                    Err(why) => Verdict::Refused(why),
+                },
+                None => Verdict::Refused(Refusal::NotOffered),
+            },
+            Authorization::Bearer(secret) if Tokens::is_token(secret) => self.by_token(secret, None).await,
+            Authorization::Basic { user, password } if Tokens::is_token(password) => {
+                self.by_token(password, Some(user)).await
+            }
+            Authorization::Bearer(_) | Authorization::Basic { .. } => Verdict::Refused(Refusal::NotOffered),
+        }
+    }
+
+    /// An API token, by itself or as the password of Basic, whose user is then its owner or the word `token`.
+    async fn by_token(&self, token: &SecretString, user: Option<&str>) -> Verdict<Shown> {
+        if !self.has(Scheme::Token) {
+            return Verdict::Refused(Refusal::NotOffered);
+        }
+        match self.0.tokens.find(token).await {
+            Ok(Some(person)) if user.is_none_or(|user| user == "token" || user == person.user) => {
+                Verdict::Known(Shown::new(person, Scheme::Token))
+            }
+            Ok(_) => Verdict::Refused(Refusal::Wrong(Scheme::Token)),
+            Err(e) => Verdict::Refused(away(Scheme::Token, &e)),
+        }
+    }
+
+    fn has(&self, scheme: Scheme) -> bool {
+        self.0.schemes.contains(&scheme)
+    }
+
+    /// The principal of a person: their groups and tenant, and whether they are a proxy.
+    async fn principal(&self, shown: &Shown, origin: &Origin) -> Principal {
+        let person = &shown.person;
+        let mut groups = person.groups.clone();
+        // A login and a token carry the groups of when they were made.
+        if !matches!(shown.scheme, Scheme::Cookie | Scheme::Token) {
+            groups.extend(self.0.directory.groups(&person.user).await.iter().cloned());
+        }
+        groups.sort();
+        groups.dedup();
+        let tenant = match &person.tenant {
+            Some(told) => told.clone(),
+            None => self.0.tenants.of(&Person { groups: groups.clone(), ..Person::clone(person) }).to_owned(),
+        };
+        Principal {
+            user: person.user.as_str().into(),
+            groups: groups.into(),
+            tenant: tenant.into(),
+            via: None,
+            scheme: shown.scheme,
+            scope: person.scope,
+            speaks_for: self.0.proxies.rule(&person.user, origin.address),
+            origin: origin.clone(),
+        }
+    }
+
+    /// The principal of `wanted`, for whom a trusted proxy speaks (`doAs`, `proxyUser`). Whoever names themselves stays who they are.
+    ///
+    /// # Errors
+    /// [`Refusal::Impersonation`] when the caller is no proxy, or not for that user or from that address.
+    pub async fn act_for(&self, caller: &Principal, wanted: &str) -> Result<Principal, Refusal> {
+        if caller.scheme == Scheme::Local || (*caller.user == *wanted && caller.via.is_none()) {
+            return Ok(caller.clone());
+        }
+        if !is_user_name(wanted) {
+            return Err(Refusal::BadName);
+        }
+        let refused = || Refusal::Impersonation { user: caller.user.to_string(), wanted: wanted.to_owned() };
+        let rule = caller.speaks_for.as_ref().filter(|_| caller.via.is_none()).ok_or_else(refused)?;
+        let groups = self.0.directory.groups(wanted).await;
+        let is_named = rule.users.iter().any(|user| user == wanted);
+        let is_meant = (rule.names(wanted) || rule.has_group_of(&groups)) && !self.0.proxies.is_proxy(wanted);
+        if !is_named && !is_meant {
+            return Err(refused());
+        }
+        let person = Person { groups: groups.to_vec(), ..Person::named(wanted) };
+        // Without a rule of their own, those it speaks for belong where the proxy does.
+        let tenant = self.0.tenants.fitting(&person).map_or_else(|| caller.tenant.clone(), Into::into);
+        Ok(Principal {
+            user: wanted.into(),
+            groups,
+            tenant,
+            via: Some(caller.user.clone()),
+            speaks_for: None,
+            ..caller.clone()
+        })
+    }
+}
+
+fn away(scheme: Scheme, e: &crate::store::Error) -> Refusal {
+    warn!(scheme = scheme.as_str(), error = %e, "A credential cannot be checked");
+    Refusal::Away(scheme)
+}
+
+/// Says in the log who was refused, and why: as much as is known without repeating a credential.
+fn tell(nobody: &Nobody, origin: &Origin) {
+    let address = origin.address.map(tracing::field::display);
+    match &nobody.why {
+        Refusal::Nothing => debug!(address, "Nobody showed who they are"),
+        why => info!(address, %why, "A request was not let in"),
+    }
+}
