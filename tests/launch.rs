@@ -135,9 +135,8 @@ async fn a_program_that_is_not_there_ends_with_the_reason() {
 
 #[tokio::test]
 async fn the_environment_is_the_given_one_and_input_is_empty() {
-    let launch = Launch::new(
-        "env | grep -v -e ^PWD= -e ^SHLVL= -e ^_= -e ^OLDPWD=; cat; umask; ls -l /proc/self/fd | wc -l",
-    );
+    let launch =
+        Launch::new("env | grep -v -e ^PWD= -e ^SHLVL= -e ^_= -e ^OLDPWD=; cat; umask; ls -l /proc/self/fd | wc -l");
     launch.end().await;
     let output = launch.output();
     assert_eq!(output[..2], ["PATH=/usr/bin:/bin", "0077"]);

@@ -198,7 +198,8 @@ async fn a_program_has_the_users_identity_and_nothing_of_the_gateways() {
     let folder = it.launch().await;
     let Status::Ended(exit) = ended(&folder).await else { panic!("lost") };
     let (alice, gate) = (it.users.name(ALICE), it.users.name(GATE));
-    let (said, complaints) = (fs::read_to_string(folder.stdout()).unwrap(), fs::read_to_string(folder.stderr()).unwrap());
+    let (said, complaints) =
+        (fs::read_to_string(folder.stdout()).unwrap(), fs::read_to_string(folder.stderr()).unwrap());
     assert_eq!(exit.code, Some(3), "{said}{complaints}");
     let lines: Vec<&str> = said.lines().collect();
     assert_eq!(lines[..3], [alice, alice, "0077"], "{said}");
@@ -362,10 +363,8 @@ async fn what_lost_its_watcher_is_ended_as_its_user() {
         .stdin(Stdio::null())
         .spawn();
     it.launcher = again.unwrap();
-    let processes: Vec<Value> = pids
-        .iter()
-        .map(|pid| serde_json::to_value(table::find(*pid).unwrap().process).unwrap())
-        .collect();
+    let processes: Vec<Value> =
+        pids.iter().map(|pid| serde_json::to_value(table::find(*pid).unwrap().process).unwrap()).collect();
     let end = |uid: Uid| json!({"end": {"uid": uid.as_raw(), "processes": processes, "hard": true}});
     let socket = it.at("run/launcher.sock");
     until("the launcher listens again", BOUND, async || {

@@ -86,15 +86,18 @@ impl Service {
     ///
     /// # Errors
     /// A bad name, profile or request, a file that is not there, a taken name, a full line, the database.
-    pub async fn create(
-        &self,
-        who: &Principal,
-        mut new: NewBatch,
-        key: Option<&idempotency::Key>,
-    ) -> Result<View, Error> {
+    pub async fn create(&self, who: &Principal, new: NewBatch, key: Option<&idempotency::Key>) -> Result<View, Error> {
         if let Some(name) = new.name.as_ref().filter(|n| !context::is_name(n)) {
             return Err(Error::BadName(name.chars().take(140).collect()));
         }
+        let mut request = new.request;
+        let profile = new.profile.as_deref().unwrap_or(DEFAULT_PROFILE);
+        // Looked at before the transaction, and told after the key: what was made once is made, whatever became of its files.
+        let checked = async {
+            let file = request.check()?;
+            self.0.contexts.may_ask(who, profile, request.resources.clone(), file).await
+        };
+        let checked = checked.await;
         let id = BatchId::generate();
         let mut tx = self.0.contexts.pool().begin().await?;
         if let Some(key) = key
@@ -104,15 +107,14 @@ impl Service {
             let batch = store::load_batch(&mut tx, made).await?.ok_or(Error::Inconsistent(id))?;
             return Ok(self.shown(batch));
         }
-        let profile = new.profile.as_deref().unwrap_or(DEFAULT_PROFILE);
-        let file = new.request.check()?;
-        let run_as = self.0.contexts.may_ask(who, profile, &mut new.request.resources, file).await?;
+        let admitted = checked?;
+        request.resources = admitted.resources;
         self.0.contexts.admit(&mut tx, profile).await?;
         let host = self.0.contexts.host();
         let dir = self.0.launches.join(id.to_string());
         let launch_dir = &*dir.to_string_lossy();
-        let (name, request) = (new.name.as_deref(), &new.request);
-        let row = store::New { id, who, run_as: &run_as, name, profile, request, host, launch_dir };
+        let (name, request, run_as) = (new.name.as_deref(), &request, &*admitted.run_as);
+        let row = store::New { id, who, run_as, name, profile, request, host, launch_dir };
         if let Err(e) = store::insert_batch(&mut tx, row).await {
             drop(tx);
             return Err(self.name_taken(who, new.name, e).await);

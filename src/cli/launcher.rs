@@ -46,9 +46,7 @@ pub(super) fn launcher(settings: &Settings, attached: bool) -> anyhow::Result<Ex
             gateway,
             life: life.clone(),
         });
-        let served = async {
-            if attached { server.attached().await } else { server.listen(Path::new(&socket)).await }
-        };
+        let served = async { if attached { server.attached().await } else { server.listen(Path::new(&socket)).await } };
         tokio::select! {
             served = served => served.with_context(|| format!("listening on {socket} (launch.launcher)"))?,
             _ = life.until_stop(&mut watch, &mut signals) => {}

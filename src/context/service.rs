@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use sqlx::{PgConnection, PgPool};
@@ -12,7 +13,7 @@ use super::driver::wire::ContextState;
 use super::driver::{Links, Signal};
 use super::launch::files::Local;
 use super::launch::resources::Resources;
-use super::launch::{self, Admission, Profile};
+use super::launch::{self, Admission, Admitted, Profile};
 use super::live::Live;
 use super::log::{self, LogPage, Wanted};
 use super::{Context, Error, NewContext, State, application, is_name, store};
@@ -43,6 +44,8 @@ struct Parts {
     live: Live,
     wake: Notify,
     others: Notifier,
+    /// Whether nothing new may begin: the gateway stops, and its drivers with it.
+    refuses_new: AtomicBool,
 }
 
 impl Service {
@@ -58,7 +61,8 @@ impl Service {
         others: Notifier,
     ) -> Self {
         let (links, live, wake) = (Links::default(), Live::default(), Notify::new());
-        Self(Arc::new(Parts { pool, me, host, profiles, launch, admission, links, live, wake, others }))
+        let refuses_new = AtomicBool::new(false);
+        Self(Arc::new(Parts { pool, me, host, profiles, launch, admission, links, live, wake, others, refuses_new }))
     }
 
     /// Tells the context's link something, or, when another gateway holds it, tells that one to look at the rows.
@@ -141,6 +145,10 @@ impl Service {
         new: NewContext,
         key: Option<&idempotency::Key>,
     ) -> Result<Context, Error> {
+        let NewContext { name, profile, outlives_sessions, request } = new;
+        let profile = profile.as_deref().unwrap_or(DEFAULT_PROFILE);
+        // Looked at before the transaction, and told after the key: what was made once is made, whatever became of its files.
+        let admitted = self.may_ask(who, profile, request, Vec::new()).await;
         let mut tx = self.0.pool.begin().await?;
         let id = ContextId::generate();
         if let Some(key) = key
@@ -149,13 +157,15 @@ impl Service {
             let made = made.parse().map_err(|_| Error::Inconsistent(id))?;
             return store::load_context(&mut tx, made).await?.ok_or(Error::Inconsistent(id));
         }
-        let context = self.insert(&mut tx, who, id, new).await?;
+        let context = self.insert(&mut tx, who, id, (name, outlives_sessions), admitted?).await?;
         tx.commit().await?;
+        let _kept = self.0.live.keep(id);
         self.wake();
         Ok(context)
     }
 
-    /// Writes a new context in the caller's transaction; the caller wakes the reconciler after its commit.
+    /// Writes a new context in the caller's transaction: its name, and whether it lives on after its last session. After its commit the
+    /// caller keeps the context ([`Live::keep`]) and wakes the reconciler.
     ///
     /// # Errors
     /// As [`Service::create`].
@@ -164,13 +174,12 @@ impl Service {
         db: &mut PgConnection,
         who: &Principal,
         id: ContextId,
-        mut new: NewContext,
+        (name, outlives_sessions): (Option<String>, bool),
+        Admitted { profile, resources, run_as }: Admitted,
     ) -> Result<Context, Error> {
-        let profile = new.profile.unwrap_or_else(|| DEFAULT_PROFILE.to_owned());
-        if let Some(name) = new.name.as_ref().filter(|n| !is_name(n)) {
+        if let Some(name) = name.as_ref().filter(|n| !is_name(n)) {
             return Err(Error::BadName(name.chars().take(140).collect()));
         }
-        let run_as = self.may_ask(who, &profile, &mut new.request, Vec::new()).await?;
         self.admit(db, &profile).await?;
         let context = Context {
             id,
@@ -178,12 +187,12 @@ impl Service {
             owner: who.user.to_string(),
             via: who.via.as_ref().map(ToString::to_string),
             run_as,
-            name: new.name,
+            name,
             profile,
-            outlives_sessions: new.outlives_sessions,
+            outlives_sessions,
             state: State::Waiting,
             cause: None,
-            request: new.request,
+            request: resources,
             host: self.0.host.clone(),
             epoch: 0,
             held_by: Some(self.0.me),
@@ -196,7 +205,6 @@ impl Service {
             (Some("context_name_per_tenant"), Some(name)) => Error::NameTaken(name.clone()),
             _ => e.into(),
         })?;
-        let _kept = self.0.live.keep(id);
         Ok(context)
     }
 
@@ -208,22 +216,27 @@ impl Service {
         &self,
         who: &Principal,
         profile: &str,
-        request: &mut Resources,
+        resources: Resources,
         more: Vec<Local>,
-    ) -> Result<String, Error> {
-        let template = self.profile(profile)?;
-        let identity = self.0.admission.identity(template, who)?;
-        self.0.admission.check((profile, template), &identity, request, more).await?;
-        Ok(identity)
+    ) -> Result<Admitted, Error> {
+        Ok(self.0.admission.admit((profile, self.profile(profile)?), who, resources, more).await?)
+    }
+
+    /// Refuses every launch from now on.
+    pub fn refuse_new(&self) {
+        self.0.refuses_new.store(true, Ordering::Relaxed);
     }
 
     /// Decides whether one more launch of this profile may stand in line. The line stays as it is for others until the transaction
     /// ends, so nothing that takes long may follow in it.
     ///
     /// # Errors
-    /// No such profile, a full line, the database.
+    /// No such profile, a full line, a gateway that stops, the database.
     pub async fn admit(&self, db: &mut PgConnection, profile: &str) -> Result<(), Error> {
         self.profile(profile)?;
+        if self.0.refuses_new.load(Ordering::Relaxed) {
+            return Err(Error::Stopping);
+        }
         let waiting = launch::line::lock_end(db, &self.0.host).await?;
         if usize::try_from(waiting).unwrap_or(usize::MAX) >= self.0.launch.queue {
             return Err(Error::LineFull(waiting));
@@ -299,7 +312,7 @@ impl Service {
         self.stop_by_id(context.id, cause).await
     }
 
-    /// As [`Service::stop`], on behalf of a session that has been allowed to end its context.
+    /// As [`Service::stop`], on behalf of a launch that has failed.
     ///
     /// # Errors
     /// The database's.

@@ -135,7 +135,7 @@ impl Tls {
     /// The SHA-256, in hexadecimal, by which drivers know the gateway.
     #[must_use]
     pub fn driver_fingerprint(&self) -> String {
-        let hash = self.driver.cert.first().map(|leaf| Sha256::digest(leaf)).unwrap_or_default();
+        let hash = self.driver.cert.first().map(Sha256::digest).unwrap_or_default();
         hash.iter().map(|byte| format!("{byte:02x}")).collect()
     }
 

@@ -46,9 +46,7 @@ fn change_user(user: &User) -> nix::Result<()> {
 /// From root the kernel takes them away itself; from a user with capabilities it does not.
 #[cfg(target_os = "linux")]
 fn drop_capabilities() -> nix::Result<()> {
-    use rustix::thread::{
-        CapabilitySet, CapabilitySets, capabilities, clear_ambient_capability_set, set_capabilities,
-    };
+    use rustix::thread::{CapabilitySet, CapabilitySets, capabilities, clear_ambient_capability_set, set_capabilities};
     let none = CapabilitySet::empty();
     clear_ambient_capability_set().map_err(errno)?;
     set_capabilities(None, CapabilitySets { effective: none, permitted: none, inheritable: none }).map_err(errno)?;
@@ -84,9 +82,7 @@ impl Reduced {
     /// # Errors
     /// When this process has not those capabilities.
     pub fn to(user: &User) -> nix::Result<Self> {
-        use rustix::thread::{
-            CapabilitySet, CapabilitySets, configure_capability_in_ambient_set, set_capabilities,
-        };
+        use rustix::thread::{CapabilitySet, CapabilitySets, configure_capability_in_ambient_set, set_capabilities};
         let change = CapabilitySet::SETUID | CapabilitySet::SETGID;
         let kept = change | CapabilitySet::KILL;
         nix::sys::prctl::set_keepcaps(true)?;

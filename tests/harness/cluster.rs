@@ -41,6 +41,7 @@ impl Cluster {
 }
 
 /// Starts `org.apache.spark.deploy.…` in the folder, where all that it and its executors write stays.
+#[expect(clippy::zombie_processes, reason = "the folder's keeper ends it, and the end of the test's process reaps it")]
 fn daemon(home: &Path, folder: &Path, which: &str, arguments: &[&str]) {
     let class = match which {
         "master" => "org.apache.spark.deploy.master.Master",

@@ -38,8 +38,8 @@
 )]
 
 pub mod api;
-pub mod cluster;
 pub mod certificates;
+pub mod cluster;
 mod gateway;
 pub mod kdc;
 mod keeper;

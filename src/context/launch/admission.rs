@@ -1,12 +1,12 @@
 //! What a request may ask of a profile: as whom it will run, which conf, which files.
 
+use super::Profile;
 use super::conf_policy;
 use super::files::{self, Local};
 use super::launcher::rules::Users;
 use super::launcher::{self, Client};
 use super::resources::{Invalid, Resources};
 use super::run_as::{self, RunAs};
-use super::Profile;
 use crate::identity::Principal;
 
 /// Decides about requests before they stand in line. Cheap to clone.
@@ -18,6 +18,17 @@ pub struct Admission {
     pub users: Users,
     /// The launcher, where there is one.
     pub launcher: Option<Client>,
+}
+
+/// A request that may be launched: made by [`Admission::admit`] alone.
+#[derive(Debug)]
+pub struct Admitted {
+    /// The profile's name.
+    pub profile: String,
+    /// What is asked of Spark, the names of files plain.
+    pub resources: Resources,
+    /// The identity that it will run as.
+    pub run_as: String,
 }
 
 /// Why a request is not taken.
@@ -35,11 +46,24 @@ pub enum Error {
 }
 
 impl Admission {
-    /// The identity that a principal's application from a profile has.
+    /// Decides about a request to a profile. `more` are files that it names elsewhere.
     ///
     /// # Errors
-    /// When it is an OS user who is not there or may not be run.
-    pub fn identity(&self, profile: &Profile, who: &Principal) -> Result<String, Error> {
+    /// Nobody to run as, or something that it may not have.
+    pub async fn admit(
+        &self,
+        (name, profile): (&str, &Profile),
+        who: &Principal,
+        mut resources: Resources,
+        more: Vec<Local>,
+    ) -> Result<Admitted, Error> {
+        let run_as = self.identity(profile, who)?;
+        self.check((name, profile), &run_as, &mut resources, more).await?;
+        Ok(Admitted { profile: name.to_owned(), resources, run_as })
+    }
+
+    /// The identity that a principal's application from a profile has: refused when it is an OS user who is not there or may not be run.
+    fn identity(&self, profile: &Profile, who: &Principal) -> Result<String, Error> {
         let identity = profile.run_as.identity(who);
         if self.is_other_os_user(profile) {
             self.users.account(identity, &profile.run_as, nix::unistd::Uid::effective().as_raw())?;
@@ -47,12 +71,8 @@ impl Admission {
         Ok(identity.to_owned())
     }
 
-    /// Checks conf and files of a request that will run as `identity`, and makes the names of its files plain. `more` are files that it
-    /// names elsewhere.
-    ///
-    /// # Errors
-    /// Says what it may not have.
-    pub async fn check(
+    /// Checks conf and files of a request that will run as `identity`, and makes the names of its files plain.
+    async fn check(
         &self,
         (name, profile): (&str, &Profile),
         identity: &str,
@@ -72,7 +92,7 @@ impl Admission {
             Some(launcher) if self.is_other_os_user(profile) => launcher.look(identity, name, paths(), roots).await?,
             // To a cluster files are read by the gateway's own process: it lets nobody choose them.
             _ if profile.run_as != RunAs::Gateway => vec![files::Found::Outside; more.len()],
-            _ => more.iter().map(|file| files::look(&file.path, roots.as_deref())).collect(),
+            _ => files::look_all(paths(), roots).await?,
         };
         Ok(files::judge(&more, &found)?)
     }

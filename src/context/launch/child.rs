@@ -82,7 +82,8 @@ fn watch(folder: &Folder, gateway: Option<&str>) -> io::Result<()> {
         processes.program = table::find(pid).map(|entry| entry.process);
         folder.processes().write(&processes)?;
         wait(pid, &watcher, &mut heard).await.map(Some)
-    })? else {
+    })?
+    else {
         return Ok(());
     };
     folder.exit().write(&Exit { code, signal, error: None, at: time::now() })?;
@@ -137,9 +138,9 @@ fn start(folder: &Folder, order: Order) -> io::Result<i32> {
         }
     };
     command.stdout(append(&folder.stdout())?).stderr(append(&folder.stderr())?);
-    let mut child = command.spawn().map_err(|e| {
-        io::Error::new(e.kind(), format!("{}: {e}", command.get_program().to_string_lossy()))
-    })?;
+    let mut child = command
+        .spawn()
+        .map_err(|e| io::Error::new(e.kind(), format!("{}: {e}", command.get_program().to_string_lossy())))?;
     if let (Some(mut input), Some(entry)) = (child.stdin.take(), entry) {
         input.write_all(entry)?;
     }

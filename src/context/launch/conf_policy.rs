@@ -260,7 +260,8 @@ mod tests {
             let profile = Profile { unknown_conf, ..Profile::default() };
             assert_eq!([false, true].map(|a| refusal(key, &profile, a).is_some()), [refused; 2], "{unknown_conf:?}");
         }
-        for key in ["spark.hadoop.new.provider", "Spark.master", "spark.master ", "SPARK.KERBEROS.KEYTAB", "spark", "x"] {
+        for key in ["spark.hadoop.new.provider", "Spark.master", "spark.master ", "SPARK.KERBEROS.KEYTAB", "spark", "x"]
+        {
             assert!(refusal(key, &plain, true).is_some(), "{key:?}");
         }
     }

@@ -3,16 +3,25 @@
 //! Reading the request's words is one thing ([`name`]), looking at a file another ([`look`]): that is done by a process of the user
 //! whose driver will read it.
 
-use std::fs::{self, File};
+use std::fs::{self, OpenOptions};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use nix::fcntl::OFlag;
 
 use serde::{Deserialize, Serialize};
+use tokio::sync::Semaphore;
 
 use super::conf_policy::{self, Class};
 use super::resources::{Invalid, Resources};
 
 /// The longest name of a file, bytes.
 const LONGEST: usize = 4096;
+/// How long the file system may take to answer for the files of one request: a dead mount answers never.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Requests whose files are looked at, at once. One that hangs in a dead mount keeps its place, and its thread.
+static LOOKS: Semaphore = Semaphore::const_new(32);
 
 /// A file of this machine that a request names.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,11 +66,38 @@ pub fn look(path: &Path, roots: Option<&[PathBuf]>) -> Found {
     if roots.is_some_and(|roots| !roots.iter().any(below)) {
         return Found::Outside;
     }
-    // Not opened before it is known to be a file: a pipe would wait for a writer.
+    // To open anything but a file may do something, or wait: a FIFO without a writer does for ever. `O_NONBLOCK` is for one that has
+    // taken the file's place meanwhile.
     match fs::metadata(&real) {
         Ok(found) if !found.is_file() => Found::NotAFile,
-        Ok(_) => File::open(&real).map_or_else(refused, |_| Found::Readable),
+        Ok(_) => {
+            let flags = (OFlag::O_NONBLOCK | OFlag::O_NOCTTY).bits();
+            let opened = OpenOptions::new().read(true).custom_flags(flags).open(&real).and_then(|file| file.metadata());
+            opened.map_or_else(refused, |found| if found.is_file() { Found::Readable } else { Found::NotAFile })
+        }
         Err(e) => refused(e),
+    }
+}
+
+/// Looks at files as this process's user, away from the threads that serve requests, for a bounded time.
+///
+/// # Errors
+/// When the file system does not answer.
+pub async fn look_all(paths: Vec<PathBuf>, roots: Option<Vec<PathBuf>>) -> Result<Vec<Found>, Invalid> {
+    let looking = async {
+        let place = LOOKS.acquire().await.ok();
+        tokio::task::spawn_blocking(move || {
+            let _place = place;
+            paths.iter().map(|path| look(path, roots.as_deref())).collect()
+        })
+        .await
+    };
+    match tokio::time::timeout(PATIENCE, looking).await {
+        Ok(Ok(found)) => Ok(found),
+        Ok(Err(_)) => Err(Invalid("the files could not be looked at".to_owned())),
+        Err(_) => {
+            Err(Invalid(format!("the files could not be looked at within {} s: is a mount dead?", PATIENCE.as_secs())))
+        }
     }
 }
 
@@ -112,9 +148,7 @@ pub fn name(field: &str, text: &str, local: &mut Vec<Local>) -> Result<String, I
             (path, path)
         }
         // A file that every machine has at the same place, this one too.
-        Some((scheme, rest)) if scheme.eq_ignore_ascii_case("local") => {
-            (rest.strip_prefix("//").unwrap_or(rest), text)
-        }
+        Some((scheme, rest)) if scheme.eq_ignore_ascii_case("local") => (rest.strip_prefix("//").unwrap_or(rest), text),
         Some((scheme, rest)) if is_scheme(scheme) && rest.starts_with('/') => return Ok(text.to_owned()),
         _ => (text, text),
     };
@@ -222,6 +256,14 @@ mod tests {
         let named: Vec<(&str, &str)> = local.iter().map(|l| (l.field.as_str(), l.path.to_str().unwrap())).collect();
         assert_eq!(named, [("files", "/no/such"), ("conf spark.jars", "/no/such.jar")]);
         assert_eq!(resources.conf["spark.jars"], "/no/such.jar,hdfs:/a.jar");
+    }
+
+    #[tokio::test]
+    async fn a_pipe_is_no_file_and_is_not_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let pipe = folder.path().join("pipe.py");
+        nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        assert_eq!(look_all(vec![pipe], None).await.unwrap(), [Found::NotAFile]);
     }
 
     #[test]

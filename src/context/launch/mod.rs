@@ -34,7 +34,7 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
-pub use self::admission::{Admission, Error as NotAdmitted};
+pub use self::admission::{Admission, Admitted, Error as NotAdmitted};
 use self::conf_policy::Unknown;
 use self::launcher::rules::Users;
 use self::run_as::RunAs;

@@ -67,7 +67,12 @@ pub fn start(program: &Program, life: &Life, folder: &Folder, spec: &Spec) -> io
 ///
 /// # Errors
 /// What the launcher refuses, and as [`start`].
-pub async fn start_as(launcher: &Client, folder: &Folder, spec: &Spec, start: launcher::Start) -> Result<(), launcher::Error> {
+pub async fn start_as(
+    launcher: &Client,
+    folder: &Folder,
+    spec: &Spec,
+    start: launcher::Start,
+) -> Result<(), launcher::Error> {
     // Its age tells a launch that is about to start from one that never will.
     folder.spec().write(spec)?;
     launcher.start(start).await

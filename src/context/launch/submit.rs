@@ -115,7 +115,11 @@ pub fn driver(setting: &Setting<'_>, driver: &Driver<'_>) -> Result<Submission, 
     conf.extend(own.map(|(key, value)| (format!("spark.hearth.{key}"), value)));
     if setting.user.is_some() {
         // Others than who asks are on this machine, and the UI of Spark knows nobody.
-        let own = [UI_FILTER].into_iter().chain(conf.get("spark.ui.filters").map(String::as_str)).collect::<Vec<_>>().join(",");
+        let own = [UI_FILTER]
+            .into_iter()
+            .chain(conf.get("spark.ui.filters").map(String::as_str))
+            .collect::<Vec<_>>()
+            .join(",");
         conf.insert("spark.ui.filters".to_owned(), own);
     }
     let arguments = ["--class", "hearth.agent.Agent"].map(str::to_owned);
@@ -276,14 +280,8 @@ mod tests {
         assert!(!conf.contains_key("hearth.profile"));
         let argv = made.spec.argv;
         assert_eq!(argv[..5], ["/jre/bin/java", "-cp", "/spark/jars/*", "-Xmx1024m", "--add-opens=x"]);
-        let end = [
-            SUBMIT,
-            "--properties-file",
-            "/home/work/1/spark.conf",
-            "--class",
-            "hearth.agent.Agent",
-            "/a b/agent.jar",
-        ];
+        let end =
+            [SUBMIT, "--properties-file", "/home/work/1/spark.conf", "--class", "hearth.agent.Agent", "/a b/agent.jar"];
         assert_eq!(argv[argv.len() - 6..], end);
     }
 

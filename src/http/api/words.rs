@@ -55,7 +55,9 @@ pub fn new_statement_kind() -> Object {
 pub fn new_name() -> Object {
     ObjectBuilder::new()
         .schema_type(SchemaType::from_iter([Type::String, Type::Null]))
-        .description(Some("Unique in the tenant among the living; visible characters but `/`, `?` and `#`, not digits alone."))
+        .description(Some(
+            "Unique in the tenant among the living; visible characters but `/`, `?` and `#`, not digits alone.",
+        ))
         .min_length(Some(1))
         .max_length(Some(128))
         .pattern(Some(NAME))

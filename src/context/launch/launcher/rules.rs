@@ -27,7 +27,9 @@ pub struct Users {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
     /// No account.
-    #[error("there is no OS user {0:?} on this machine: ask its administrator for an account, or choose another profile")]
+    #[error(
+        "there is no OS user {0:?} on this machine: ask its administrator for an account, or choose another profile"
+    )]
     NoUser(String),
     /// A user of the system.
     #[error("the OS user {0:?} is one of the system's (uid {1}): launch.users says who may be run")]
