@@ -39,8 +39,8 @@ pub enum Error {
 impl Home {
     /// Makes the folder where it is missing, sees to its rights and takes its lock.
     ///
-    /// The rights are 0700. Started as root they are 0711, for then the embedded database and the drivers run as other users
-    /// and must be able to pass through, though not to list.
+    /// The rights are 0700. Started as root they are 0711, for then the embedded database runs as another user and must be able to pass
+    /// through, though not to list.
     ///
     /// # Errors
     /// [`Error::Taken`] while another process holds the folder.
@@ -69,6 +69,31 @@ impl Home {
         lock.set_len(0).map_err(unusable)?;
         writeln!(lock, "{}", std::process::id()).map_err(unusable)?;
         Ok(Self { path: path.to_path_buf(), _lock: lock })
+    }
+
+    /// Lets others pass through, though not list: drivers of other OS users have folders of their own below.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn let_through(&self) -> io::Result<()> {
+        fs::set_permissions(&self.path, fs::Permissions::from_mode(0o711))
+    }
+
+    /// The name of the machine that the folder is of: `current` when it was first asked, and the same for ever after. What was launched
+    /// from here is found again by it, whatever the machine is called by then (a container has a new name after each start).
+    ///
+    /// # Errors
+    /// When the file that holds it can be neither read nor written.
+    pub fn host(&self, current: &str) -> io::Result<String> {
+        let file = self.path.join("host");
+        match fs::read_to_string(&file) {
+            Ok(known) if !known.trim().is_empty() => Ok(known.trim().to_owned()),
+            Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
+            _ => {
+                write_private(&file, format!("{current}\n").as_bytes())?;
+                Ok(current.to_owned())
+            }
+        }
     }
 
     /// Where it is.
@@ -122,6 +147,15 @@ mod tests {
         let path = home.path().to_path_buf();
         drop(home);
         Home::open(&path).unwrap();
+    }
+
+    #[test]
+    fn the_first_name_of_the_machine_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let home = Home::open(folder.path()).unwrap();
+        assert_eq!(home.host("pod-1").unwrap(), "pod-1");
+        drop(home);
+        assert_eq!(Home::open(folder.path()).unwrap().host("pod-2").unwrap(), "pod-1");
     }
 
     #[test]

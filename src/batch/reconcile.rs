@@ -15,10 +15,11 @@ use super::watch::Watched;
 use super::{Batch, Error, State, store};
 use crate::context;
 use crate::context::launch::folder::Folder;
+use crate::context::launch::follow;
 use crate::context::launch::line::{self, Limits};
-use crate::context::launch::start::{self, Starter};
+use crate::context::launch::process::{self, Status};
+use crate::context::launch::start::{self, Starter, Wanted};
 use crate::context::launch::submit::{self, Job};
-use crate::context::launch::{follow, process};
 use crate::id::BatchId;
 use crate::life::Life;
 
@@ -69,16 +70,13 @@ impl Reconciler {
 
     async fn pass(&self) -> Result<(), Error> {
         let mut db = self.batches.contexts().pool().acquire().await?;
-        let (host, launches) = (self.batches.contexts().host(), self.batches.launches());
-        if store::mark_running(&mut db, host, launches, i64::try_from(START.as_millis()).unwrap_or(i64::MAX)).await? > 0
-        {
-            self.batches.changed();
-        }
+        let (host, launches) = (self.batches.contexts().host(), self.batches.contexts().launches());
         let living = store::living_in(&mut db, host, launches).await?;
         drop(db);
         for batch in living.iter().filter(|b| b.state != State::Waiting && !lock(&self.starting).contains(&b.id)) {
             let folder = Folder::at(&batch.launch_dir);
             match process::status(&folder) {
+                Ok(Status::Running { .. }) if batch.state == State::Starting => self.running(batch).await?,
                 Ok(_) => {}
                 Err(e) if e.kind() == io::ErrorKind::NotFound => {
                     self.never_started(batch).await?;
@@ -100,7 +98,18 @@ impl Reconciler {
         Ok(())
     }
 
-    /// A gateway died before it had started what it had chosen, or the launch folder is gone.
+    /// The program runs, and its log has not said so for long: Spark may be told to log nothing.
+    async fn running(&self, batch: &Batch) -> Result<(), Error> {
+        let age = batch.started_at.and_then(|at| (crate::time::now() - at).to_std().ok());
+        if age.is_some_and(|age| age > START) {
+            let mut db = self.batches.contexts().pool().acquire().await?;
+            store::move_state(&mut db, batch.id, State::Starting, State::Running).await?;
+            self.batches.changed();
+        }
+        Ok(())
+    }
+
+    /// A gateway died before it had started what it had chosen, or the launch folder of what ran is gone.
     async fn never_started(&self, batch: &Batch) -> Result<(), Error> {
         let mut db = self.batches.contexts().pool().acquire().await?;
         match batch.state {
@@ -139,9 +148,10 @@ impl Reconciler {
             return;
         }
         let (set, id, stopping) = (self.ending.clone(), batch.id, self.life.stopping());
+        let starter = self.starter.clone();
         self.life.spawn_short("batch end", async move {
             tokio::select! {
-                ended = process::terminate(&folder, GRACE) => {
+                ended = process::terminate(&folder, GRACE, starter.launcher()) => {
                     if let Err(e) = ended {
                         error!(batch.id = %id, error = %e, "Batch {id} could not be ended");
                     }
@@ -154,8 +164,9 @@ impl Reconciler {
 
     /// Launches as many of the line as may start, and tells the others why they wait.
     async fn launch(&self, living: &[Batch]) -> Result<(), Error> {
-        let mut tx = self.batches.contexts().pool().begin().await?;
-        let line = line::lock(&mut tx, self.batches.contexts().host()).await?;
+        let contexts = self.batches.contexts();
+        let mut tx = contexts.pool().begin().await?;
+        let line = line::lock(&mut tx, contexts.host(), contexts.launches()).await?;
         let may_start = line.may_start(self.limits);
         let mut chosen = Vec::new();
         for (place, waiting) in line.waiting.iter().enumerate().filter(|(_, w)| w.is_batch) {
@@ -204,11 +215,12 @@ async fn start(starter: &Starter, batches: &Service, batch: &Batch) -> Result<()
     let profile = contexts.profile(&batch.profile)?;
     let installed = starter.installed(&batch.profile, profile).await?;
     // What a gateway left that died before it had started anything.
-    Folder::at(&batch.launch_dir).remove()?;
-    let folder = Folder::create(starter.home(), batch.id.0, starter.user())?;
+    starter.remove(&Folder::at(&batch.launch_dir)).await?;
+    let folder = starter.folder(batch.id.0, profile)?;
     let request = &batch.request;
     let name = batch.name.clone().unwrap_or_else(|| format!("hearth-batch-{}", batch.livy_id));
-    let setting = starter.setting(&installed, profile, &request.resources, &folder, contexts.host(), &name);
+    let wanted = Wanted { profile, resources: &request.resources, run_as: &batch.run_as, name: &name };
+    let setting = starter.setting(&installed, wanted, &folder, contexts.host());
     let job = Job { file: &request.file, class_name: request.class_name.as_deref(), args: &request.args };
     let submission = submit::batch(&setting, &job).map_err(context::Error::from)?;
     let state = async {
@@ -217,9 +229,9 @@ async fn start(starter: &Starter, batches: &Service, batch: &Batch) -> Result<()
     };
     // When it has been told to end meanwhile the next pass ends it; when the database is away a later one launches it anew.
     if !matches!(state.await, Ok(Some(State::Starting))) {
-        return Ok(folder.remove()?);
+        return starter.remove(&folder).await;
     }
-    Ok(starter.run(&folder, &submission)?)
+    starter.run((&batch.profile, profile), &folder, submission).await
 }
 
 async fn fail(batches: &Service, id: BatchId, cause: &str) -> Result<(), sqlx::Error> {

@@ -9,6 +9,7 @@ use super::watch::Facts;
 use super::{Batch, Error, Request, State};
 use crate::access::service::Reach;
 use crate::context::launch::follow::Position;
+use crate::context::launch::line::below;
 use crate::id::{BatchId, LivyId};
 use crate::identity::Principal;
 use crate::store::{Page, Range};
@@ -72,6 +73,7 @@ impl TryFrom<Row> for Batch {
 pub(super) struct New<'a> {
     pub id: BatchId,
     pub who: &'a Principal,
+    pub run_as: &'a str,
     pub name: Option<&'a str>,
     pub profile: &'a str,
     pub request: &'a Request,
@@ -83,7 +85,7 @@ pub(super) struct New<'a> {
 pub(super) async fn insert_batch(db: &mut PgConnection, b: New<'_>) -> Result<(), sqlx::Error> {
     sqlx::query!(
         "insert into batch (batch_id, tenant, owner, via, run_as, name, profile, state, request, host, launch_dir)
-         values ($1, $2, $3, $4, $3, $5, $6, 'waiting', $7, $8, $9)",
+         values ($1, $2, $3, $4, $10, $5, $6, 'waiting', $7, $8, $9)",
         b.id.0,
         &*b.who.tenant,
         &*b.who.user,
@@ -92,7 +94,8 @@ pub(super) async fn insert_batch(db: &mut PgConnection, b: New<'_>) -> Result<()
         b.profile,
         Json(b.request) as _,
         b.host,
-        b.launch_dir
+        b.launch_dir,
+        b.run_as
     )
     .execute(db)
     .await?;
@@ -106,7 +109,7 @@ pub(super) async fn load_batch(db: &mut PgConnection, id: BatchId) -> Result<Opt
         r#"select batch_id as "batch_id: _", livy_id, tenant, owner, via, run_as, name, profile, state, cause
                 , request as "request: _", host, launch_dir, cluster_id, ui_url, exit_code, created_at, started_at, ended_at
                 , (deleted_at is not null) as "deleted!"
-                , array(select line from (select number, line from log_line where source_id = batch_id
+                , array(select substring(line from 1 for 2048) from (select number, line from log_line where source_id = batch_id
                                            order by number desc limit 10) as newest order by number) as "tail!"
              from batch where batch_id = $1"#,
         id.0
@@ -153,7 +156,7 @@ pub(super) async fn list_batches(
         r#"select batch_id as "batch_id: _", livy_id, tenant, owner, via, run_as, name, profile, state, cause
                 , request as "request: _", host, launch_dir, cluster_id, ui_url, exit_code, created_at, started_at, ended_at
                 , (deleted_at is not null) as "deleted!"
-                , array(select line from (select number, line from log_line where source_id = batch_id
+                , array(select substring(line from 1 for 2048) from (select number, line from log_line where source_id = batch_id
                                            order by number desc limit 10) as newest order by number) as "tail!"
              from batch
             where ($3 or tenant = $1) and ($4 or owner = $2 or ($5 and via = $2) or batch_id = any($6))
@@ -215,11 +218,6 @@ pub(super) async fn mark_deleted(db: &mut PgConnection, id: BatchId) -> Result<(
     Ok(())
 }
 
-/// The beginning of every path in a folder.
-fn below(folder: &Path) -> String {
-    format!("{}/", folder.display())
-}
-
 /// The living batches whose launch folders lie in `launches`, oldest first.
 pub(super) async fn living_in(db: &mut PgConnection, host: &str, launches: &Path) -> Result<Vec<Batch>, Error> {
     let rows = sqlx::query_as!(
@@ -253,26 +251,6 @@ pub(super) async fn move_state(
     .execute(db)
     .await?;
     Ok(done.rows_affected() == 1)
-}
-
-/// Takes those for running that began long ago and whose log has not said so; how many.
-pub(super) async fn mark_running(
-    db: &mut PgConnection,
-    host: &str,
-    launches: &Path,
-    after_ms: i64,
-) -> Result<u64, sqlx::Error> {
-    let done = sqlx::query!(
-        "update batch set state = 'running'
-          where host = $1 and starts_with(launch_dir, $2) and state = 'starting'
-            and started_at < now() - $3::bigint * interval '1 millisecond'",
-        host,
-        below(launches),
-        after_ms
-    )
-    .execute(db)
-    .await?;
-    Ok(done.rows_affected())
 }
 
 /// Writes what a batch's log tells of its application.

@@ -6,6 +6,8 @@ use sqlx::PgPool;
 
 use crate::access::Access;
 use crate::config::Config;
+use crate::context::launch::Admission;
+use crate::context::launch::folder::Folder;
 use crate::id::GatewayId;
 use crate::identity::Principal;
 use crate::life::Life;
@@ -41,13 +43,16 @@ impl Desk {
             pool.clone(),
             GatewayId::generate(),
             gateway::host_name(),
+            Folder::all(&config.home),
             config.profiles.clone(),
             config.launch.clone(),
+            // Nothing is launched from here.
+            Admission { authenticates: true, users: config.launch.users.clone(), launcher: None },
             others,
             access,
         );
         let sessions = session::service::Service::new(contexts.clone(), config.session.clone());
-        let batches = batch::service::Service::new(contexts.clone(), &config.home, config.session.retain);
+        let batches = batch::service::Service::new(contexts.clone(), config.session.retain);
         Ok(Self { contexts, sessions, batches, pool, life })
     }
 

@@ -1,7 +1,9 @@
 //! Use cases of contexts: create, find, list, stop, read the log.
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use sqlx::{PgConnection, PgPool};
@@ -10,7 +12,9 @@ use tokio::time::Instant;
 
 use super::driver::wire::ContextState;
 use super::driver::{Links, Signal};
-use super::launch::{self, Profile};
+use super::launch::files::Local;
+use super::launch::resources::Resources;
+use super::launch::{self, Admission, Admitted, Profile};
 use super::live::Live;
 use super::log::{self, LogPage, Wanted};
 use super::{Context, Error, NewContext, State, application, is_name, store};
@@ -35,29 +39,50 @@ struct Parts {
     pool: PgPool,
     me: GatewayId,
     host: String,
+    launches: PathBuf,
     profiles: BTreeMap<String, Profile>,
     launch: launch::Config,
+    admission: Admission,
     links: Links,
     live: Live,
     wake: Notify,
     others: Notifier,
     access: Access,
+    /// Whether nothing new may begin: the gateway stops, and its drivers with it.
+    refuses_new: AtomicBool,
 }
 
 impl Service {
-    /// The contexts of the gateway `me` on `host`.
+    /// The contexts of the gateway `me` on `host`, whose launch folders lie in `launches`.
     #[must_use]
     pub fn new(
         pool: PgPool,
         me: GatewayId,
         host: String,
+        launches: PathBuf,
         profiles: BTreeMap<String, Profile>,
         launch: launch::Config,
+        admission: Admission,
         others: Notifier,
         access: Access,
     ) -> Self {
         let (links, live, wake) = (Links::default(), Live::default(), Notify::new());
-        Self(Arc::new(Parts { pool, me, host, profiles, launch, links, live, wake, others, access }))
+        let refuses_new = AtomicBool::new(false);
+        Self(Arc::new(Parts {
+            pool,
+            me,
+            host,
+            launches,
+            profiles,
+            launch,
+            admission,
+            links,
+            live,
+            wake,
+            others,
+            access,
+            refuses_new,
+        }))
     }
 
     /// Tells the context's link something, or, when another gateway holds it, tells that one to look at the rows.
@@ -95,6 +120,12 @@ impl Service {
     #[must_use]
     pub fn host(&self) -> &str {
         &self.0.host
+    }
+
+    /// Where the launch folders of this gateway lie.
+    #[must_use]
+    pub fn launches(&self) -> &Path {
+        &self.0.launches
     }
 
     /// The section `launch`.
@@ -146,7 +177,10 @@ impl Service {
         new: NewContext,
         key: Option<&idempotency::Key>,
     ) -> Result<Context, Error> {
-        let profile = self.choose::<CreateContext>(who, new.profile.as_deref()).await?;
+        let NewContext { name, profile, outlives_sessions, request } = new;
+        let profile = self.choose::<CreateContext>(who, profile.as_deref()).await?;
+        // Looked at before the transaction, and told after the key: what was made once is made, whatever became of its files.
+        let admitted = self.may_ask(who, &profile, request, Vec::new()).await;
         let mut tx = self.0.pool.begin().await?;
         let id = ContextId::generate();
         if let Some(key) = key
@@ -155,8 +189,9 @@ impl Service {
             let made = made.parse().map_err(|_| Error::Inconsistent(id))?;
             return store::load_context(&mut tx, made).await?.ok_or(Error::Inconsistent(id));
         }
-        let context = self.insert(&mut tx, who, id, &profile, new).await?;
+        let context = self.insert(&mut tx, who, id, (name, outlives_sessions), admitted?).await?;
         tx.commit().await?;
+        let _kept = self.0.live.keep(id);
         self.wake();
         Ok(context)
     }
@@ -175,37 +210,35 @@ impl Service {
         profile.map_err(|r| Error::refused(r, name))
     }
 
-    /// Writes a new context in the caller's transaction; the caller wakes the reconciler after its commit.
+    /// Writes a new context in the caller's transaction: its name, and whether it lives on after its last session. After its commit the
+    /// caller keeps the context ([`Live::keep`]) and wakes the reconciler.
     ///
     /// # Errors
     /// As [`Service::create`].
-    pub async fn insert<A: Action>(
+    pub async fn insert(
         &self,
         db: &mut PgConnection,
         who: &Principal,
         id: ContextId,
-        profile: &Allowed<A, ProfileName>,
-        mut new: NewContext,
+        (name, outlives_sessions): (Option<String>, bool),
+        Admitted { profile, resources, run_as }: Admitted,
     ) -> Result<Context, Error> {
-        let profile = profile.0.clone();
-        if let Some(name) = new.name.as_ref().filter(|n| !is_name(n)) {
+        if let Some(name) = name.as_ref().filter(|n| !is_name(n)) {
             return Err(Error::BadName(name.chars().take(140).collect()));
         }
-        new.request.check()?;
-        launch::files::check_all(&mut new.request)?;
         self.admit(db, &profile).await?;
         let context = Context {
             id,
             tenant: who.tenant.to_string(),
             owner: who.user.to_string(),
             via: who.via.as_ref().map(ToString::to_string),
-            run_as: who.user.to_string(),
-            name: new.name,
+            run_as,
+            name,
             profile,
-            outlives_sessions: new.outlives_sessions,
+            outlives_sessions,
             state: State::Waiting,
             cause: None,
-            request: new.request,
+            request: resources,
             host: self.0.host.clone(),
             epoch: 0,
             held_by: Some(self.0.me),
@@ -218,17 +251,40 @@ impl Service {
             (Some("context_name_per_tenant"), Some(name)) => Error::NameTaken(name.clone()),
             _ => e.into(),
         })?;
-        let _kept = self.0.live.keep(id);
         Ok(context)
     }
 
-    /// Decides whether one more launch of this profile may stand in line.
+    /// Decides whether `who` may ask this of a profile, and as whom it will run. `more` are files that are named elsewhere.
     ///
     /// # Errors
-    /// No such profile, a full line, the database.
+    /// No such profile, nobody to run as, something that a request may not have.
+    pub async fn may_ask<A: Action>(
+        &self,
+        who: &Principal,
+        profile: &Allowed<A, ProfileName>,
+        resources: Resources,
+        more: Vec<Local>,
+    ) -> Result<Admitted, Error> {
+        let name = profile.0.as_str();
+        Ok(self.0.admission.admit((name, self.profile(name)?), who, resources, more).await?)
+    }
+
+    /// Refuses every launch from now on.
+    pub fn refuse_new(&self) {
+        self.0.refuses_new.store(true, Ordering::Relaxed);
+    }
+
+    /// Decides whether one more launch of this profile may stand in line. The line stays as it is for others until the transaction
+    /// ends, so nothing that takes long may follow in it.
+    ///
+    /// # Errors
+    /// No such profile, a full line, a gateway that stops, the database.
     pub async fn admit(&self, db: &mut PgConnection, profile: &str) -> Result<(), Error> {
         self.profile(profile)?;
-        let waiting = store::count_waiting(db, &self.0.host).await?;
+        if self.0.refuses_new.load(Ordering::Relaxed) {
+            return Err(Error::Stopping);
+        }
+        let waiting = launch::line::lock_end(db, &self.0.host, &self.0.launches).await?;
         if usize::try_from(waiting).unwrap_or(usize::MAX) >= self.0.launch.queue {
             return Err(Error::LineFull(waiting));
         }
@@ -307,7 +363,7 @@ impl Service {
         self.stop_by_id(context.id, cause).await
     }
 
-    /// As [`Service::stop`], on behalf of a session that has been allowed to end its context.
+    /// As [`Service::stop`], on behalf of a launch that has failed.
     ///
     /// # Errors
     /// The database's.

@@ -99,6 +99,18 @@ pub(super) async fn insert_context(db: &mut PgConnection, c: &Context) -> Result
     Ok(())
 }
 
+/// Locks a living context's row until the transaction ends, and says which gateway holds it; none: it is over.
+///
+/// It comes before the lock of any application, session or statement of the context, so that no two transactions wait for each other.
+pub async fn lock_context(db: &mut PgConnection, id: ContextId) -> Result<Option<Option<GatewayId>>, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"select held_by as "held_by: _" from context where context_id = $1 and ended_at is null for no key update"#,
+        id.0
+    )
+    .fetch_optional(db)
+    .await
+}
+
 /// A context with its newest application.
 pub async fn load_context(db: &mut PgConnection, id: ContextId) -> Result<Option<Context>, Error> {
     let row = sqlx::query_as!(
@@ -194,17 +206,6 @@ pub(super) async fn living_on(db: &mut PgConnection, host: &str) -> Result<Vec<C
     rows.into_iter().map(Context::try_from).collect()
 }
 
-/// How many contexts and batches wait in line on a host.
-pub async fn count_waiting(db: &mut PgConnection, host: &str) -> Result<i64, sqlx::Error> {
-    sqlx::query_scalar!(
-        r#"select (select count(*) from context where host = $1 and state = 'waiting' and ended_at is null)
-                + (select count(*) from batch where host = $1 and state = 'waiting' and ended_at is null) as "count!""#,
-        host
-    )
-    .fetch_one(db)
-    .await
-}
-
 /// Moves a context from one state to another; false when it was not in the first.
 pub(super) async fn move_state(
     db: &mut PgConnection,
@@ -225,7 +226,7 @@ pub(super) async fn move_state(
 }
 
 /// Marks a living context as told to end; false when it is over or ending already.
-pub(super) async fn mark_stopping(db: &mut PgConnection, id: ContextId, cause: &str) -> Result<bool, sqlx::Error> {
+pub async fn mark_stopping(db: &mut PgConnection, id: ContextId, cause: &str) -> Result<bool, sqlx::Error> {
     let done = sqlx::query!(
         "update context set state = 'stopping', cause = $2 where context_id = $1 and state not in ('stopping', 'ended')",
         id.0,

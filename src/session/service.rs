@@ -13,13 +13,14 @@ use uuid::Uuid;
 
 use super::live::{Live, LiveSession};
 use super::{Error, Kind, Limits, NewSession, Session, State, View, is_over, store};
-use crate::access::resource::{Kind as Thing, ProfileName};
+use crate::access::resource::Kind as Thing;
 use crate::access::{self, Action, Allowed, Attach, CreateSession, Manage, Verb};
+use crate::context;
 use crate::context::driver::Signal;
 use crate::context::driver::wire::{Complete, Outgoing};
+use crate::context::launch::Admitted;
 use crate::context::live::Facts;
 use crate::context::log::{LogPage, Wanted};
-use crate::context::{self, NewContext};
 use crate::id::{self, ContextId, SessionId};
 use crate::identity::Principal;
 use crate::store::{Page, Range, constraint, idempotency};
@@ -27,7 +28,7 @@ use crate::time::Span;
 
 /// How often a wait looks at the rows of a session that another gateway answers for.
 const LOOK: Duration = Duration::from_millis(200);
-/// How long an answer to a completion is waited for.
+/// How long an answer to a completion is waited for; the agent answers a little sooner.
 const COMPLETION: Duration = Duration::from_secs(10);
 
 /// What a session is called in a request.
@@ -42,8 +43,30 @@ struct Parts {
     limits: Limits,
     live: Live,
     /// Who waits for an answer, and from which context it may come.
-    completions: DashMap<u64, (ContextId, oneshot::Sender<Vec<String>>)>,
+    completions: Completions,
     next_completion: AtomicU64,
+}
+
+/// Where a new session is to live.
+enum Place {
+    /// In a context that is there.
+    In(Allowed<Attach, context::Context>),
+    /// In one of its own.
+    New(Admitted),
+}
+
+type Completions = DashMap<u64, (ContextId, oneshot::Sender<Vec<String>>)>;
+
+/// A completion that is waited for, until this is dropped.
+struct Asked<'a> {
+    completions: &'a Completions,
+    request: u64,
+}
+
+impl Drop for Asked<'_> {
+    fn drop(&mut self) {
+        self.completions.remove(&self.request);
+    }
 }
 
 impl Service {
@@ -97,7 +120,18 @@ impl Service {
         };
         let profile = attach.as_ref().map(|c| c.profile.as_str()).or(new.profile.as_deref());
         let profile = self.0.contexts.choose::<CreateSession>(who, profile).await?;
-        let held_here = attach.as_ref().is_none_or(|c| c.held_by == Some(self.0.contexts.me()));
+        // Looked at before the transaction, and told after the key: what was made once is made, whatever became of its files.
+        let place = match attach {
+            Some(context) => Ok(Place::In(context)),
+            None => {
+                let resources = new.request.resources.clone();
+                self.0.contexts.may_ask(who, &profile, resources, Vec::new()).await.map(Place::New)
+            }
+        };
+        let held_here = match &place {
+            Ok(Place::In(context)) => context.held_by == Some(self.0.contexts.me()),
+            _ => true,
+        };
         let id = SessionId::generate();
         let mut tx = self.0.contexts.pool().begin().await?;
         if let Some(key) = key
@@ -107,7 +141,7 @@ impl Service {
             drop(tx);
             return self.view(made).await?.ok_or(Error::Inconsistent(id));
         }
-        let (context_id, number, run_as) = self.place(&mut tx, who, &new, attach, &profile).await?;
+        let (context_id, number, run_as) = self.place(&mut tx, who, place?).await?;
         let row = store::New {
             id,
             context_id,
@@ -128,7 +162,7 @@ impl Service {
         let session = store::load_session(&mut tx, id).await?.ok_or(Error::Inconsistent(id))?;
         tx.commit().await?;
         if held_here {
-            self.0.live.keep(session, self.0.contexts.live().keep(context_id), 0);
+            self.0.live.keep_new(session, self.0.contexts.live().keep(context_id));
         }
         self.0.contexts.signal(context_id, Signal::Look);
         self.0.contexts.wake();
@@ -140,20 +174,12 @@ impl Service {
         &self,
         db: &mut PgConnection,
         who: &Principal,
-        new: &NewSession,
-        attach: Option<Allowed<Attach, context::Context>>,
-        profile: &Allowed<CreateSession, ProfileName>,
+        place: Place,
     ) -> Result<(ContextId, i32, String), Error> {
-        let (id, run_as) = match attach {
-            Some(context) => (context.id, context.run_as.clone()),
-            None => {
-                let wanted = NewContext {
-                    name: None,
-                    profile: new.profile.clone(),
-                    outlives_sessions: false,
-                    request: new.request.resources.clone(),
-                };
-                let made = self.0.contexts.insert(db, who, ContextId::generate(), profile, wanted).await?;
+        let (id, run_as) = match place {
+            Place::In(context) => (context.id, context.run_as.clone()),
+            Place::New(admitted) => {
+                let made = self.0.contexts.insert(db, who, ContextId::generate(), (None, false), admitted).await?;
                 (made.id, made.run_as)
             }
         };
@@ -184,18 +210,19 @@ impl Service {
             Called::Name(_) => None,
         };
         let view = match live {
-            Some(live) => {
-                live.called();
-                live.view()
-            }
+            Some(live) => live.view(),
             None => self.find(who, called).await?.ok_or_else(|| Error::NotFound(called.to_string()))?,
         };
         let access = self.0.contexts.access();
-        let view = access.require(who, view).await.map_err(|r| Error::refused(r, &called.to_string()))?;
+        let allowed = access.require::<A, _>(who, view).await.map_err(|r| Error::refused(r, &called.to_string()))?;
         if A::VERB == Verb::Attach {
-            self.check_context(who, &view.session).await?;
+            self.check_context(who, &allowed.session).await?;
         }
-        Ok(view)
+        // By whatever it is called, and by nobody who may not.
+        if let Some(live) = self.0.live.get(allowed.session.id) {
+            live.called();
+        }
+        Ok(allowed)
     }
 
     /// Whoever runs code in a session that lives in another's context runs it as that context: a grant on that which was revoked or
@@ -330,15 +357,22 @@ impl Service {
             return Ok(());
         }
         let mut tx = self.0.contexts.pool().begin().await?;
-        store::mark_ending(&mut tx, session.id, cause).await?;
         let own =
             context::store::load_context(&mut tx, session.context_id).await?.is_some_and(|c| !c.outlives_sessions);
+        if own {
+            context::store::mark_stopping(&mut tx, session.context_id, cause).await?;
+        }
+        store::mark_ending(&mut tx, session.id, cause).await?;
         tx.commit().await?;
         if let Some(live) = self.0.live.get(session.id) {
-            live.change(|s| s.state = State::ShuttingDown);
+            live.change(|s| {
+                if !is_over(s.state) {
+                    s.state = State::ShuttingDown;
+                }
+            });
         }
         if own {
-            self.0.contexts.stop_by_id(session.context_id, cause).await?;
+            self.0.contexts.wake();
         } else {
             self.0.contexts.signal(session.context_id, Signal::Look);
         }
@@ -384,12 +418,13 @@ impl Service {
         let request = parts.next_completion.fetch_add(1, Ordering::Relaxed);
         let (answer, waiting) = oneshot::channel();
         parts.completions.insert(request, (row.context_id, answer));
+        // Also when the client goes away and this with it.
+        let _asked = Asked { completions: &parts.completions, request };
         let name = request.to_string();
         let body = Complete { request: &name, kind: kind.as_str(), code, cursor };
         let message = Outgoing::new("complete", &body).on(row.id);
         let told = parts.contexts.links().tell(row.context_id, Signal::Send(message));
         let answered = if told { tokio::time::timeout(COMPLETION, waiting).await.ok() } else { None };
-        parts.completions.remove(&request);
         answered.and_then(Result::ok).ok_or(Error::Away(row.livy_id))
     }
 

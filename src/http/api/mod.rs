@@ -12,6 +12,7 @@ mod events;
 mod grants;
 mod log;
 mod logins;
+mod object;
 mod openapi;
 mod policy;
 mod request;
