@@ -69,9 +69,8 @@ fn given() -> impl Strategy<Value = Given> {
 }
 
 fn thing() -> impl Strategy<Value = Thing> {
-    (0..2_usize, 0..4_usize, any::<bool>(), 0..2_usize, prop::collection::vec(given(), 0..4)).prop_map(
-        |(tenant, owner, via_hue, profile, grants)| Thing { tenant, owner, via_hue, profile, grants },
-    )
+    (0..2_usize, 0..4_usize, any::<bool>(), 0..2_usize, prop::collection::vec(given(), 0..4))
+        .prop_map(|(tenant, owner, via_hue, profile, grants)| Thing { tenant, owner, via_hue, profile, grants })
 }
 
 fn asker() -> impl Strategy<Value = Asker> {
@@ -130,7 +129,10 @@ fn services(pool: &PgPool, life: &Life, policies: &str) -> Services {
 
 /// Writes the things; the ids of context, session and batch of each.
 async fn write(pool: &PgPool, things: &[Thing]) -> Vec<[Uuid; 3]> {
-    sqlx::raw_sql("truncate access_grant, statement, session, batch, application, context cascade").execute(pool).await.unwrap();
+    sqlx::raw_sql("truncate access_grant, statement, session, batch, application, context cascade")
+        .execute(pool)
+        .await
+        .unwrap();
     let mut ids = Vec::new();
     for thing in things {
         let made = [Uuid::now_v7(), Uuid::now_v7(), Uuid::now_v7()];

@@ -147,7 +147,8 @@ fn routes() -> BTreeSet<(String, String)> {
 
 #[test]
 fn every_route_has_its_row() {
-    let rows: BTreeSet<_> = ROUTES.iter().map(|(method, path, ..)| ((*method).to_owned(), (*path).to_owned())).collect();
+    let rows: BTreeSet<_> =
+        ROUTES.iter().map(|(method, path, ..)| ((*method).to_owned(), (*path).to_owned())).collect();
     assert_eq!(rows.len(), ROUTES.len(), "a row stands twice");
     let routes = routes();
     let missing: Vec<_> = routes.difference(&rows).collect();

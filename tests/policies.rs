@@ -10,13 +10,13 @@
 
 use std::fmt::Write as _;
 
+use hearth::access::Verb;
 use hearth::access::engine::{Engine, Granted, Identity, Question};
 use hearth::access::explain::actions_on;
 use hearth::access::grant::Level;
 use hearth::access::policy::Policies;
 use hearth::access::resource::{Facts, Kind, Owned};
 use hearth::access::role::Role;
-use hearth::access::Verb;
 use hearth::identity::{Principal, Scheme, Scope};
 use uuid::Uuid;
 
@@ -31,15 +31,8 @@ struct Actor {
     granted: Option<Granted>,
 }
 
-const NOBODY: Actor = Actor {
-    name: "",
-    user: "bob",
-    tenant: "acme",
-    roles: &[],
-    is_proxy: false,
-    scope: Scope::Manage,
-    granted: None,
-};
+const NOBODY: Actor =
+    Actor { name: "", user: "bob", tenant: "acme", roles: &[], is_proxy: false, scope: Scope::Manage, granted: None };
 
 const fn granted(level: Level, identity_confirmed: bool) -> Option<Granted> {
     Some(Granted { level, identity_confirmed })
@@ -138,7 +131,8 @@ fn the_policies_mean_what_was_reviewed() {
                 [actor.name.to_owned()].into_iter().chain(cells).collect()
             })
             .collect();
-        let head: Vec<String> = [String::new()].into_iter().chain(verbs.iter().map(|v| v.as_str().to_owned())).collect();
+        let head: Vec<String> =
+            [String::new()].into_iter().chain(verbs.iter().map(|v| v.as_str().to_owned())).collect();
         let widths: Vec<usize> = (0..head.len())
             .map(|i| [&head].into_iter().chain(&rows).map(|row| row[i].chars().count()).max().unwrap())
             .collect();
@@ -160,7 +154,8 @@ fn a_verdict_is_found_again_only_for_the_same_question() {
     assert!(ask(&alice).0.allowed);
     assert!(ask(&alice).1.is_none(), "it was kept");
     assert!(!ask(&bob).0.allowed);
-    let grouped = |groups: &[&str]| Principal { groups: groups.iter().map(|g| (*g).to_owned()).collect(), ..bob.clone() };
+    let grouped =
+        |groups: &[&str]| Principal { groups: groups.iter().map(|g| (*g).to_owned()).collect(), ..bob.clone() };
     let digest = |who: &Principal| Question::new(who, &[], Verb::View, owned(Kind::Session)).digest();
     assert_ne!(digest(&grouped(&["ab", "c"])), digest(&grouped(&["a", "bc"])));
     assert_ne!(digest(&grouped(&["a"])), digest(&grouped(&["a", ""])));
@@ -193,7 +188,10 @@ fn policies_that_are_not_valid_are_refused_by_name() {
         (r#"forbid (principal, action == Action::"fly", resource);"#, "fly"),
         (r#"forbid (principal, action == Action::"view", resource) when { resource.color == "red" };"#, "color"),
         (r#"forbid (principal, action == Action::"view", resource) when { resource.via == principal };"#, "via"),
-        (r#"forbid (principal == User::"x", action == Action::"view", resource) when { principal.tenant == "acme" };"#, "site:test/policy0: "),
+        (
+            r#"forbid (principal == User::"x", action == Action::"view", resource) when { principal.tenant == "acme" };"#,
+            "site:test/policy0: ",
+        ),
         (r#"@id("t") forbid (principal == ?principal, action, resource);"#, "t is a template"),
         (
             r#"@id("same") forbid (principal, action == Action::"share", resource);

@@ -111,8 +111,7 @@ impl Access {
         let facts = on.facts();
         let (roles, granted) = (self.roles(about), self.granted(about, &facts).await?);
         let verdict = self.verdict(about, &roles, verb, facts.clone(), granted);
-        let is_seen =
-            !facts.is_seen_first() || self.verdict(about, &roles, Verb::View, facts.clone(), granted).allowed;
+        let is_seen = !facts.is_seen_first() || self.verdict(about, &roles, Verb::View, facts.clone(), granted).allowed;
         let outcome = match (is_seen, verdict.allowed) {
             (false, _) => Outcome::NotFound,
             (true, false) => Outcome::Denied,

@@ -32,8 +32,8 @@ use std::sync::Arc;
 use crate::kind::{Classify, Kind};
 
 pub use action::{
-    Action, Attach, CreateBatch, CreateContext, CreateSession, CreateToken, Manage, ReadAudit, ReadPolicies, RevokeToken,
-    Share, Verb, View, ViewGrants, ViewTokens,
+    Action, Attach, CreateBatch, CreateContext, CreateSession, CreateToken, Manage, ReadAudit, ReadPolicies,
+    RevokeToken, Share, Verb, View, ViewGrants, ViewTokens,
 };
 pub use engine::Verdict;
 pub use resource::{Facts, Owned, Resource, Shareable};

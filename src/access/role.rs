@@ -59,7 +59,9 @@ pub enum Subject {
 
 /// A text that names neither a user nor a group.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} names nobody: write user:NAME or group:NAME, a name of letters, digits and . _ - @ $, 128 bytes at most")]
+#[error(
+    "{0:?} names nobody: write user:NAME or group:NAME, a name of letters, digits and . _ - @ $, 128 bytes at most"
+)]
 pub struct BadSubject(String);
 
 impl Subject {
@@ -161,7 +163,17 @@ mod tests {
     fn subjects_are_read_as_they_are_written() {
         assert_eq!("user:alice".parse(), Ok(Subject::User("alice".into())));
         assert_eq!("group:a.b@C".parse(), Ok(Subject::Group("a.b@C".into())));
-        for bad in ["", "alice", "user:", "user: alice", "user:-x", "group:<b>", "role:x", "group:a\nb", &format!("user:{}", "x".repeat(257))] {
+        for bad in [
+            "",
+            "alice",
+            "user:",
+            "user: alice",
+            "user:-x",
+            "group:<b>",
+            "role:x",
+            "group:a\nb",
+            &format!("user:{}", "x".repeat(257)),
+        ] {
             assert!(bad.parse::<Subject>().is_err(), "{bad:?}");
         }
     }

@@ -200,12 +200,7 @@ impl Access {
     ///
     /// # Errors
     /// Those of `fetch`, and the database's.
-    pub async fn page<R, E, F>(
-        &self,
-        who: &Principal,
-        range: Range,
-        fetch: impl Fn(Range) -> F,
-    ) -> Result<Page<R>, E>
+    pub async fn page<R, E, F>(&self, who: &Principal, range: Range, fetch: impl Fn(Range) -> F) -> Result<Page<R>, E>
     where
         R: Resource,
         E: From<Refused>,

@@ -99,11 +99,7 @@ pub(super) async fn count_grants(db: &mut PgConnection, on: &Owned<'_>) -> Resul
 }
 
 /// The things of a kind that are granted to somebody, by name or by group.
-pub(super) async fn shared_with(
-    db: &mut PgConnection,
-    who: &Principal,
-    kind: Kind,
-) -> Result<Vec<Uuid>, sqlx::Error> {
+pub(super) async fn shared_with(db: &mut PgConnection, who: &Principal, kind: Kind) -> Result<Vec<Uuid>, sqlx::Error> {
     sqlx::query_scalar!(
         "select distinct resource_id from access_grant
           where tenant = $1 and resource_kind = $2 and revoked_at is null and (expires_at is null or expires_at > now())

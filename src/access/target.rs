@@ -22,7 +22,9 @@ pub enum Target {
 
 /// A text that names no thing.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} names nothing: write context/…, session/…, batch/…, profile/…, account/… or tenant/…, such as session/0")]
+#[error(
+    "{0:?} names nothing: write context/…, session/…, batch/…, profile/…, account/… or tenant/…, such as session/0"
+)]
 pub struct BadTarget(String);
 
 impl FromStr for Target {

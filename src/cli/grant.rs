@@ -132,5 +132,12 @@ async fn open<A: Action>(desk: &Desk, me: &Principal, on: &Target) -> anyhow::Re
 fn say(g: &Grant) {
     let until = g.expires_at.map_or(String::new(), |at| format!(", until {}", at.to_rfc3339()));
     let identity = if g.identity_confirmed { ", identity confirmed" } else { "" };
-    println!("{}  {} to {}{identity}, by {} at {}{until}", g.id, g.level.as_str(), g.to, g.created_by, g.created_at.to_rfc3339());
+    println!(
+        "{}  {} to {}{identity}, by {} at {}{until}",
+        g.id,
+        g.level.as_str(),
+        g.to,
+        g.created_by,
+        g.created_at.to_rfc3339()
+    );
 }

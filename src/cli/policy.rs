@@ -85,8 +85,7 @@ fn check(settings: &Settings, folder: Option<PathBuf>) -> anyhow::Result<ExitCod
 }
 
 async fn explain(desk: &Desk, asked: &Explain) -> anyhow::Result<Explanation> {
-    let (me, about) =
-        (operator(&asked.tenant), somebody(&asked.tenant, &asked.user, asked.groups.clone()));
+    let (me, about) = (operator(&asked.tenant), somebody(&asked.tenant, &asked.user, asked.groups.clone()));
     match &asked.on {
         Target::Context(called) => {
             let context = desk.contexts.open::<View>(&me, called).await?;

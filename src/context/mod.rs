@@ -252,7 +252,9 @@ impl Classify for Error {
     fn kind(&self) -> Kind {
         match self {
             Self::NotFound(_) => Kind::NotFound,
-            Self::Denied(_) | Self::NobodyToRunAs(_) | Self::Launcher(launch::launcher::Error::Refused(_)) => Kind::Denied,
+            Self::Denied(_) | Self::NobodyToRunAs(_) | Self::Launcher(launch::launcher::Error::Refused(_)) => {
+                Kind::Denied
+            }
             Self::Grants(e) => e.kind(),
             Self::Launcher(_) => Kind::Unavailable { retry_after: std::time::Duration::from_secs(10) },
             Self::NameTaken(_) | Self::Over(..) => Kind::Conflict,

@@ -151,7 +151,8 @@ impl Embedded {
     /// When there is none that this user may use.
     pub fn running(home: &Path) -> Result<Address, Error> {
         let (socket, password) = cluster::existing(home)?;
-        let options = PgConnectOptions::new_without_pgpass().socket(socket).port(PORT).username(NAME).password(&password);
+        let options =
+            PgConnectOptions::new_without_pgpass().socket(socket).port(PORT).username(NAME).password(&password);
         Ok(Address::from_options(options.database(NAME)))
     }
 
