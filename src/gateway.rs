@@ -96,11 +96,17 @@ async fn run(
     let contexts = context::service::Service::new(
         pool.clone(),
         me,
-        home.host(&host_name()).context("reading the name of this machine from the state folder")?,
-        Folder::all(&config.home),
-        config.profiles.clone(),
-        config.launch.clone(),
-        Admission { authenticates: identity.is_on(), users: config.launch.users.clone(), launcher: launcher.clone() },
+        context::service::Host {
+            name: home.host(&host_name()).context("reading the name of this machine from the state folder")?,
+            launches: Folder::all(&config.home),
+            profiles: config.profiles.clone(),
+            launch: config.launch.clone(),
+            admission: Admission {
+                authenticates: identity.is_on(),
+                users: config.launch.users.clone(),
+                launcher: launcher.clone(),
+            },
+        },
         others,
         access.clone(),
     );

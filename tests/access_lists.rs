@@ -114,11 +114,13 @@ fn services(pool: &PgPool, life: &Life, policies: &str) -> Services {
     let contexts = context::service::Service::new(
         pool.clone(),
         GatewayId::generate(),
-        "here".to_owned(),
-        "/nowhere".into(),
-        all.profiles,
-        all.launch.clone(),
-        Admission { authenticates: true, users: all.launch.users, launcher: None },
+        context::service::Host {
+            name: "here".to_owned(),
+            launches: "/nowhere".into(),
+            profiles: all.profiles,
+            launch: all.launch.clone(),
+            admission: Admission { authenticates: true, users: all.launch.users, launcher: None },
+        },
         others,
         access.clone(),
     );

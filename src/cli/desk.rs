@@ -42,12 +42,14 @@ impl Desk {
         let contexts = context::service::Service::new(
             pool.clone(),
             GatewayId::generate(),
-            gateway::host_name(),
-            Folder::all(&config.home),
-            config.profiles.clone(),
-            config.launch.clone(),
-            // Nothing is launched from here.
-            Admission { authenticates: true, users: config.launch.users.clone(), launcher: None },
+            context::service::Host {
+                name: gateway::host_name(),
+                launches: Folder::all(&config.home),
+                profiles: config.profiles.clone(),
+                launch: config.launch.clone(),
+                // Nothing is launched from here.
+                admission: Admission { authenticates: true, users: config.launch.users.clone(), launcher: None },
+            },
             others,
             access,
         );

@@ -52,20 +52,25 @@ struct Parts {
     refuses_new: AtomicBool,
 }
 
+/// The host of a gateway, and what launches on it go by.
+pub struct Host {
+    /// Its name.
+    pub name: String,
+    /// Where launch folders lie.
+    pub launches: PathBuf,
+    /// The profiles by name.
+    pub profiles: BTreeMap<String, Profile>,
+    /// The section `launch`.
+    pub launch: launch::Config,
+    /// What requests may ask for.
+    pub admission: Admission,
+}
+
 impl Service {
     /// The contexts of the gateway `me` on `host`, whose launch folders lie in `launches`.
     #[must_use]
-    pub fn new(
-        pool: PgPool,
-        me: GatewayId,
-        host: String,
-        launches: PathBuf,
-        profiles: BTreeMap<String, Profile>,
-        launch: launch::Config,
-        admission: Admission,
-        others: Notifier,
-        access: Access,
-    ) -> Self {
+    pub fn new(pool: PgPool, me: GatewayId, host: Host, others: Notifier, access: Access) -> Self {
+        let Host { name: host, launches, profiles, launch, admission } = host;
         let (links, live, wake) = (Links::default(), Live::default(), Notify::new());
         let refuses_new = AtomicBool::new(false);
         Self(Arc::new(Parts {
