@@ -1,7 +1,7 @@
 //! One decision by Cedar: a question with all that policies may look at, and the verdict with the policies that led to it.
 //!
-//! Pure: no clock, no database. So a verdict holds for as long as the question and the policies are the same, and [`Engine`] keeps it: an
-//! evaluation costs tens of microseconds, finding a kept one about one.
+//! Pure: no clock, no database. So a verdict holds for as long as the question and the policies are the same, and [`Engine`] keeps it: a
+//! kept one is found in a fortieth of the time of an evaluation (for 20 groups, in a debug build, 6 µs and 240 µs).
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
