@@ -13,6 +13,9 @@ use nix::unistd::Uid;
 use sqlx::PgPool;
 use tracing::{info, warn};
 
+use crate::access::Access;
+use crate::access::engine::Identity;
+use crate::audit::Audit;
 use crate::audit::seal::Sealer;
 use crate::config::Config;
 use crate::context::driver::Door;
@@ -33,7 +36,7 @@ use crate::shim::{self, Program};
 use crate::store::database::Database;
 use crate::store::notify::Notifier;
 use crate::telemetry::metrics::Metrics;
-use crate::{batch, context, session, statement, store};
+use crate::{access, batch, context, session, statement, store};
 
 /// How long Ctrl-C waits for drivers to end.
 const DRIVERS_END: Duration = Duration::from_secs(20);
@@ -86,6 +89,16 @@ async fn run(
             format!("listening on {} (http.listen): is another Hearth or Livy running there?", config.http.listen)
         })?;
     let local = listener.local();
+    let others = Notifier::new(pool.clone(), life);
+    let access = Access::new(
+        pool.clone(),
+        config.access.clone(),
+        identities(&config.profiles),
+        others.clone(),
+        Audit::new(me, &config.audit),
+    )
+    .context("reading the policies (access.policies)")?;
+    access::reload::warn_of_odd(&access);
     let scheme = if tls.is_some() { "https" } else { "http" };
     let contexts = context::service::Service::new(
         pool.clone(),
@@ -95,7 +108,8 @@ async fn run(
         config.profiles.clone(),
         config.launch.clone(),
         Admission { authenticates: identity.is_on(), users: config.launch.users.clone(), launcher: launcher.clone() },
-        Notifier::new(pool.clone(), life),
+        others,
+        access.clone(),
     );
     let sessions = session::service::Service::new(contexts.clone(), config.session.clone());
     let metrics = Arc::new(Metrics::default());
@@ -128,11 +142,15 @@ async fn run(
     life.spawn("batches", batch::reconcile::Reconciler::new(batches.clone(), starter.clone(), life.clone()).run());
     let reconciler = Reconciler::new(contexts.clone(), sink, starter.clone(), life.clone(), former);
     life.spawn("contexts", reconciler.run());
-    let links = contexts.links().clone();
+    let (links, told) = (contexts.links().clone(), access.clone());
     life.spawn(
         "notifications",
-        store::notify::listen(pool.clone(), life.clone(), move |id| links.look(id.map(Into::into))),
+        store::notify::listen(pool.clone(), life.clone(), move |id| {
+            told.forget(id);
+            links.look(id.map(Into::into));
+        }),
     );
+    life.spawn("policies", access::reload::run(access, life.clone()));
     let keep = config.launch.keep_folders.0;
     life.spawn("sweep", sweep::run(pool.clone(), starter.clone(), keep, life.clone()));
     life.spawn("audit", Sealer::new(pool.clone(), me, home.path())?.run(life.clone()));
@@ -191,6 +209,13 @@ fn service_accounts(profiles: &BTreeMap<String, Profile>) -> Vec<Uid> {
     names.filter_map(|name| shim::user(name).ok()).map(|user| user.uid).collect()
 }
 
+/// Whose identity code of each profile has, and whether its owner may share it.
+pub(crate) fn identities(profiles: &BTreeMap<String, Profile>) -> BTreeMap<String, Identity> {
+    let identity =
+        |p: &Profile| Identity { is_person: !matches!(p.run_as, RunAs::Service(_)), may_share: p.share_identity };
+    profiles.iter().map(|(name, profile)| (name.clone(), identity(profile))).collect()
+}
+
 /// Takes the state folder over from the gateway that had it before: says who that was, and writes down who has it now.
 fn succeed(home: &Path, me: GatewayId) -> anyhow::Result<Option<GatewayId>> {
     let file = home.join("gateway");
@@ -218,7 +243,8 @@ pub fn check_address(address: SocketAddr, has_tls: bool, has_scheme: bool) -> an
     bail!("http.listen is {address}, which others can reach, but {lacks}, or listen on 127.0.0.1 or [::1]")
 }
 
-fn host_name() -> String {
+/// The name of this host.
+pub(crate) fn host_name() -> String {
     nix::unistd::gethostname().map_or_else(|_| "localhost".to_owned(), |n| n.to_string_lossy().into_owned())
 }
 

@@ -14,6 +14,7 @@ use nix::unistd::Uid;
 use secrecy::SecretString;
 use serde::Deserialize;
 
+use crate::access;
 use crate::audit;
 use crate::context::launch::environment::Environment;
 use crate::context::launch::{self, Profile};
@@ -40,6 +41,8 @@ pub struct Config {
     pub database: Database,
     /// The server that Hearth runs itself when no URL is given.
     pub postgres: embedded::Config,
+    /// Who may do what, beside owners and those they share with.
+    pub access: access::Config,
     /// Starting Spark applications.
     pub launch: launch::Config,
     /// Sessions and statements.

@@ -94,6 +94,8 @@ pub struct Profile {
     pub unknown_conf: Unknown,
     /// Conf keys that requests may set though their class forbids it.
     pub allowed_conf: Vec<String>,
+    /// Whether an owner may let others run code in what runs as the owner.
+    pub share_identity: bool,
 }
 
 impl Default for Profile {
@@ -109,6 +111,7 @@ impl Default for Profile {
             file_roots: Vec::new(),
             unknown_conf: Unknown::default(),
             allowed_conf: Vec::new(),
+            share_identity: false,
         }
     }
 }
