@@ -11,6 +11,7 @@ use dashmap::DashMap;
 use sqlx::PgPool;
 use tracing::{info, warn};
 
+use crate::audit::seal::Sealer;
 use crate::config::Config;
 use crate::context::driver::Door;
 use crate::context::launch::start::{self, Starter};
@@ -78,14 +79,14 @@ async fn run(
     let contexts = context::service::Service::new(
         pool.clone(),
         me,
-        host_name(),
+        home.host(&host_name()).context("reading the name of this machine from the state folder")?,
         config.profiles.clone(),
         config.launch.clone(),
         Notifier::new(pool.clone(), life),
     );
     let sessions = session::service::Service::new(contexts.clone(), config.session.clone());
     let metrics = Arc::new(Metrics::default());
-    let statements = statement::service::Service::new(sessions.clone(), metrics.clone());
+    let statements = statement::service::Service::new(sessions.clone(), metrics.clone(), life.clone());
     let batches = batch::service::Service::new(contexts.clone(), &config.home, config.session.retain);
     let sink = Arc::new(statements.clone());
     let orphan = config.launch.orphan_timeout.0;
@@ -120,6 +121,7 @@ async fn run(
     );
     let keep = config.launch.keep_folders.0;
     life.spawn("sweep", sweep::run(pool.clone(), config.home.clone(), keep, life.clone()));
+    life.spawn("audit", Sealer::new(pool.clone(), me, home.path())?.run(life.clone()));
     life.spawn("session clocks", session::expire::run(sessions.clone(), life.clone()));
     let doors = Doors::new(Parts {
         identity: identity.clone(),
@@ -192,23 +194,27 @@ fn announce(url: &str) {
     println!("Hearth is ready at {url}");
 }
 
-/// Ends every driver of this host, as Ctrl-C promises.
+/// Ends every driver of this host, as Ctrl-C promises, and lets nothing new begin.
 async fn end_drivers(contexts: &context::service::Service, batches: &batch::service::Service) {
     let ended = tokio::time::timeout(DRIVERS_END, async {
         const CAUSE: &str = "Hearth was stopped (Ctrl-C)";
-        let ask = async || -> Result<(), batch::Error> {
+        contexts.refuse_new();
+        // Again each time: what was being created when this began has committed since.
+        let ask = async || -> Result<usize, batch::Error> {
             contexts.stop_all(CAUSE).await?;
-            batches.stop_all(CAUSE).await
-        };
-        while let Err(e) = ask().await {
-            warn!(error = %e, "Cannot tell the drivers to end now");
-            tokio::time::sleep(Duration::from_millis(500)).await;
-        }
-        let left = async || -> Result<usize, batch::Error> {
+            batches.stop_all(CAUSE).await?;
             Ok(contexts.count_living().await? + batches.count_living().await?)
         };
-        while left().await.is_ok_and(|n| n > 0) {
-            tokio::time::sleep(Duration::from_millis(100)).await;
+        loop {
+            let pause = match ask().await {
+                Ok(0) => return,
+                Ok(_) => Duration::from_millis(100),
+                Err(e) => {
+                    warn!(error = %e, "Cannot tell the drivers to end now");
+                    Duration::from_millis(500)
+                }
+            };
+            tokio::time::sleep(pause).await;
         }
     });
     match ended.await {

@@ -71,6 +71,23 @@ impl Home {
         Ok(Self { path: path.to_path_buf(), _lock: lock })
     }
 
+    /// The name of the machine that the folder is of: `current` when it was first asked, and the same for ever after. What was launched
+    /// from here is found again by it, whatever the machine is called by then (a container has a new name after each start).
+    ///
+    /// # Errors
+    /// When the file that holds it can be neither read nor written.
+    pub fn host(&self, current: &str) -> io::Result<String> {
+        let file = self.path.join("host");
+        match fs::read_to_string(&file) {
+            Ok(known) if !known.trim().is_empty() => Ok(known.trim().to_owned()),
+            Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
+            _ => {
+                write_private(&file, format!("{current}\n").as_bytes())?;
+                Ok(current.to_owned())
+            }
+        }
+    }
+
     /// Where it is.
     #[must_use]
     pub fn path(&self) -> &Path {
@@ -122,6 +139,15 @@ mod tests {
         let path = home.path().to_path_buf();
         drop(home);
         Home::open(&path).unwrap();
+    }
+
+    #[test]
+    fn the_first_name_of_the_machine_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let home = Home::open(folder.path()).unwrap();
+        assert_eq!(home.host("pod-1").unwrap(), "pod-1");
+        drop(home);
+        assert_eq!(Home::open(folder.path()).unwrap().host("pod-2").unwrap(), "pod-1");
     }
 
     #[test]

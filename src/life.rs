@@ -105,6 +105,16 @@ impl Life {
         });
     }
 
+    /// Makes a piece of work to its end, even when the caller goes away meanwhile (a client that closes its connection); none: it crashed.
+    pub async fn complete<T: Send + 'static>(
+        &self,
+        name: &'static str,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> Option<T> {
+        let made = self.tracker.spawn(work).await;
+        made.map_err(|e| error!(task = name, error = %e, "Task {name} crashed")).ok()
+    }
+
     /// Waits until a signal or a failed task asks for the end.
     pub async fn until_stop(&self, watch: &mut Watch, signals: &mut Signals) -> Stop {
         let stop = tokio::select! {

@@ -196,3 +196,46 @@ async fn without_postgres_it_says_so_and_then_goes_on() {
     assert!(taken.iter().all(|(name, _)| once.contains(name)) && !ran.iter().any(|name| name == "refused"), "{ran:?}");
     gateway.end().await;
 }
+
+/// The gateway died between choosing what to launch and launching it: nothing ran, so it is launched by the one that comes next.
+#[tokio::test]
+async fn a_launch_that_was_cut_off_is_made_again() {
+    const CONTEXT: &str = "0193e2f0-0000-7000-8000-000000000001";
+    const BATCH: &str = "0193e2f0-0000-7000-8000-000000000002";
+    let mut gateway = Setup::new().start().await;
+    gateway.kill().await;
+    let noted = |name| std::fs::read_to_string(gateway.home().join(name)).unwrap().trim().to_owned();
+    let (host, former) = (noted("host"), noted("gateway"));
+    let owner = nix::unistd::User::from_uid(nix::unistd::Uid::effective()).unwrap().unwrap().name;
+    let (launches, program) = (gateway.home().join("launch"), gateway.home().join("once.py"));
+    std::fs::write(&program, "print('it ran')").unwrap();
+    // As things stand then: a context with an application and a folder that says nothing yet, a batch without any.
+    std::fs::create_dir_all(launches.join(CONTEXT)).unwrap();
+    let request = json!({ "file": program });
+    let rows = format!(
+        "insert into context (context_id, tenant, owner, run_as, profile, state, request, host, held_by, next_session)
+              values ('{CONTEXT}', 'default', '{owner}', '{owner}', 'default', 'starting', '{{}}', '{host}', '{former}', 2);
+         insert into application (application_id, context_id, attempt, host, token_hash, launch_dir)
+              values ('{CONTEXT}', '{CONTEXT}', 1, '{host}', '', '{launches}/{CONTEXT}');
+         insert into session (session_id, context_id, number, tenant, owner, run_as, kind, state, request)
+              values ('{CONTEXT}', '{CONTEXT}', 1, 'default', '{owner}', '{owner}', 'sql', 'starting', '{{}}');
+         insert into batch (batch_id, tenant, owner, run_as, profile, state, request, host, launch_dir, started_at)
+              values ('{BATCH}', 'default', '{owner}', '{owner}', 'default', 'starting', '{request}', '{host}'
+                    , '{launches}/{BATCH}', now() - interval '1 hour')",
+        launches = launches.display(),
+    );
+    sqlx::raw_sql(sqlx::AssertSqlSafe(rows)).execute(&mut gateway.database().connect().await).await.unwrap();
+
+    gateway.restart().await;
+    let livy = gateway.livy();
+    assert_eq!(livy.idle("/sessions/0").await["kind"], "sql");
+    let batch = until("the batch is over", BOUND, async || {
+        let batch = livy.get(&format!("/api/v1/batches/{BATCH}?wait=30")).await.expect(200);
+        batch["ended_at"].is_string().then_some(batch)
+    })
+    .await;
+    assert_eq!(batch["state"], "success", "{batch}");
+    let log = livy.get("/batches/0/log?size=-1").await.expect(200);
+    assert_eq!(log["log"].as_array().unwrap().iter().filter(|line| *line == "it ran").count(), 1, "{log}");
+    gateway.end().await;
+}

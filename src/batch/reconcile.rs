@@ -15,10 +15,11 @@ use super::watch::Watched;
 use super::{Batch, Error, State, store};
 use crate::context;
 use crate::context::launch::folder::Folder;
+use crate::context::launch::follow;
 use crate::context::launch::line::{self, Limits};
+use crate::context::launch::process::{self, Status};
 use crate::context::launch::start::{self, Starter};
 use crate::context::launch::submit::{self, Job};
-use crate::context::launch::{follow, process};
 use crate::id::BatchId;
 use crate::life::Life;
 
@@ -70,15 +71,12 @@ impl Reconciler {
     async fn pass(&self) -> Result<(), Error> {
         let mut db = self.batches.contexts().pool().acquire().await?;
         let (host, launches) = (self.batches.contexts().host(), self.batches.launches());
-        if store::mark_running(&mut db, host, launches, i64::try_from(START.as_millis()).unwrap_or(i64::MAX)).await? > 0
-        {
-            self.batches.changed();
-        }
         let living = store::living_in(&mut db, host, launches).await?;
         drop(db);
         for batch in living.iter().filter(|b| b.state != State::Waiting && !lock(&self.starting).contains(&b.id)) {
             let folder = Folder::at(&batch.launch_dir);
             match process::status(&folder) {
+                Ok(Status::Running { .. }) if batch.state == State::Starting => self.running(batch).await?,
                 Ok(_) => {}
                 Err(e) if e.kind() == io::ErrorKind::NotFound => {
                     self.never_started(batch).await?;
@@ -100,7 +98,18 @@ impl Reconciler {
         Ok(())
     }
 
-    /// A gateway died before it had started what it had chosen, or the launch folder is gone.
+    /// The program runs, and its log has not said so for long: Spark may be told to log nothing.
+    async fn running(&self, batch: &Batch) -> Result<(), Error> {
+        let age = batch.started_at.and_then(|at| (crate::time::now() - at).to_std().ok());
+        if age.is_some_and(|age| age > START) {
+            let mut db = self.batches.contexts().pool().acquire().await?;
+            store::move_state(&mut db, batch.id, State::Starting, State::Running).await?;
+            self.batches.changed();
+        }
+        Ok(())
+    }
+
+    /// A gateway died before it had started what it had chosen, or the launch folder of what ran is gone.
     async fn never_started(&self, batch: &Batch) -> Result<(), Error> {
         let mut db = self.batches.contexts().pool().acquire().await?;
         match batch.state {
@@ -155,7 +164,7 @@ impl Reconciler {
     /// Launches as many of the line as may start, and tells the others why they wait.
     async fn launch(&self, living: &[Batch]) -> Result<(), Error> {
         let mut tx = self.batches.contexts().pool().begin().await?;
-        let line = line::lock(&mut tx, self.batches.contexts().host()).await?;
+        let line = line::lock(&mut tx, self.batches.contexts().host(), self.batches.launches()).await?;
         let may_start = line.may_start(self.limits);
         let mut chosen = Vec::new();
         for (place, waiting) in line.waiting.iter().enumerate().filter(|(_, w)| w.is_batch) {

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use super::{Batch, Error, NewBatch, State, View, store};
 use crate::access::{self, Action, Allowed, Manage};
 use crate::context;
+use crate::context::launch::files;
 use crate::context::launch::folder::Folder;
 use crate::context::log::{self, LogPage, Wanted};
 use crate::context::service::DEFAULT_PROFILE;
@@ -86,15 +87,13 @@ impl Service {
     ///
     /// # Errors
     /// A bad name, profile or request, a file that is not there, a taken name, a full line, the database.
-    pub async fn create(
-        &self,
-        who: &Principal,
-        mut new: NewBatch,
-        key: Option<&idempotency::Key>,
-    ) -> Result<View, Error> {
+    pub async fn create(&self, who: &Principal, new: NewBatch, key: Option<&idempotency::Key>) -> Result<View, Error> {
         if let Some(name) = new.name.as_ref().filter(|n| !context::is_name(n)) {
             return Err(Error::BadName(name.chars().take(140).collect()));
         }
+        let mut request = new.request;
+        // Looked at before the transaction, and told after the key: what was made once is made, whatever became of its files.
+        let checked = files::looked_at(move || request.check().map(|()| request)).await;
         let id = BatchId::generate();
         let mut tx = self.0.contexts.pool().begin().await?;
         if let Some(key) = key
@@ -104,13 +103,13 @@ impl Service {
             let batch = store::load_batch(&mut tx, made).await?.ok_or(Error::Inconsistent(id))?;
             return Ok(self.shown(batch));
         }
-        new.request.check()?;
+        let request = checked?;
         let profile = new.profile.as_deref().unwrap_or(DEFAULT_PROFILE);
         self.0.contexts.admit(&mut tx, profile).await?;
         let host = self.0.contexts.host();
         let dir = self.0.launches.join(id.to_string());
         let launch_dir = &*dir.to_string_lossy();
-        let (name, request) = (new.name.as_deref(), &new.request);
+        let (name, request) = (new.name.as_deref(), &request);
         let row = store::New { id, who, name, profile, request, host, launch_dir };
         if let Err(e) = store::insert_batch(&mut tx, row).await {
             drop(tx);

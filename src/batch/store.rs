@@ -8,6 +8,7 @@ use sqlx::types::Json;
 use super::watch::Facts;
 use super::{Batch, Error, Request, State};
 use crate::context::launch::follow::Position;
+use crate::context::launch::line::below;
 use crate::id::{BatchId, LivyId};
 use crate::identity::Principal;
 use crate::store::{Page, Range};
@@ -105,7 +106,7 @@ pub(super) async fn load_batch(db: &mut PgConnection, id: BatchId) -> Result<Opt
         r#"select batch_id as "batch_id: _", livy_id, tenant, owner, via, run_as, name, profile, state, cause
                 , request as "request: _", host, launch_dir, cluster_id, ui_url, exit_code, created_at, started_at, ended_at
                 , (deleted_at is not null) as "deleted!"
-                , array(select line from (select number, line from log_line where source_id = batch_id
+                , array(select substring(line from 1 for 2048) from (select number, line from log_line where source_id = batch_id
                                            order by number desc limit 10) as newest order by number) as "tail!"
              from batch where batch_id = $1"#,
         id.0
@@ -151,7 +152,7 @@ pub(super) async fn list_batches(
         r#"select batch_id as "batch_id: _", livy_id, tenant, owner, via, run_as, name, profile, state, cause
                 , request as "request: _", host, launch_dir, cluster_id, ui_url, exit_code, created_at, started_at, ended_at
                 , (deleted_at is not null) as "deleted!"
-                , array(select line from (select number, line from log_line where source_id = batch_id
+                , array(select substring(line from 1 for 2048) from (select number, line from log_line where source_id = batch_id
                                            order by number desc limit 10) as newest order by number) as "tail!"
              from batch
             where tenant = $1 and owner = $2
@@ -205,11 +206,6 @@ pub(super) async fn mark_deleted(db: &mut PgConnection, id: BatchId) -> Result<(
     Ok(())
 }
 
-/// The beginning of every path in a folder.
-fn below(folder: &Path) -> String {
-    format!("{}/", folder.display())
-}
-
 /// The living batches whose launch folders lie in `launches`, oldest first.
 pub(super) async fn living_in(db: &mut PgConnection, host: &str, launches: &Path) -> Result<Vec<Batch>, Error> {
     let rows = sqlx::query_as!(
@@ -243,26 +239,6 @@ pub(super) async fn move_state(
     .execute(db)
     .await?;
     Ok(done.rows_affected() == 1)
-}
-
-/// Takes those for running that began long ago and whose log has not said so; how many.
-pub(super) async fn mark_running(
-    db: &mut PgConnection,
-    host: &str,
-    launches: &Path,
-    after_ms: i64,
-) -> Result<u64, sqlx::Error> {
-    let done = sqlx::query!(
-        "update batch set state = 'running'
-          where host = $1 and starts_with(launch_dir, $2) and state = 'starting'
-            and started_at < now() - $3::bigint * interval '1 millisecond'",
-        host,
-        below(launches),
-        after_ms
-    )
-    .execute(db)
-    .await?;
-    Ok(done.rows_affected())
 }
 
 /// Writes what a batch's log tells of its application.

@@ -52,5 +52,9 @@ pub(super) fn serve(settings: &Settings) -> anyhow::Result<ExitCode> {
         return Err(failure).context("starting anew with the keytab in the environment");
     }
     telemetry::init(&config.log.filter, config.log.json);
-    tokio::runtime::Runtime::new()?.block_on(gateway::serve(config))
+    let runtime = tokio::runtime::Runtime::new()?;
+    let outcome = runtime.block_on(gateway::serve(config));
+    // What had to end in order has. A thread may wait on for what never comes: another process's lock, a dead mount.
+    runtime.shutdown_background();
+    outcome
 }

@@ -101,6 +101,12 @@ pub(in crate::context) async fn set_application_facts(
     Ok(())
 }
 
+/// Forgets an application whose program was never started and whose agent never dialled.
+pub(in crate::context) async fn forget_unstarted(db: &mut PgConnection, id: ApplicationId) -> Result<(), sqlx::Error> {
+    sqlx::query!("delete from application where application_id = $1 and incarnation is null", id.0).execute(db).await?;
+    Ok(())
+}
+
 /// Ends an application.
 pub(in crate::context) async fn end_application(
     db: &mut PgConnection,

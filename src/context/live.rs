@@ -54,7 +54,7 @@ impl LiveContext {
             if tail.len() == TAIL {
                 tail.pop_front();
             }
-            tail.push_back(line.into());
+            tail.push_back(super::log::shown(line).into());
         }
     }
 

@@ -74,7 +74,19 @@ pub async fn append(
     Ok(())
 }
 
-/// Reads a page. Numbers are counted from the oldest line kept, as Livy does.
+/// A page ends with the line that reaches this many bytes.
+const LARGEST_PAGE: i64 = 8 * 1024 * 1024;
+/// Bytes of a line that are shown with what it is the log of; a page has all of it.
+pub const SHOWN: usize = 2048;
+
+/// The part of a line that is shown with what it is the log of.
+#[must_use]
+pub fn shown(line: &str) -> &str {
+    line.get(..line.floor_char_boundary(SHOWN)).unwrap_or(line)
+}
+
+/// Reads a page. Numbers are counted from the oldest line kept, as Livy does. Of more lines than fit into one answer, the tail gives the
+/// last, and a page that begins somewhere the first: `from` and the number of lines tell which.
 ///
 /// # Errors
 /// The database's.
@@ -87,19 +99,27 @@ pub async fn read(db: &mut PgConnection, source: Uuid, wanted: Wanted) -> Result
     .await?;
     let size = wanted.size.unwrap_or(bounds.total).clamp(0, bounds.total);
     let from = wanted.from.unwrap_or(bounds.total - size).clamp(0, bounds.total);
-    let rows = sqlx::query_scalar!(
-        "select line from log_line where source_id = $1 and number >= $2 order by number limit $3",
+    let rows = sqlx::query!(
+        "select number, line
+           from (select *, sum(octet_length(line)) over (order by case when $4 then -number else number end)
+                           - octet_length(line) as before
+                   from (select number, line from log_line where source_id = $1 and number >= $2 order by number limit $3) as page
+                ) as sized
+          where before < $5::bigint order by number",
         source,
         bounds.first + from,
-        size
+        size,
+        wanted.from.is_none(),
+        LARGEST_PAGE
     )
     .fetch_all(db)
     .await?;
-    let lines = rows.into_iter().map(|l| String::from_utf8_lossy(&l).into_owned()).collect();
+    let from = rows.first().map_or(from, |first| first.number - bounds.first);
+    let lines = rows.into_iter().map(|row| String::from_utf8_lossy(&row.line).into_owned()).collect();
     Ok(LogPage { from, total: bounds.total, lines })
 }
 
-/// The last `size` lines of each log.
+/// The last `size` lines of each log, each as [`shown`].
 ///
 /// # Errors
 /// The database's.
@@ -109,12 +129,14 @@ pub async fn tails(
     size: i64,
 ) -> Result<HashMap<Uuid, Vec<String>>, sqlx::Error> {
     let rows = sqlx::query!(
-        r#"select s.id as "id!", l.line
+        r#"select s.id as "id!", l.line as "line!"
              from unnest($1::uuid[]) as s(id)
-            cross join lateral (select number, line from log_line where source_id = s.id order by number desc limit $2) as l
+            cross join lateral (select number, substring(line from 1 for $3) as line
+                                  from log_line where source_id = s.id order by number desc limit $2) as l
             order by s.id, l.number"#,
         sources,
-        size
+        size,
+        SHOWN as i32
     )
     .fetch_all(db)
     .await?;

@@ -171,6 +171,9 @@ pub enum Error {
     /// The line for launches is full.
     #[error("{0} applications wait in line already, which is the limit (launch.queue); try again later")]
     LineFull(i64),
+    /// The gateway stops, and ends what it has launched.
+    #[error("Hearth is being stopped and begins nothing new; try again when it is back")]
+    Stopping,
     /// It is over or ending.
     #[error("context {0} is {1}")]
     Over(ContextId, &'static str),
@@ -220,6 +223,7 @@ impl Classify for Error {
             Self::NameTaken(_) | Self::Over(..) => Kind::Conflict,
             Self::BadName(_) | Self::NoProfile { .. } | Self::BadRequest(_) => Kind::Invalid,
             Self::LineFull(_) => Kind::TooMany { retry_after: std::time::Duration::from_secs(10) },
+            Self::Stopping => Kind::Unavailable { retry_after: crate::store::RETRY_AFTER },
             Self::Key(e) => e.kind(),
             Self::Store(e) => e.kind(),
             Self::Inconsistent(_) => Kind::Internal,

@@ -27,7 +27,7 @@ const EVERY: Duration = Duration::from_secs(2);
 /// How long a driver told to end may take before it is killed.
 const GRACE: Duration = Duration::from_secs(8);
 
-/// How often ending a driver is tried.
+/// How often ending a driver is tried before a later pass begins anew.
 const TRIES: u32 = 5;
 
 /// Reconciles the contexts of this host.
@@ -41,7 +41,8 @@ pub struct Reconciler {
     watched: Arc<Mutex<HashSet<ApplicationId>>>,
     /// Contexts whose launch is being made by this process.
     starting: Arc<Mutex<HashSet<ContextId>>>,
-    ending: HashSet<ContextId>,
+    /// Contexts whose applications are being ended by tasks of this process, or have been.
+    ending: Arc<Mutex<HashSet<ContextId>>>,
 }
 
 impl Reconciler {
@@ -65,7 +66,7 @@ impl Reconciler {
             former,
             watched: Arc::default(),
             starting: Arc::default(),
-            ending: HashSet::new(),
+            ending: Arc::default(),
         }
     }
 
@@ -90,25 +91,34 @@ impl Reconciler {
         lease::renew_leases(&mut db, me).await?;
         if let Some(former) = self.former {
             for id in lease::take_from(&mut db, former, me).await? {
-                info!(context.id = %id, "Context {id} is adopted");
-                self.sink.adopt(&mut db, id).await?;
+                info!(context.id = %id, "Context {id} is taken over from the gateway before this one");
             }
             self.former = None;
         }
         for id in lease::take_lapsed(&mut db, &host, me).await? {
-            info!(context.id = %id, "Context {id} is adopted");
-            self.sink.adopt(&mut db, id).await?;
+            info!(context.id = %id, "Context {id} is taken over: its gateway is silent");
+        }
+        // A signal may have been lost with the client whose request sent it.
+        for id in self.sink.owing(&mut db, me).await? {
+            self.contexts.links().tell(id, Signal::Look);
         }
         let living = store::living_on(&mut db, &host).await?;
         drop(db);
-        self.ending.retain(|id| living.iter().any(|c| c.id == *id));
+        lock(&self.ending).retain(|id| living.iter().any(|c| c.id == *id));
         for context in living.iter().filter(|c| c.held_by == Some(me)) {
+            if self.contexts.live().get(context.id).is_none() {
+                self.adopt(context.id).await?;
+            }
             if lock(&self.starting).contains(&context.id) {
                 continue;
             }
             match &context.application {
+                Some(application) if never_started(context, application) => {
+                    self.back_in_line(context.id, Some(application)).await?;
+                    continue;
+                }
                 Some(application) => self.watch(context, application),
-                None if context.state == State::Starting => self.back_in_line(context).await?,
+                None if context.state == State::Starting => self.back_in_line(context.id, None).await?,
                 None => {}
             }
             match context.state {
@@ -123,10 +133,30 @@ impl Reconciler {
         Ok(())
     }
 
-    /// A gateway died before it had launched what it had chosen.
-    async fn back_in_line(&self, context: &Context) -> Result<(), super::Error> {
-        let mut db = self.contexts.pool().acquire().await?;
-        store::move_state(&mut db, context.id, State::Starting, State::Waiting).await?;
+    /// Remembers what a context holds that this gateway answers for. Its row is locked until that is done, so an agent that dials
+    /// meanwhile changes nothing between the rows and the memory of them.
+    async fn adopt(&self, id: ContextId) -> Result<(), super::Error> {
+        let mut tx = self.contexts.pool().begin().await?;
+        if store::lock_context(&mut tx, id).await? == Some(Some(self.contexts.me())) {
+            self.sink.adopt(&mut tx, id).await?;
+        }
+        tx.commit().await?;
+        Ok(())
+    }
+
+    /// A gateway died before it had launched what it had chosen; nothing of it ran.
+    async fn back_in_line(&self, id: ContextId, application: Option<&Application>) -> Result<(), super::Error> {
+        let mut tx = self.contexts.pool().begin().await?;
+        let moved = store::move_state(&mut tx, id, State::Starting, State::Waiting).await?;
+        if let Some(application) = application.filter(|_| moved) {
+            application::forget_unstarted(&mut tx, application.id).await?;
+        }
+        tx.commit().await?;
+        if let Some(application) = application.filter(|_| moved)
+            && let Err(e) = Folder::at(&application.launch_dir).remove()
+        {
+            warn!(context.id = %id, error = %e, "What is left of a launch that was not made cannot be removed");
+        }
         self.contexts.wake();
         Ok(())
     }
@@ -149,7 +179,7 @@ impl Reconciler {
     }
 
     /// Ends a context that was told to: at once when it never ran, else through its agent, then by force.
-    async fn end(&mut self, context: &Context) -> Result<(), super::Error> {
+    async fn end(&self, context: &Context) -> Result<(), super::Error> {
         let cause = context.cause.clone().unwrap_or_else(|| "stopped".to_owned());
         let Some(application) = &context.application else {
             let mut tx = self.contexts.pool().begin().await?;
@@ -159,19 +189,24 @@ impl Reconciler {
             self.contexts.live().forget(context.id);
             return Ok(());
         };
-        if self.ending.insert(context.id) {
+        if lock(&self.ending).insert(context.id) {
             let body = serde_json::json!({ "reason": cause });
             self.contexts.links().tell(context.id, Signal::Send(Outgoing::new("shutdown", &body)));
             let folder = Folder::at(&application.launch_dir);
+            let (set, id) = (self.ending.clone(), context.id);
             self.life.spawn_short("application end", async move {
                 for _ in 0..TRIES {
                     match process::terminate(&folder, GRACE).await {
                         Ok(_) => return,
                         // Its program may be about to start.
-                        Err(e) => error!(error = %e, "An application could not be ended"),
+                        Err(e) => {
+                            error!(context.id = %id, error = %e, "The application of context {id} could not be ended")
+                        }
                     }
                     tokio::time::sleep(EVERY).await;
                 }
+                // A later pass tries again.
+                lock(&set).remove(&id);
             });
         }
         Ok(())
@@ -191,7 +226,8 @@ impl Reconciler {
     /// Launches as many of the line as may start, and tells the others why they wait.
     async fn launch(&self, living: &[Context]) -> Result<(), super::Error> {
         let mut tx = self.contexts.pool().begin().await?;
-        let line = line::lock(&mut tx, self.contexts.host()).await?;
+        let launches = Folder::all(self.starter.home());
+        let line = line::lock(&mut tx, self.contexts.host(), &launches).await?;
         let may_start = line.may_start(self.limits);
         let mut chosen = Vec::new();
         for (place, waiting) in line.waiting.iter().enumerate().filter(|(_, w)| !w.is_batch) {
@@ -234,6 +270,12 @@ impl Reconciler {
         }
         Ok(())
     }
+}
+
+/// Whether a gateway died between the row of an application and its launch: the launch folder says what to run from the moment on at which
+/// it may run.
+fn never_started(context: &Context, application: &Application) -> bool {
+    context.state == State::Starting && !Folder::at(&application.launch_dir).is_launched()
 }
 
 fn lock<T>(set: &Mutex<HashSet<T>>) -> std::sync::MutexGuard<'_, HashSet<T>> {

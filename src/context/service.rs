@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use sqlx::{PgConnection, PgPool};
@@ -40,6 +41,8 @@ struct Parts {
     live: Live,
     wake: Notify,
     others: Notifier,
+    /// Whether nothing new may begin: the gateway stops, and its drivers with it.
+    refuses_new: AtomicBool,
 }
 
 impl Service {
@@ -54,7 +57,8 @@ impl Service {
         others: Notifier,
     ) -> Self {
         let (links, live, wake) = (Links::default(), Live::default(), Notify::new());
-        Self(Arc::new(Parts { pool, me, host, profiles, launch, links, live, wake, others }))
+        let refuses_new = AtomicBool::new(false);
+        Self(Arc::new(Parts { pool, me, host, profiles, launch, links, live, wake, others, refuses_new }))
     }
 
     /// Tells the context's link something, or, when another gateway holds it, tells that one to look at the rows.
@@ -137,6 +141,9 @@ impl Service {
         new: NewContext,
         key: Option<&idempotency::Key>,
     ) -> Result<Context, Error> {
+        let NewContext { name, profile, outlives_sessions, request } = new;
+        // Looked at before the transaction, and told after the key: what was made once is made, whatever became of its files.
+        let checked = launch::files::checked(request).await;
         let mut tx = self.0.pool.begin().await?;
         let id = ContextId::generate();
         if let Some(key) = key
@@ -145,13 +152,16 @@ impl Service {
             let made = made.parse().map_err(|_| Error::Inconsistent(id))?;
             return store::load_context(&mut tx, made).await?.ok_or(Error::Inconsistent(id));
         }
+        let new = NewContext { name, profile, outlives_sessions, request: checked? };
         let context = self.insert(&mut tx, who, id, new).await?;
         tx.commit().await?;
+        let _kept = self.0.live.keep(id);
         self.wake();
         Ok(context)
     }
 
-    /// Writes a new context in the caller's transaction; the caller wakes the reconciler after its commit.
+    /// Writes a new context in the caller's transaction; its request is [`launch::files::checked`]. After its commit the caller keeps the
+    /// context ([`Live::keep`]) and wakes the reconciler.
     ///
     /// # Errors
     /// As [`Service::create`].
@@ -160,14 +170,12 @@ impl Service {
         db: &mut PgConnection,
         who: &Principal,
         id: ContextId,
-        mut new: NewContext,
+        new: NewContext,
     ) -> Result<Context, Error> {
         let profile = new.profile.unwrap_or_else(|| DEFAULT_PROFILE.to_owned());
         if let Some(name) = new.name.as_ref().filter(|n| !is_name(n)) {
             return Err(Error::BadName(name.chars().take(140).collect()));
         }
-        new.request.check()?;
-        launch::files::check_all(&mut new.request)?;
         self.admit(db, &profile).await?;
         let context = Context {
             id,
@@ -193,17 +201,24 @@ impl Service {
             (Some("context_name_per_tenant"), Some(name)) => Error::NameTaken(name.clone()),
             _ => e.into(),
         })?;
-        let _kept = self.0.live.keep(id);
         Ok(context)
+    }
+
+    /// Refuses every launch from now on.
+    pub fn refuse_new(&self) {
+        self.0.refuses_new.store(true, Ordering::Relaxed);
     }
 
     /// Decides whether one more launch of this profile may stand in line. The line stays as it is for others until the transaction
     /// ends, so nothing that takes long may follow in it.
     ///
     /// # Errors
-    /// No such profile, a full line, the database.
+    /// No such profile, a full line, a gateway that stops, the database.
     pub async fn admit(&self, db: &mut PgConnection, profile: &str) -> Result<(), Error> {
         self.profile(profile)?;
+        if self.0.refuses_new.load(Ordering::Relaxed) {
+            return Err(Error::Stopping);
+        }
         let waiting = launch::line::lock_end(db, &self.0.host).await?;
         if usize::try_from(waiting).unwrap_or(usize::MAX) >= self.0.launch.queue {
             return Err(Error::LineFull(waiting));
@@ -279,7 +294,7 @@ impl Service {
         self.stop_by_id(context.id, cause).await
     }
 
-    /// As [`Service::stop`], on behalf of a session that has been allowed to end its context.
+    /// As [`Service::stop`], on behalf of a launch that has failed.
     ///
     /// # Errors
     /// The database's.

@@ -98,6 +98,18 @@ pub(super) async fn insert_context(db: &mut PgConnection, c: &Context) -> Result
     Ok(())
 }
 
+/// Locks a living context's row until the transaction ends, and says which gateway holds it; none: it is over.
+///
+/// It comes before the lock of any application, session or statement of the context, so that no two transactions wait for each other.
+pub async fn lock_context(db: &mut PgConnection, id: ContextId) -> Result<Option<Option<GatewayId>>, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"select held_by as "held_by: _" from context where context_id = $1 and ended_at is null for no key update"#,
+        id.0
+    )
+    .fetch_optional(db)
+    .await
+}
+
 /// A context with its newest application.
 pub async fn load_context(db: &mut PgConnection, id: ContextId) -> Result<Option<Context>, Error> {
     let row = sqlx::query_as!(
@@ -203,7 +215,7 @@ pub(super) async fn move_state(
 }
 
 /// Marks a living context as told to end; false when it is over or ending already.
-pub(super) async fn mark_stopping(db: &mut PgConnection, id: ContextId, cause: &str) -> Result<bool, sqlx::Error> {
+pub async fn mark_stopping(db: &mut PgConnection, id: ContextId, cause: &str) -> Result<bool, sqlx::Error> {
     let done = sqlx::query!(
         "update context set state = 'stopping', cause = $2 where context_id = $1 and state not in ('stopping', 'ended')",
         id.0,

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 use sqlx::PgConnection;
 use tracing::info;
@@ -15,6 +16,9 @@ use super::log::Stream;
 use super::service::Service;
 use super::{Application, Context, application, store};
 use crate::id::{ApplicationId, ContextId};
+
+/// How long the link of a program that has ended may take to commit what it has heard.
+const LAST_WORDS: Duration = Duration::from_secs(5);
 
 /// The application of a context, as [`super::launch::follow::run`] follows it.
 pub struct Watched {
@@ -58,13 +62,15 @@ impl Followed for Watched {
     }
 
     async fn ended(&self, status: &Status, log: &VecDeque<String>) -> Result<(), sqlx::Error> {
+        // The end fences the link off; what the program had said before stands.
+        self.contexts.links().drained(self.context, LAST_WORDS).await;
         let live = self.contexts.live().get(self.context);
         let last_words = live.and_then(|l| l.facts().last_words.clone());
         let cause = cause::of(status, last_words.as_deref(), log);
         let exit_code = if let Status::Ended(exit) = status { exit.code } else { None };
         let mut tx = self.contexts.pool().begin().await?;
-        application::end_application(&mut tx, self.application, exit_code, &cause).await?;
         let after = end(&mut tx, &*self.sink, self.context, &cause).await?;
+        application::end_application(&mut tx, self.application, exit_code, &cause).await?;
         tx.commit().await?;
         self.contexts.links().close(self.context);
         super::driver::run_effects(after);

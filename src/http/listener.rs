@@ -104,10 +104,14 @@ impl Listener {
 
 /// Without a scheme only the gateway's own user, its drivers' and root may come, where the system tells who is there.
 fn is_allowed(remote: SocketAddr, local: SocketAddr, users: &[Uid]) -> bool {
-    peer::uid(remote, local).is_none_or(|uid| {
-        let uid = Uid::from_raw(uid);
-        uid.is_root() || uid == Uid::effective() || users.contains(&uid)
-    })
+    match peer::owner(remote, local) {
+        peer::Owner::Uid(uid) => {
+            let uid = Uid::from_raw(uid);
+            uid.is_root() || uid == Uid::effective() || users.contains(&uid)
+        }
+        peer::Owner::Nobody => false,
+        peer::Owner::Untold => true,
+    }
 }
 
 /// What precedes HTTP on a connection, within the time that a head may take: who is behind a proxy, the TLS handshake.

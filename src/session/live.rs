@@ -213,6 +213,13 @@ impl Live {
         live
     }
 
+    /// Answers for a new session from now on, unless it does already: what is known then is newer.
+    pub fn keep_new(&self, session: Session, context: Arc<LiveContext>) {
+        let (id, livy_id) = (session.id, session.livy_id);
+        self.by_id.entry(id).or_insert_with(|| Arc::new(LiveSession::new(session, context, 0)));
+        self.by_livy_id.insert(livy_id, id);
+    }
+
     /// A session, when this gateway answers for it.
     #[must_use]
     pub fn get(&self, id: SessionId) -> Option<Arc<LiveSession>> {

@@ -32,6 +32,8 @@ pub struct Limits {
     pub ttl: Span,
     /// Statements that may wait.
     pub waiting: i64,
+    /// Bytes of code that may wait; one statement always may.
+    pub waiting_bytes: i64,
     /// Rows of one result.
     pub max_rows: u32,
     /// Bytes of text of one statement.

@@ -16,6 +16,8 @@ use super::{Error, Kind, Limits, NewSession, Session, State, View, is_over, stor
 use crate::access::{self, Action, Allowed, Attach, Manage};
 use crate::context::driver::Signal;
 use crate::context::driver::wire::{Complete, Outgoing};
+use crate::context::launch::files;
+use crate::context::launch::resources::{Invalid, Resources};
 use crate::context::live::Facts;
 use crate::context::log::{LogPage, Wanted};
 use crate::context::{self, NewContext};
@@ -41,8 +43,22 @@ struct Parts {
     limits: Limits,
     live: Live,
     /// Who waits for an answer, and from which context it may come.
-    completions: DashMap<u64, (ContextId, oneshot::Sender<Vec<String>>)>,
+    completions: Completions,
     next_completion: AtomicU64,
+}
+
+type Completions = DashMap<u64, (ContextId, oneshot::Sender<Vec<String>>)>;
+
+/// A completion that is waited for, until this is dropped.
+struct Asked<'a> {
+    completions: &'a Completions,
+    request: u64,
+}
+
+impl Drop for Asked<'_> {
+    fn drop(&mut self) {
+        self.completions.remove(&self.request);
+    }
 }
 
 impl Service {
@@ -94,6 +110,11 @@ impl Service {
             Some(called) => Some(self.0.contexts.open::<Attach>(who, called).await?),
             None => None,
         };
+        // Looked at before the transaction, and told after the key: what was made once is made, whatever became of its files.
+        let resources = match &attach {
+            Some(_) => Ok(Resources::default()),
+            None => files::checked(new.request.resources.clone()).await,
+        };
         let held_here = attach.as_ref().is_none_or(|c| c.held_by == Some(self.0.contexts.me()));
         let id = SessionId::generate();
         let mut tx = self.0.contexts.pool().begin().await?;
@@ -104,7 +125,7 @@ impl Service {
             drop(tx);
             return self.view(made).await?.ok_or(Error::Inconsistent(id));
         }
-        let (context_id, number, run_as) = self.place(&mut tx, who, &new, attach).await?;
+        let (context_id, number, run_as) = self.place(&mut tx, who, new.profile.clone(), resources, attach).await?;
         let row = store::New {
             id,
             context_id,
@@ -125,7 +146,7 @@ impl Service {
         let session = store::load_session(&mut tx, id).await?.ok_or(Error::Inconsistent(id))?;
         tx.commit().await?;
         if held_here {
-            self.0.live.keep(session, self.0.contexts.live().keep(context_id), 0);
+            self.0.live.keep_new(session, self.0.contexts.live().keep(context_id));
         }
         self.0.contexts.signal(context_id, Signal::Look);
         self.0.contexts.wake();
@@ -137,18 +158,15 @@ impl Service {
         &self,
         db: &mut PgConnection,
         who: &Principal,
-        new: &NewSession,
+        profile: Option<String>,
+        resources: Result<Resources, Invalid>,
         attach: Option<Allowed<Attach, context::Context>>,
     ) -> Result<(ContextId, i32, String), Error> {
         let (id, run_as) = match attach {
             Some(context) => (context.id, context.run_as.clone()),
             None => {
-                let wanted = NewContext {
-                    name: None,
-                    profile: new.profile.clone(),
-                    outlives_sessions: false,
-                    request: new.request.resources.clone(),
-                };
+                let request = resources.map_err(context::Error::from)?;
+                let wanted = NewContext { name: None, profile, outlives_sessions: false, request };
                 let made = self.0.contexts.insert(db, who, ContextId::generate(), wanted).await?;
                 (made.id, made.run_as)
             }
@@ -180,13 +198,15 @@ impl Service {
             Called::Name(_) => None,
         };
         let view = match live {
-            Some(live) => {
-                live.called();
-                live.view()
-            }
+            Some(live) => live.view(),
             None => self.find(who, called).await?.ok_or_else(|| Error::NotFound(called.to_string()))?,
         };
-        access::require(who, view).map_err(|r| Error::refused(&r, &called.to_string()))
+        let allowed = access::require(who, view).map_err(|r| Error::refused(&r, &called.to_string()))?;
+        // By whatever it is called, and by nobody who may not.
+        if let Some(live) = self.0.live.get(allowed.session.id) {
+            live.called();
+        }
+        Ok(allowed)
     }
 
     async fn find(&self, who: &Principal, called: Called<'_>) -> Result<Option<View>, Error> {
@@ -299,15 +319,22 @@ impl Service {
             return Ok(());
         }
         let mut tx = self.0.contexts.pool().begin().await?;
-        store::mark_ending(&mut tx, session.id, cause).await?;
         let own =
             context::store::load_context(&mut tx, session.context_id).await?.is_some_and(|c| !c.outlives_sessions);
+        if own {
+            context::store::mark_stopping(&mut tx, session.context_id, cause).await?;
+        }
+        store::mark_ending(&mut tx, session.id, cause).await?;
         tx.commit().await?;
         if let Some(live) = self.0.live.get(session.id) {
-            live.change(|s| s.state = State::ShuttingDown);
+            live.change(|s| {
+                if !is_over(s.state) {
+                    s.state = State::ShuttingDown;
+                }
+            });
         }
         if own {
-            self.0.contexts.stop_by_id(session.context_id, cause).await?;
+            self.0.contexts.wake();
         } else {
             self.0.contexts.signal(session.context_id, Signal::Look);
         }
@@ -353,12 +380,13 @@ impl Service {
         let request = parts.next_completion.fetch_add(1, Ordering::Relaxed);
         let (answer, waiting) = oneshot::channel();
         parts.completions.insert(request, (row.context_id, answer));
+        // Also when the client goes away and this with it.
+        let _asked = Asked { completions: &parts.completions, request };
         let name = request.to_string();
         let body = Complete { request: &name, kind: kind.as_str(), code, cursor };
         let message = Outgoing::new("complete", &body).on(row.id);
         let told = parts.contexts.links().tell(row.context_id, Signal::Send(message));
         let answered = if told { tokio::time::timeout(COMPLETION, waiting).await.ok() } else { None };
-        parts.completions.remove(&request);
         answered.and_then(Result::ok).ok_or(Error::Away(row.livy_id))
     }
 

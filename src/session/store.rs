@@ -202,6 +202,17 @@ pub async fn living_in(db: &mut PgConnection, context: ContextId) -> Result<Vec<
     rows.into_iter().map(Session::try_from).collect()
 }
 
+/// Locks the living sessions of a context until the transaction ends, in the order of their ids.
+pub async fn lock_living(db: &mut PgConnection, context: ContextId) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "select session_id from session where context_id = $1 and ended_at is null order by session_id for no key update",
+        context.0
+    )
+    .fetch_all(db)
+    .await?;
+    Ok(())
+}
+
 /// The kind of the first session of a context: what its driver warms up.
 pub async fn first_kind(db: &mut PgConnection, context: ContextId) -> Result<Option<String>, sqlx::Error> {
     sqlx::query_scalar!("select kind from session where context_id = $1 order by number limit 1", context.0)
@@ -268,8 +279,10 @@ pub(super) async fn set_last_active(
     at: &[Timestamp],
 ) -> Result<(), sqlx::Error> {
     sqlx::query!(
-        "update session set last_active_at = greatest(last_active_at, t.at)
-           from unnest($1::uuid[], $2::timestamptz[]) as t(id, at) where session_id = t.id",
+        "with locked as (select session_id from session where session_id = any($1) order by session_id for no key update)
+         update session set last_active_at = greatest(last_active_at, t.at)
+           from unnest($1::uuid[], $2::timestamptz[]) as t(id, at) join locked on locked.session_id = t.id
+          where session.session_id = t.id",
         ids,
         at
     )

@@ -117,6 +117,9 @@ impl Service {
         id: SessionId,
         cause: &str,
     ) -> Sql<AfterCommit> {
+        // First the session, whose row a submit holds until it has committed: what it has taken ends below, and the next finds the session
+        // dead.
+        let has_ended = session::store::end_session(db, id, cause).await?;
         let mut after = AfterCommit::new();
         for statement in store::unfinished_of(db, id).await? {
             if statement.cancelling {
@@ -133,7 +136,7 @@ impl Service {
             };
             after.append(&mut self.end_with_error(db, context, id, statement.number, "SessionEnded", &evalue).await?);
         }
-        if session::store::end_session(db, id, cause).await? {
+        if has_ended {
             let (this, cause) = (self.clone(), cause.to_owned());
             after.push(Box::new(move || {
                 if let Some(live) = this.sessions().live().get(id) {

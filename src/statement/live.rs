@@ -1,29 +1,49 @@
 //! The newest statements of the sessions that this gateway answers for, in memory.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use dashmap::DashMap;
+use serde_json::value::RawValue;
 
-use super::Statement;
+use super::{Raw, State, Statement};
 use crate::id::SessionId;
 
 /// Ended statements kept for each session; older ones are read from the database.
 const KEPT: usize = 16;
-/// An ended statement with a larger output is not kept, bytes.
+/// A statement with larger code or a larger output is not kept whole, bytes.
 const LARGEST: usize = 64 * 1024;
+/// Code and outputs kept for each session, bytes. Of a statement beyond that only the state is kept.
+const ALL: usize = 1024 * 1024;
 
-type Shelf = Arc<Mutex<BTreeMap<i32, Arc<Statement>>>>;
+#[derive(Debug)]
+struct Kept {
+    statement: Arc<Statement>,
+    /// Its code is not here, so it is read from its row.
+    is_stub: bool,
+}
+
+#[derive(Debug, Default)]
+struct Shelf(BTreeMap<i32, Kept>);
 
 /// The newest statements, by session. What is here is at least as new as its row; what is not here is in its row.
 #[derive(Debug, Default)]
-pub struct Live(DashMap<SessionId, Shelf>);
+pub struct Live(DashMap<SessionId, Arc<Mutex<Shelf>>>);
 
 impl Live {
-    /// Begins to keep a session's statements.
-    pub fn keep(&self, session: SessionId, unfinished: Vec<Statement>) {
-        let shelf = unfinished.into_iter().map(|s| (s.number, Arc::new(s))).collect();
-        self.0.insert(session, Arc::new(Mutex::new(shelf)));
+    /// Keeps the statements of a session that have not ended, as their rows say, and forgets others that have not; says how many there
+    /// are. Those that memory knows to be further stay as they are.
+    pub fn keep(&self, session: SessionId, unfinished: Vec<Statement>) -> usize {
+        let shelf = self.0.entry(session).or_default().clone();
+        let mut shelf = shelf.lock().unwrap_or_else(PoisonError::into_inner);
+        let rows: HashMap<i32, State> = unfinished.iter().map(|s| (s.number, s.state)).collect();
+        shelf.0.retain(|number, kept| {
+            kept.statement.state.is_over() || rows.get(number).is_some_and(|row| *row <= kept.statement.state)
+        });
+        for statement in unfinished {
+            shelf.put(statement);
+        }
+        shelf.0.values().filter(|kept| !kept.statement.state.is_over()).count()
     }
 
     /// Forgets a session's statements.
@@ -31,21 +51,20 @@ impl Live {
         self.0.remove(&session);
     }
 
-    /// A statement, when it is kept.
+    /// A statement, when it is kept whole.
     #[must_use]
     pub fn get(&self, session: SessionId, number: i32) -> Option<Arc<Statement>> {
         let shelf = self.shelf(session)?;
         let shelf = shelf.lock().unwrap_or_else(PoisonError::into_inner);
-        shelf.get(&number).cloned()
+        shelf.0.get(&number).filter(|kept| !kept.is_stub).map(|kept| kept.statement.clone())
     }
 
     /// Keeps a statement; false when it is kept already (what the agent has said of it since the commit is newer).
     pub fn add(&self, statement: Statement) -> bool {
         let shelf = self.0.entry(statement.session_id).or_default().clone();
         let mut shelf = shelf.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_new = !shelf.contains_key(&statement.number);
-        shelf.entry(statement.number).or_insert_with(|| Arc::new(statement));
-        trim(&mut shelf);
+        let is_new = shelf.put(statement);
+        shelf.trim();
         is_new
     }
 
@@ -53,26 +72,113 @@ impl Live {
     pub fn change(&self, session: SessionId, number: i32, change: impl FnOnce(&mut Statement)) -> bool {
         let Some(shelf) = self.shelf(session) else { return false };
         let mut shelf = shelf.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(kept) = shelf.get_mut(&number) else { return false };
-        let mut new = Statement::clone(kept);
+        let Some(kept) = shelf.0.get_mut(&number) else { return false };
+        let mut new = Statement::clone(&kept.statement);
         change(&mut new);
-        let ended = new.state.is_over() && !kept.state.is_over();
+        let ended = new.state.is_over() && !kept.statement.state.is_over();
         if new.output.as_ref().is_some_and(|o| o.get().len() > LARGEST) {
-            shelf.remove(&number);
+            shelf.0.remove(&number);
         } else {
-            *kept = Arc::new(new);
+            kept.statement = Arc::new(new);
+        }
+        if ended {
+            shelf.trim();
         }
         ended
     }
 
-    fn shelf(&self, session: SessionId) -> Option<Shelf> {
+    fn shelf(&self, session: SessionId) -> Option<Arc<Mutex<Shelf>>> {
         self.0.get(&session).map(|s| s.clone())
     }
 }
 
-fn trim(shelf: &mut BTreeMap<i32, Arc<Statement>>) {
-    while shelf.len() > KEPT {
-        let Some(number) = shelf.iter().find(|(_, s)| s.state.is_over()).map(|(n, _)| *n) else { return };
-        shelf.remove(&number);
+impl Shelf {
+    /// Puts a statement there, unless it is there; false when it was.
+    fn put(&mut self, mut statement: Statement) -> bool {
+        if self.0.contains_key(&statement.number) {
+            return false;
+        }
+        let size = statement.code.get().len();
+        let is_stub = size > LARGEST || self.bytes() + size > ALL;
+        if is_stub {
+            statement.code = Raw::from(RawValue::NULL.to_owned());
+        }
+        self.0.insert(statement.number, Kept { statement: Arc::new(statement), is_stub });
+        true
+    }
+
+    /// Drops ended statements, the oldest first, while there are too many or they are too large. A stub that has ended says nothing.
+    fn trim(&mut self) {
+        self.0.retain(|_, kept| !(kept.is_stub && kept.statement.state.is_over()));
+        while self.0.len() > KEPT || self.bytes() > ALL {
+            let Some(number) = self.0.iter().find(|(_, k)| k.statement.state.is_over()).map(|(n, _)| *n) else {
+                return;
+            };
+            self.0.remove(&number);
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        let size = |raw: &Raw| raw.get().len();
+        self.0.values().map(|k| size(&k.statement.code) + k.statement.output.as_ref().map_or(0, size)).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::session::Kind;
+
+    fn statement(session: SessionId, number: i32, state: State, code: usize) -> Statement {
+        let text = |length: usize| Raw::from(RawValue::from_string(format!("\"{}\"", "x".repeat(length))).unwrap());
+        Statement {
+            session_id: session,
+            number,
+            kind: Kind::Spark,
+            code: text(code),
+            state,
+            progress: 0.0,
+            output: None,
+            columns: None,
+            truncated: None,
+            ran_us: None,
+            created_at: crate::time::now(),
+            started_at: None,
+            completed_at: None,
+        }
+    }
+
+    #[test]
+    fn rows_do_not_undo_what_memory_knows() {
+        let (live, id) = (Live::default(), SessionId::generate());
+        for number in 0..4 {
+            live.add(statement(id, number, State::Waiting, 1));
+        }
+        live.change(id, 0, |s| s.state = State::Available);
+        live.change(id, 1, |s| s.state = State::Running);
+        // Rows read a moment ago: 0 had not ended, 1 had not begun, 3 was not there; 4 came through another gateway.
+        let rows = [0, 1, 2, 4].map(|n| statement(id, n, State::Waiting, 1));
+        assert_eq!(live.keep(id, rows.into()), 3);
+        let states: Vec<_> = (0..5).map(|n| live.get(id, n).map(|s| s.state)).collect();
+        let [over, running, waiting] = [State::Available, State::Running, State::Waiting].map(Some);
+        assert_eq!(states, [over, running, waiting, None, waiting]);
+        assert!(!live.change(id, 3, |s| s.state = State::Available), "what is not kept does not end here");
+    }
+
+    #[test]
+    fn large_code_is_not_kept_but_its_end_is_noticed() {
+        let (live, id) = (Live::default(), SessionId::generate());
+        assert!(live.add(statement(id, 0, State::Waiting, LARGEST)));
+        assert!(!live.add(statement(id, 0, State::Waiting, 1)), "it is known");
+        assert!(live.get(id, 0).is_none(), "its row has the code");
+        assert!(live.change(id, 0, |s| s.state = State::Available));
+        for number in 1..1000 {
+            live.add(statement(id, number, State::Waiting, LARGEST / 2));
+        }
+        let kept = (1..1000).filter(|n| live.get(id, *n).is_some()).count();
+        assert_eq!(kept, ALL / (LARGEST / 2 + 2), "the newest beyond the bound are in their rows");
+        for number in 1..1000 {
+            assert!(live.change(id, number, |s| s.state = State::Available), "{number}");
+        }
     }
 }

@@ -20,8 +20,8 @@ use crate::session::Kind;
 use crate::time::Timestamp;
 
 /// Where a statement is in its life, in Livy's words. A failed statement is `Available` with an error in its output:
-/// Zeppelin and dbt poll for ever on any other end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Zeppelin and dbt poll for ever on any other end. It only moves down this list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum State {
     /// In line in its session.
     Waiting,
@@ -130,6 +130,17 @@ pub enum Error {
     /// The session's line is full.
     #[error("{0} statements wait in this session already, which is the limit (session.waiting); wait for some to end")]
     LineFull(i64),
+    /// The code in the session's line is too large together.
+    #[error(
+        "{waiting} bytes of code wait in this session already, and with this statement it would be more than the limit of {limit} \
+         (session.waiting_bytes); wait for some to end"
+    )]
+    LineLarge {
+        /// Bytes that wait.
+        waiting: i64,
+        /// Bytes that may.
+        limit: i64,
+    },
     /// Its session.
     #[error(transparent)]
     Session(#[from] crate::session::Error),
@@ -166,7 +177,9 @@ impl Classify for Error {
             Self::NotFound(_) => ErrorKind::NotFound,
             Self::NotAlive(_) => ErrorKind::Conflict,
             Self::KindMissing | Self::NotOffered(_) | Self::BadCode => ErrorKind::Invalid,
-            Self::LineFull(_) => ErrorKind::TooMany { retry_after: std::time::Duration::from_secs(1) },
+            Self::LineFull(_) | Self::LineLarge { .. } => {
+                ErrorKind::TooMany { retry_after: std::time::Duration::from_secs(1) }
+            }
             Self::Session(e) => e.kind(),
             Self::Key(e) => e.kind(),
             Self::Store(e) => e.kind(),

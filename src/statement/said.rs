@@ -18,6 +18,9 @@ use crate::time::Timestamp;
 /// An agent bounds the output of a statement; one that does not is cut here, at so many times the bound (escapes make text longer).
 const SLACK: i64 = 8;
 
+/// Characters of the cause of a session's end.
+const LONGEST_CAUSE: usize = 2000;
+
 /// Why a message was not taken.
 pub(super) enum Untaken {
     Nonsense(String),
@@ -95,6 +98,8 @@ impl Service {
                     "dead" => {
                         let id = self.session_of(context, session()?)?;
                         let cause = body.reason.unwrap_or_else(|| "its interpreter has ended".to_owned());
+                        // The database takes no NUL in a text, and a session must not live on for what its code has said.
+                        let cause: String = cause.chars().filter(|c| *c != '\0').take(LONGEST_CAUSE).collect();
                         after.append(&mut self.session_dead(db, context, id, &cause).await?);
                     }
                     // Busy is derived from statements.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::value::RawValue;
+use sqlx::Connection;
 use tokio::time::Instant;
 
 use super::live::Live;
@@ -11,8 +12,10 @@ use super::sink::run_message;
 use super::{Chunk, Error, Raw, State, Statement, store};
 use crate::access::{self, Allowed, Attach};
 use crate::context::{self, driver::Signal};
-use crate::id::SessionId;
+use crate::id::{ContextId, SessionId};
 use crate::identity::Principal;
+use crate::life::Life;
+use crate::session::live::Event;
 use crate::session::{self, Kind, View};
 use crate::store::{Page, Range, idempotency};
 use crate::telemetry::metrics::Metrics;
@@ -20,19 +23,25 @@ use crate::telemetry::metrics::Metrics;
 /// How often a wait looks at the row of a statement whose session another gateway answers for.
 const LOOK: Duration = Duration::from_millis(200);
 
+/// A page of statements ends with the one that reaches this many bytes of code and results.
+pub const LARGEST_PAGE: i64 = 16 * 1024 * 1024;
+/// Code up to this size goes to the link with the signal, bytes.
+const LARGEST_SIGNAL: usize = 64 * 1024;
+
 /// Use cases of statements. Cheap to clone.
 #[derive(Clone)]
 pub struct Service {
     sessions: session::service::Service,
     live: Arc<Live>,
     metrics: Arc<Metrics>,
+    life: Life,
 }
 
 impl Service {
     /// Statements of these sessions.
     #[must_use]
-    pub fn new(sessions: session::service::Service, metrics: Arc<Metrics>) -> Self {
-        Self { sessions, live: Arc::default(), metrics }
+    pub fn new(sessions: session::service::Service, metrics: Arc<Metrics>, life: Life) -> Self {
+        Self { sessions, live: Arc::default(), metrics, life }
     }
 
     /// Where statements are counted.
@@ -79,6 +88,8 @@ impl Service {
         {
             drop(tx);
             let number = made.parse().map_err(|_| Error::Inconsistent(-1))?;
+            // The first request may have gone away before its link was told.
+            self.sessions.contexts().signal(row.context_id, Signal::Look);
             return self.load(row.id, number).await?.ok_or(Error::NotFound(number));
         }
         let turn = store::take_number(&mut tx, row.id).await?.ok_or(Error::NotAlive("dead"))?;
@@ -87,15 +98,20 @@ impl Service {
             Some(state) => return Err(Error::NotAlive(state.as_str())),
             None => return Err(Error::Inconsistent(turn.number)),
         }
-        if turn.waiting >= self.sessions.limits().waiting {
+        let limits = self.sessions.limits();
+        if turn.waiting >= limits.waiting {
             return Err(Error::LineFull(turn.waiting));
+        }
+        let size = i64::try_from(code.get().len()).unwrap_or(i64::MAX);
+        // One that is alone is bounded by the body that brought it.
+        if turn.waiting > 0 && turn.bytes.saturating_add(size) > limits.waiting_bytes {
+            return Err(Error::LineLarge { waiting: turn.bytes, limit: limits.waiting_bytes });
         }
         let via = who.via.as_deref();
         let created_at = store::insert_statement(&mut tx, row.id, turn.number, kind, &code, &who.user, via).await?;
         if let Some(key) = key {
             idempotency::name(&mut tx, key, &turn.number.to_string()).await?;
         }
-        tx.commit().await?;
         let statement = Statement {
             session_id: row.id,
             number: turn.number,
@@ -111,15 +127,24 @@ impl Service {
             started_at: None,
             completed_at: None,
         };
-        self.announce(row, &statement);
-        Ok(Arc::new(statement))
+        let (this, context) = (self.clone(), row.context_id);
+        let taken = self.life.complete("submit", async move {
+            tx.commit().await?;
+            this.announce(context, &statement);
+            Ok(Arc::new(statement))
+        });
+        taken.await.ok_or(Error::Inconsistent(turn.number))?
     }
 
     /// Tells memory, waiters and the link of a committed statement.
-    fn announce(&self, row: &session::Session, statement: &Statement) {
+    fn announce(&self, context: ContextId, statement: &Statement) {
         self.remember(statement);
-        let (number, message) = run_message(statement);
-        self.sessions.contexts().signal(row.context_id, Signal::Run { session: row.id, number, message });
+        let signal = match run_message(statement) {
+            // Signals wait in memory; the rows tell of large code in its turn.
+            _ if statement.code.get().len() > LARGEST_SIGNAL => Signal::Look,
+            (number, message) => Signal::Run { session: statement.session_id, number, message },
+        };
+        self.sessions.contexts().signal(context, signal);
     }
 
     /// One statement.
@@ -138,7 +163,8 @@ impl Service {
         Ok(store::load_statement(&mut db, session, number).await?.map(Arc::new))
     }
 
-    /// Statements of a session by number, or newest first.
+    /// Statements of a session by number, or newest first. Fewer than the range allows when they are large: at least one, and no more once
+    /// they have [`LARGEST_PAGE`] bytes together; the page's total tells that there are more.
     ///
     /// # Errors
     /// The database's.
@@ -149,7 +175,7 @@ impl Service {
         newest_first: bool,
     ) -> Result<Page<Arc<Statement>>, Error> {
         let mut db = self.sessions.contexts().pool().acquire().await?;
-        let page = store::list_statements(&mut db, session.session.id, range, newest_first).await?;
+        let page = store::list_statements(&mut db, session.session.id, range, newest_first, LARGEST_PAGE).await?;
         // Memory may know of progress that is not yet written.
         let fresh = |s: Statement| self.live.get(s.session_id, s.number).unwrap_or_else(|| Arc::new(s));
         Ok(Page { rows: page.rows.into_iter().map(fresh).collect(), total: page.total })
@@ -186,26 +212,36 @@ impl Service {
     /// # Errors
     /// The database's.
     pub async fn cancel(&self, session: &Allowed<Attach, View>, number: i32) -> Result<(), Error> {
-        let row = &session.session;
+        let (this, context, id) = (self.clone(), session.session.context_id, session.session.id);
+        let asked = self.life.complete("cancel", async move { this.ask_to_end(context, id, number).await });
+        asked.await.ok_or(Error::Inconsistent(number))?
+    }
+
+    async fn ask_to_end(&self, context: ContextId, session: SessionId, number: i32) -> Result<(), Error> {
         let mut db = self.sessions.contexts().pool().acquire().await?;
-        let Some(started) = store::mark_cancelling(&mut db, row.id, number).await? else { return Ok(()) };
-        if !started && context::application::was_never_linked(&mut db, row.context_id).await? {
-            // No agent can have it: it ends here. A link that opens now finds its row ended.
-            let ended = self.end_unsent(&mut db, row.context_id, row.id, number).await?;
-            drop(db);
-            for effect in ended {
-                effect();
+        let Some(started) = store::mark_cancelling(&mut db, session, number).await? else { return Ok(()) };
+        if !started && context::application::was_never_linked(&mut db, context).await? {
+            let mut tx = db.begin().await?;
+            // Whoever takes the context over waits for this, or has done so already and is seen below.
+            let lives = context::store::lock_context(&mut tx, context).await?.is_some();
+            if lives && context::application::was_never_linked(&mut tx, context).await? {
+                // No agent can have it: it ends here. A link that opens now finds its row ended.
+                let ended = self.end_unsent(&mut tx, context, session, number).await?;
+                tx.commit().await?;
+                for effect in ended {
+                    effect();
+                }
+                return Ok(());
             }
-            return Ok(());
         }
-        self.sessions.contexts().signal(row.context_id, Signal::Look);
-        self.live.change(row.id, number, |s| {
+        self.sessions.contexts().signal(context, Signal::Look);
+        self.live.change(session, number, |s| {
             if !s.state.is_over() {
                 s.state = State::Cancelling;
             }
         });
-        if let Some(live) = self.sessions.live().get(row.id) {
-            live.tell(session::live::Event::Statement(number));
+        if let Some(live) = self.sessions.live().get(session) {
+            live.tell(Event::Statement(number));
         }
         Ok(())
     }

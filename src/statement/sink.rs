@@ -9,7 +9,7 @@ use std::sync::Arc;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use serde_json::value::RawValue;
-use sqlx::PgConnection;
+use sqlx::{Connection, PgConnection};
 use tracing::warn;
 
 use super::said::{Untaken, moment};
@@ -19,9 +19,12 @@ use super::{State, Statement};
 use crate::context;
 use crate::context::driver::wire::{self, Envelope, Outgoing};
 use crate::context::driver::{AHEAD, AfterCommit, Owed, Sink};
-use crate::id::{ContextId, SessionId};
+use crate::id::{ContextId, GatewayId, SessionId};
 use crate::session;
 use crate::session::live::Event;
+
+/// Bytes of code of one session that are sent ahead: the next statement, and more while they fit.
+const AHEAD_BYTES: i64 = 1024 * 1024;
 
 type Sql<T> = Result<T, sqlx::Error>;
 
@@ -34,16 +37,20 @@ impl Sink for Service {
     ) -> BoxFuture<'a, Sql<Vec<Owed>>> {
         async move {
             let mut owed = Vec::new();
-            let live = self.sessions().contexts().live().keep(context);
-            for row in session::store::living_in(db, context).await.map_err(|e| e.into_sqlx())? {
-                if self.sessions().live().get(row.id).is_none() {
-                    // Made through another gateway.
-                    self.sessions().live().keep(row.clone(), live.clone(), 0);
+            let living = session::store::living_in(db, context).await.map_err(|e| e.into_sqlx())?;
+            if living.iter().any(|row| self.sessions().live().get(row.id).is_none()) {
+                // Made through another gateway, or just ended: the rows tell under their locks.
+                let mut tx = db.begin().await?;
+                if context::store::lock_context(&mut tx, context).await?.is_some() {
+                    self.adopt(&mut tx, context).await?;
                 }
+                tx.commit().await?;
+            }
+            for row in living {
                 let opens = row.state.takes_statements();
                 let after = sent.get(&row.id).copied().unwrap_or(-1);
-                let pending =
-                    store::waiting_after(db, row.id, after, i64::from(AHEAD)).await.map_err(|e| e.into_sqlx())?;
+                let pending = store::waiting_after(db, row.id, after, i64::from(AHEAD), AHEAD_BYTES).await;
+                let pending = pending.map_err(|e| e.into_sqlx())?;
                 for statement in &pending {
                     self.remember(statement);
                 }
@@ -151,6 +158,10 @@ impl Sink for Service {
         .boxed()
     }
 
+    fn owing<'a>(&'a self, db: &'a mut PgConnection, me: GatewayId) -> BoxFuture<'a, Sql<Vec<ContextId>>> {
+        store::owing(db, me).boxed()
+    }
+
     fn adopt<'a>(&'a self, db: &'a mut PgConnection, context: ContextId) -> BoxFuture<'a, Sql<()>> {
         async move {
             let live = self.sessions().contexts().live().keep(context);
@@ -168,11 +179,12 @@ impl Sink for Service {
                     f.waits = None;
                 });
             }
+            // A submit that holds a session's row is waited for: from here on none comes between the rows and the memory of them.
+            session::store::lock_living(db, context).await?;
             let unfinished = store::unfinished_in(db, context).await.map_err(|e| e.into_sqlx())?;
             for row in session::store::living_in(db, context).await.map_err(|e| e.into_sqlx())? {
                 let mine: Vec<_> = unfinished.iter().filter(|s| s.session_id == row.id).cloned().collect();
-                let count = i64::try_from(mine.len()).unwrap_or(0);
-                self.live().keep(row.id, mine);
+                let count = i64::try_from(self.live().keep(row.id, mine)).unwrap_or(0);
                 self.sessions().live().keep(row, live.clone(), count);
             }
             Ok(())

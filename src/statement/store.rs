@@ -4,7 +4,7 @@ use serde_json::value::RawValue;
 use sqlx::PgConnection;
 
 use super::{Chunk, Error, Raw, State, Statement};
-use crate::id::{ContextId, SessionId};
+use crate::id::{ContextId, GatewayId, SessionId};
 use crate::session::Kind;
 use crate::store::{Page, Range};
 use crate::time::Timestamp;
@@ -58,6 +58,8 @@ pub(super) struct Turn {
     pub number: i32,
     pub state: String,
     pub waiting: i64,
+    /// Of the code that waits.
+    pub bytes: i64,
 }
 
 /// Takes the next number of a session. The row's lock puts submits in order: whoever has the higher number commits later.
@@ -67,7 +69,9 @@ pub(super) async fn take_number(db: &mut PgConnection, session: SessionId) -> Re
         r#"update session set next_statement = next_statement + 1, last_active_at = now()
             where session_id = $1
         returning next_statement - 1 as "number!", state
-                , (select count(*) from statement where session_id = $1 and completed_at is null) as "waiting!""#,
+                , (select count(*) from statement where session_id = $1 and completed_at is null) as "waiting!"
+                , (select coalesce(sum(octet_length(code)), 0) from statement
+                    where session_id = $1 and completed_at is null) as "bytes!""#,
         session.0
     )
     .fetch_optional(db)
@@ -118,23 +122,30 @@ pub(super) async fn load_statement(
     row.map(Statement::try_from).transpose()
 }
 
-/// Statements of a session by number, or newest first.
+/// Statements of a session by number, or newest first: the first of the range, and those after it while there are less than `bytes` of
+/// code and results before them.
 pub(super) async fn list_statements(
     db: &mut PgConnection,
     session: SessionId,
     range: Range,
     newest_first: bool,
+    bytes: i64,
 ) -> Result<Page<Statement>, Error> {
     let rows = sqlx::query_as!(
         Row,
         r#"select session_id as "session_id: _", number, kind, code, state, progress, output, columns, truncated, ran_us
                 , created_at, started_at, completed_at
-             from statement where session_id = $1
-            order by case when $4 then -number else number end offset $2 limit $3"#,
+             from (select *, sum(size) over (order by place) - size as before
+                     from (select *, case when $4 then -number else number end as place
+                                , octet_length(code) + coalesce(octet_length(output), 0) + coalesce(octet_length(columns), 0)
+                                  + coalesce(octet_length(truncated), 0) as size
+                             from statement where session_id = $1 order by place offset $2 limit $3) as page) as sized
+            where before < $5::bigint order by place"#,
         session.0,
         range.from,
         range.size,
-        newest_first
+        newest_first,
+        bytes
     )
     .fetch_all(&mut *db)
     .await?;
@@ -159,25 +170,47 @@ pub(super) async fn unfinished_in(db: &mut PgConnection, context: ContextId) -> 
     rows.into_iter().map(Statement::try_from).collect()
 }
 
-/// Waiting statements of a session after a number, in order.
+/// Waiting statements of a session after a number, in order: the first, and those after it while there are less than `bytes` of code
+/// before them.
 pub(super) async fn waiting_after(
     db: &mut PgConnection,
     session: SessionId,
     after: i32,
     limit: i64,
+    bytes: i64,
 ) -> Result<Vec<Statement>, Error> {
     let rows = sqlx::query_as!(
         Row,
         r#"select session_id as "session_id: _", number, kind, code, state, progress, output, columns, truncated, ran_us
                 , created_at, started_at, completed_at
-             from statement where session_id = $1 and number > $2 and state = 'waiting' order by number limit $3"#,
+             from (select *, sum(octet_length(code)) over (order by number) - octet_length(code) as before
+                     from statement where session_id = $1 and number > $2 and state = 'waiting' order by number limit $3) as next
+            where before < $4::bigint order by number"#,
         session.0,
         after,
-        limit
+        limit,
+        bytes
     )
     .fetch_all(db)
     .await?;
     rows.into_iter().map(Statement::try_from).collect()
+}
+
+/// The contexts of a gateway that have sessions to open or close, or statements to run or cancel.
+pub(super) async fn owing(db: &mut PgConnection, me: GatewayId) -> Result<Vec<ContextId>, sqlx::Error> {
+    let ids = sqlx::query_scalar!(
+        r#"select c.context_id from context c
+            where c.held_by = $1 and c.ended_at is null
+              and (exists (select 1 from session s
+                            where s.context_id = c.context_id and s.ended_at is null and s.state in ('starting', 'shutting_down'))
+                or exists (select 1 from session s join statement t using (session_id)
+                            where s.context_id = c.context_id and s.ended_at is null and t.completed_at is null
+                              and t.state in ('waiting', 'cancelling')))"#,
+        me.0
+    )
+    .fetch_all(db)
+    .await?;
+    Ok(ids.into_iter().map(ContextId::from).collect())
 }
 
 /// Statements of a session that are to be cancelled.

@@ -43,19 +43,29 @@ impl Classify for Error {
 
 impl From<sqlx::Error> for Error {
     fn from(e: sqlx::Error) -> Self {
+        let e = match e {
+            sqlx::Error::Decode(inner) => match inner.downcast() {
+                // One of these, on its way through Error::into_sqlx.
+                Ok(own) => return *own,
+                Err(inner) => sqlx::Error::Decode(inner),
+            },
+            e => e,
+        };
         match &e {
             sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::Protocol(_) => {
                 Self::Away(e)
             }
             sqlx::Error::Database(db) => match db.code().as_deref() {
-                // Class 08 connection, 57P01..57P03 shutdown and start-up, 53300 too many connections, 25006 read only standby,
-                // 40001 and 40P01 serialization and deadlock: all pass with time.
-                Some(c) if c.starts_with("08") || c.starts_with("57P") => Self::Away(e),
-                Some("53300" | "25006" | "40001" | "40P01" | "55P03") => Self::Away(e),
-                // Class 22: the value itself (NUL in text, number out of range).
-                Some(c) if c.starts_with("22") => Self::Refused(db.message().to_owned()),
+                // Class 08 connection, 53 resources (disk full, too many connections), 57 intervention (shutdown, start-up, cancelled),
+                // 58 the system's own errors, 25006 read only standby, 40001 and 40P01 serialization and deadlock: all pass with time.
+                Some(c) if ["08", "53", "57", "58"].iter().any(|class| c.starts_with(class)) => Self::Away(e),
+                Some("25006" | "40001" | "40P01" | "55P03") => Self::Away(e),
+                // Class 22: the value itself (NUL in text, number out of range). Class 54: larger than the database can hold.
+                Some(c) if c.starts_with("22") || c.starts_with("54") => Self::Refused(db.message().to_owned()),
                 _ => Self::Failed(e),
             },
+            // A value that the protocol has no room for, such as a time a million years ahead.
+            sqlx::Error::Encode(why) => Self::Refused(why.to_string()),
             _ => Self::Failed(e),
         }
     }

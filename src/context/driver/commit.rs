@@ -3,21 +3,24 @@
 //! Chunks of output are joined for some tens of milliseconds; what somebody waits for (a statement's end) is written at once,
 //! together with all that came before it. While the database is away nothing is acknowledged and nothing is lost: the agent keeps it.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
+use super::AfterCommit;
 use super::door::Door;
 use super::wire::Envelope;
-use super::{AfterCommit, Sink};
 use crate::context::{application, lease};
 use crate::id::{ApplicationId, ContextId};
 
 /// How long output may wait for company.
 const JOIN: Duration = Duration::from_millis(20);
+/// Pauses between tries while the database takes nothing.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// Envelopes in one transaction at most.
 const BATCH: usize = 256;
 
@@ -27,9 +30,11 @@ pub(super) struct Committer {
     pub application: ApplicationId,
     pub context: ContextId,
     pub epoch: i64,
+    /// Cancelled when the gateway stops.
+    pub stopping: CancellationToken,
 }
 
-/// The link has lost its context: another gateway has it, or it is over.
+/// The link has lost its context: another gateway has it or will have it, or it is over.
 pub(super) struct Fenced;
 
 impl Committer {
@@ -44,28 +49,45 @@ impl Committer {
         }
     }
 
-    /// Tries until the database answers, or the link is fenced off.
+    /// Tries until the transaction has committed or the link is fenced off. A batch of which the database refuses a value is written
+    /// message by message.
     async fn commit(&self, batch: &[Envelope], last: i64) -> Result<(), Fenced> {
-        let mut pause = Duration::from_millis(50);
-        loop {
+        let mut pause = FIRST_PAUSE;
+        let reason = loop {
             match self.write(batch, last).await {
                 Ok(held) => return held,
-                Err(e) => match crate::store::Error::from(e) {
-                    crate::store::Error::Away(e) => {
-                        warn!(context.id = %self.context, error = %e, "Output waits for the database");
-                        tokio::time::sleep(pause).await;
-                        pause = (pause * 2).min(Duration::from_secs(1));
+                Err(e) => {
+                    if let Some(reason) = self.weigh(e, &mut pause).await? {
+                        break reason;
                     }
-                    refused if batch.len() == 1 => return self.refuse(batch, &refused, last).await,
-                    _ => {
-                        for envelope in batch {
-                            Box::pin(self.commit(std::slice::from_ref(envelope), envelope.seq)).await?;
-                        }
-                        return Ok(());
-                    }
-                },
+                }
             }
+        };
+        if let [envelope] = batch {
+            return self.refuse(envelope, &reason).await;
         }
+        for envelope in batch {
+            Box::pin(self.commit(std::slice::from_ref(envelope), envelope.seq)).await?;
+        }
+        Ok(())
+    }
+
+    /// Says why the database will never take a value, or pauses before the next try: any other error may pass (a disk that is full now, a
+    /// password that is being changed), and until then the agent keeps what it said.
+    async fn weigh(&self, e: sqlx::Error, pause: &mut Duration) -> Result<Option<String>, Fenced> {
+        let e = match crate::store::Error::from(e) {
+            crate::store::Error::Refused(reason) => return Ok(Some(reason)),
+            e => e,
+        };
+        let cause = std::error::Error::source(&e).map(ToString::to_string);
+        warn!(context.id = %self.context, error = %e, cause, "Output waits for the database");
+        tokio::select! {
+            () = tokio::time::sleep(*pause) => {}
+            // The gateway that comes next gets it from the agent.
+            () = self.stopping.cancelled() => return Err(Fenced),
+        }
+        *pause = (*pause * 2).min(LONGEST_PAUSE);
+        Ok(None)
     }
 
     async fn write(&self, batch: &[Envelope], last: i64) -> Result<Result<(), Fenced>, sqlx::Error> {
@@ -83,30 +105,40 @@ impl Committer {
     }
 
     /// One envelope that the database will never take: told to its statement, logged, acknowledged.
-    async fn refuse(&self, batch: &[Envelope], reason: &crate::store::Error, last: i64) -> Result<(), Fenced> {
-        let sink: &Arc<dyn Sink> = &self.door.sink;
-        let reason = reason.to_string();
-        for envelope in batch {
-            error!(context.id = %self.context, kind = envelope.kind, reason, "The database refuses a message of the agent");
-            let told = async {
-                let mut tx = self.door.pool.begin().await?;
-                if !lease::hold_epoch(&mut tx, self.context, self.epoch).await? {
-                    return Ok(Err(Fenced));
-                }
-                let after = sink.refuse(&mut tx, self.context, envelope, &reason).await?;
-                application::set_received(&mut tx, self.application, last).await?;
-                tx.commit().await?;
-                run(after);
-                Ok::<_, sqlx::Error>(Ok(()))
-            };
-            match told.await {
-                Ok(held) => held?,
+    async fn refuse(&self, envelope: &Envelope, reason: &str) -> Result<(), Fenced> {
+        error!(context.id = %self.context, kind = envelope.kind, reason, "The database refuses a message of the agent");
+        let (mut pause, mut tells) = (FIRST_PAUSE, true);
+        loop {
+            match self.write_refusal(envelope, reason, tells).await {
+                Ok(held) => return held,
                 Err(e) => {
-                    error!(context.id = %self.context, error = %e, "A refused message could not be told to its statement")
+                    if let Some(reason) = self.weigh(e, &mut pause).await? {
+                        error!(context.id = %self.context, reason, "A refused message cannot be told to its statement");
+                        tells = false;
+                    }
                 }
             }
         }
-        Ok(())
+    }
+
+    async fn write_refusal(
+        &self,
+        envelope: &Envelope,
+        reason: &str,
+        tells: bool,
+    ) -> Result<Result<(), Fenced>, sqlx::Error> {
+        let mut tx = self.door.pool.begin().await?;
+        if !lease::hold_epoch(&mut tx, self.context, self.epoch).await? {
+            return Ok(Err(Fenced));
+        }
+        let after = match tells {
+            true => self.door.sink.refuse(&mut tx, self.context, envelope, reason).await?,
+            false => AfterCommit::new(),
+        };
+        application::set_received(&mut tx, self.application, envelope.seq).await?;
+        tx.commit().await?;
+        run(after);
+        Ok(Ok(()))
     }
 }
 

@@ -120,7 +120,9 @@ impl Door {
                 .filter(|e| e.kind == "hello")
                 .and_then(|e| e.body::<Hello>().ok())
                 .ok_or(wire::close::PROTOCOL)?,
-            _ => return Err(wire::close::PROTOCOL),
+            Ok(Some(Ok(_))) => return Err(wire::close::PROTOCOL),
+            // Late, or gone: a machine under load, not an agent of another protocol. It may dial again.
+            Ok(Some(Err(_)) | None) | Err(_) => return Err(wire::close::GO_ELSEWHERE),
         };
         if hello.protocol != wire::PROTOCOL {
             return Err(wire::close::PROTOCOL);
@@ -146,12 +148,13 @@ impl Door {
         if row.over {
             return Err(TakeError::Close(wire::close::APPLICATION_OVER));
         }
-        if !application::claim_incarnation(&mut tx, application, hello.incarnation, hello.spark.as_deref()).await? {
-            return Err(TakeError::Close(wire::close::OTHER_INCARNATION));
-        }
+        // The context's row before the application's, as everywhere; a refusal takes the new epoch back.
         let epoch = lease::take_over(&mut tx, row.context_id, self.me)
             .await?
             .ok_or(TakeError::Close(wire::close::APPLICATION_OVER))?;
+        if !application::claim_incarnation(&mut tx, application, hello.incarnation, hello.spark.as_deref()).await? {
+            return Err(TakeError::Close(wire::close::OTHER_INCARNATION));
+        }
         // Read again under the row's lock: an older link may have committed between the first look and the take-over.
         let received = application::load_for_link(&mut tx, application).await?.map_or(row.received, |r| r.received);
         self.sink.adopt(&mut tx, row.context_id).await?;

@@ -4,6 +4,7 @@
 //! side by side: a slow database delays acknowledgements, not pings.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::ws::{CloseFrame, Message, WebSocket};
@@ -18,6 +19,7 @@ use super::commit::{Committer, run as run_effects};
 use super::door::{DEAD, Door, Granted};
 use super::wire::{self, Ack, Envelope, Outgoing};
 use super::{Link, Owed, Signal};
+use crate::context::lease;
 use crate::id::SessionId;
 
 /// After this long without sending, a ping.
@@ -29,11 +31,19 @@ type Sender = SplitSink<WebSocket, Message>;
 
 /// Serves the link until it ends.
 pub(super) async fn run(door: Door, socket: WebSocket, granted: Granted) {
-    let closed = CancellationToken::new();
     let (signals, told) = mpsc::channel(BACKLOG);
-    door.links.enter(granted.context, Link { epoch: granted.epoch, signals, closed: closed.clone() });
     let (context, epoch) = (granted.context, granted.epoch);
-    let code = converse(&door, socket, granted, told, closed).await;
+    let link = Link {
+        epoch,
+        signals,
+        look: Arc::default(),
+        closed: CancellationToken::new(),
+        drained: CancellationToken::new(),
+    };
+    door.links.enter(context, link.clone());
+    let code = converse(&door, socket, granted, told, &link).await;
+    // It is here until all that it has heard is committed.
+    link.drained.cancelled().await;
     door.links.leave(context, epoch);
     debug!(context.id = %context, code, "Link closed");
 }
@@ -47,18 +57,24 @@ struct Talk<'a> {
     opened: HashSet<SessionId>,
     /// Last statement number sent, by session; begins with what the agent says it has taken.
     sent: HashMap<SessionId, i32>,
+    /// Sessions that this connection has been told to close.
+    closed: HashSet<SessionId>,
+    /// Statements that the agent was told to cancel, or that ended before they were sent.
     cancelled: HashSet<(SessionId, i32)>,
 }
 
-/// The link cannot go on.
-struct Broken;
+/// The link cannot go on; the code to close it with.
+struct Broken(u16);
+
+/// The connection does not take what is sent.
+const LOST: Broken = Broken(1001);
 
 async fn converse(
     door: &Door,
     socket: WebSocket,
     granted: Granted,
     mut told: mpsc::Receiver<Signal>,
-    closed: CancellationToken,
+    link: &Link,
 ) -> u16 {
     let (out, mut incoming) = socket.split();
     let (arriving, to_commit) = mpsc::channel(BACKLOG);
@@ -68,15 +84,21 @@ async fn converse(
         application: granted.application,
         context: granted.context,
         epoch: granted.epoch,
+        stopping: door.life.stopping(),
     };
-    door.life.spawn_short("link commit", committer.run(to_commit, committed));
+    let drained = link.drained.clone().drop_guard();
+    door.life.spawn_short("link commit", async move {
+        committer.run(to_commit, committed).await;
+        drop(drained);
+    });
 
     let stopping = door.life.stopping();
     let mut expected = granted.received + 1;
     let sent = granted.hello.sessions.clone();
     let now = Instant::now();
+    let [opened, shut] = [HashSet::new(), HashSet::new()];
     let mut talk =
-        Talk { door, granted, out, seq: 0, last_sent: now, opened: HashSet::new(), sent, cancelled: HashSet::new() };
+        Talk { door, granted, out, seq: 0, last_sent: now, opened, sent, closed: shut, cancelled: HashSet::new() };
     let mut heard = now;
     let mut look_again = Some(now);
     let code = loop {
@@ -88,18 +110,18 @@ async fn converse(
         let look_at = look_again.unwrap_or_else(|| Instant::now() + Duration::from_secs(3600));
         tokio::select! {
             biased;
-            () = closed.cancelled() => break wire::close::GO_ELSEWHERE,
+            () = link.closed.cancelled() => break wire::close::GO_ELSEWHERE,
             () = stopping.cancelled() => break wire::close::GO_ELSEWHERE,
             ack = acks.recv() => {
                 let Some(seq) = ack else { break wire::close::GO_ELSEWHERE };
-                if talk.control("ack", &Ack { seq }).await.is_err() { break 1001 }
+                if let Err(Broken(code)) = talk.control("ack", &Ack { seq }).await { break code }
             }
             message = incoming.next(), if reads => {
                 heard = Instant::now();
                 match message {
                     Some(Ok(Message::Text(text))) => match talk.take(&text, &mut expected, &arriving).await {
                         Ok(done) => if done { look_again.get_or_insert_with(Instant::now); },
-                        Err(Broken) => break wire::close::PROTOCOL,
+                        Err(Broken(code)) => break code,
                     },
                     Some(Ok(Message::Close(_)) | Err(_)) | None => break 1000,
                     Some(Ok(_)) => {}
@@ -108,25 +130,28 @@ async fn converse(
             signal = told.recv() => match signal {
                 Some(Signal::Run { session, number, message }) => {
                     let next = talk.opened.contains(&session) && talk.sent.get(&session).copied().unwrap_or(-1) + 1 == number;
-                    if next {
-                        if talk.statement(session, number, &message).await.is_err() { break 1001 }
+                    if talk.cancelled.contains(&(session, number)) {
+                        // It has ended without having been sent.
+                    } else if next {
+                        if let Err(Broken(code)) = talk.statement(session, number, &message).await { break code }
                     } else {
                         look_again.get_or_insert_with(Instant::now);
                     }
                 }
-                Some(Signal::Send(message)) => if talk.numbered(&message).await.is_err() { break 1001 },
+                Some(Signal::Send(message)) => if let Err(Broken(code)) = talk.numbered(&message).await { break code },
                 Some(Signal::Look) => { look_again.get_or_insert_with(Instant::now); }
                 None => break wire::close::GO_ELSEWHERE,
             },
+            () = link.look.notified() => { look_again.get_or_insert_with(Instant::now); }
             () = tokio::time::sleep_until(look_at), if look_again.is_some() => {
                 look_again = match talk.look().await {
                     Ok(()) => None,
                     Err(LookError::Later) => Some(Instant::now() + Duration::from_millis(200)),
-                    Err(LookError::Broken) => break 1001,
+                    Err(LookError::Broken(code)) => break code,
                 };
             }
             () = tokio::time::sleep_until(talk.last_sent + PING) => {
-                if talk.control("ping", &serde_json::json!({})).await.is_err() { break 1001 }
+                if let Err(Broken(code)) = talk.control("ping", &serde_json::json!({})).await { break code }
             }
             () = tokio::time::sleep_until(heard + DEAD), if reads => {
                 warn!(context.id = %talk.granted.context, "The agent of context {} is silent: link given up", talk.granted.context);
@@ -134,6 +159,8 @@ async fn converse(
             }
         }
     };
+    // The committer ends once it has written what has come.
+    drop(arriving);
     let _ =
         tokio::time::timeout(PING, talk.out.send(Message::Close(Some(CloseFrame { code, reason: "".into() })))).await;
     code
@@ -142,8 +169,14 @@ async fn converse(
 enum LookError {
     /// The database is away.
     Later,
-    /// The agent is.
-    Broken,
+    /// The agent is, or another gateway has the context; the code to close with.
+    Broken(u16),
+}
+
+impl From<Broken> for LookError {
+    fn from(Broken(code): Broken) -> Self {
+        Self::Broken(code)
+    }
 }
 
 impl Talk<'_> {
@@ -156,21 +189,21 @@ impl Talk<'_> {
     ) -> Result<bool, Broken> {
         let envelope = Envelope::parse(text).map_err(|e| {
             warn!(context.id = %self.granted.context, error = %e, "An agent sent what is no envelope");
-            Broken
+            Broken(wire::close::PROTOCOL)
         })?;
         match envelope.kind.as_str() {
             "ping" => self.control("pong", &serde_json::json!({})).await.map(|()| false),
             _ if envelope.seq == 0 || envelope.seq < *expected => Ok(false),
             _ if envelope.seq > *expected => {
                 warn!(context.id = %self.granted.context, seq = envelope.seq, expected, "An agent skipped a number");
-                Err(Broken)
+                Err(Broken(wire::close::PROTOCOL))
             }
             _ => {
                 *expected += 1;
                 self.door.sink.hint(self.granted.context, &envelope);
                 let done = envelope.kind == "statement_done";
-                // There is room: the loop reads only while there is.
-                arriving.try_send(envelope).map_err(|_| Broken)?;
+                // There is room: the loop reads only while there is. The committer may have been fenced off.
+                arriving.try_send(envelope).map_err(|_| Broken(wire::close::GO_ELSEWHERE))?;
                 Ok(done)
             }
         }
@@ -194,36 +227,46 @@ impl Talk<'_> {
     }
 
     async fn pay(&mut self, owed: Owed) -> Result<(), LookError> {
-        if !owed.opens || self.opened.insert(owed.session) {
-            self.numbered(&owed.message).await.map_err(|Broken| LookError::Broken)?;
+        let once = if owed.opens { &mut self.opened } else { &mut self.closed };
+        if once.insert(owed.session) {
+            self.numbered(&owed.message).await?;
         }
         for (number, message) in &owed.statements {
             if self.sent.get(&owed.session).is_none_or(|sent| sent < number) {
-                self.statement(owed.session, *number, message).await.map_err(|Broken| LookError::Broken)?;
+                self.statement(owed.session, *number, message).await?;
             }
         }
         for number in owed.cancels {
             if self.sent.get(&owed.session).is_some_and(|sent| *sent >= number) {
                 if self.cancelled.insert((owed.session, number)) {
                     let message = Outgoing::new("cancel", &serde_json::json!({})).on(owed.session).at(number);
-                    self.numbered(&message).await.map_err(|Broken| LookError::Broken)?;
+                    self.numbered(&message).await?;
                 }
             } else {
-                self.cancel_unsent(owed.session, number).await.map_err(|e| {
+                let held = self.cancel_unsent(owed.session, number).await.map_err(|e| {
                     warn!(error = %e, "Cannot cancel a waiting statement now");
                     LookError::Later
                 })?;
+                if !held {
+                    return Err(LookError::Broken(wire::close::GO_ELSEWHERE));
+                }
             }
         }
         Ok(())
     }
 
-    async fn cancel_unsent(&mut self, session: SessionId, number: i32) -> Result<(), sqlx::Error> {
+    /// Ends a statement that the agent was not sent; false: another gateway has the context, and may have sent it.
+    async fn cancel_unsent(&mut self, session: SessionId, number: i32) -> Result<bool, sqlx::Error> {
         let mut tx = self.door.pool.begin().await?;
+        if !lease::hold_epoch(&mut tx, self.granted.context, self.granted.epoch).await? {
+            return Ok(false);
+        }
+        // A signal that it is to run may be on its way.
+        self.cancelled.insert((session, number));
         let after = self.door.sink.cancel_unsent(&mut tx, session, number).await?;
         tx.commit().await?;
         run_effects(after);
-        Ok(())
+        Ok(true)
     }
 
     async fn statement(&mut self, session: SessionId, number: i32, message: &Outgoing) -> Result<(), Broken> {
@@ -247,7 +290,7 @@ impl Talk<'_> {
         self.last_sent = Instant::now();
         match sent {
             Ok(Ok(())) => Ok(()),
-            _ => Err(Broken),
+            _ => Err(LOST),
         }
     }
 }

@@ -10,14 +10,16 @@ mod link;
 pub mod wire;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use dashmap::DashMap;
 use futures_util::future::BoxFuture;
 use sqlx::PgConnection;
-use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 
-use crate::id::{ContextId, SessionId};
+use crate::id::{ContextId, GatewayId, SessionId};
 use wire::{Envelope, Outgoing};
 
 pub use door::{Credentials, Door, Rejected};
@@ -81,7 +83,15 @@ pub trait Sink: Send + Sync + 'static {
         number: i32,
     ) -> BoxFuture<'a, Result<AfterCommit, sqlx::Error>>;
 
-    /// Remembers what the context holds, because this gateway answers for it from now on.
+    /// Which contexts held by this gateway have something owed to their agents that a signal may have failed to tell.
+    fn owing<'a>(
+        &'a self,
+        db: &'a mut PgConnection,
+        me: GatewayId,
+    ) -> BoxFuture<'a, Result<Vec<ContextId>, sqlx::Error>>;
+
+    /// Remembers what the context holds, because this gateway answers for it from now on. The caller's transaction holds the row of the
+    /// context (not merely shared), so that nothing an agent says comes between the rows and the memory of them.
     fn adopt<'a>(&'a self, db: &'a mut PgConnection, context: ContextId) -> BoxFuture<'a, Result<(), sqlx::Error>>;
 
     /// The kind of interpreter that the context's driver should start beside Spark.
@@ -125,7 +135,24 @@ pub enum Signal {
 struct Link {
     epoch: i64,
     signals: mpsc::Sender<Signal>,
+    /// Asks for a look at the rows when there is no room for a signal.
+    look: Arc<Notify>,
     closed: CancellationToken,
+    /// Cancelled once nothing more is heard, and all that was is committed or will not be.
+    drained: CancellationToken,
+}
+
+impl Link {
+    fn tell(&self, signal: Signal) -> bool {
+        match self.signals.try_send(signal) {
+            Ok(()) => true,
+            Err(TrySendError::Closed(_) | TrySendError::Full(Signal::Send(_))) => false,
+            Err(TrySendError::Full(Signal::Run { .. } | Signal::Look)) => {
+                self.look.notify_one();
+                true
+            }
+        }
+    }
 }
 
 /// The links that this gateway holds.
@@ -151,17 +178,18 @@ impl Links {
         self.0.is_empty()
     }
 
-    /// Tells the context's link something; false when it is not here. A link too busy to be told looks at the rows anyway.
+    /// Tells the context's link something; false when it is not here, or too busy for what no row owes. For the rest a busy link looks
+    /// at the rows.
     pub fn tell(&self, context: ContextId, signal: Signal) -> bool {
         let Some(link) = self.0.get(&context).map(|l| l.clone()) else { return false };
-        !matches!(link.signals.try_send(signal), Err(mpsc::error::TrySendError::Closed(_)))
+        link.tell(signal)
     }
 
     /// Tells one link, or all, to look at the rows.
     pub fn look(&self, context: Option<ContextId>) {
         match context {
             Some(context) => drop(self.tell(context, Signal::Look)),
-            None => self.0.iter().for_each(|link| drop(link.signals.try_send(Signal::Look))),
+            None => self.0.iter().for_each(|link| _ = link.tell(Signal::Look)),
         }
     }
 
@@ -173,6 +201,13 @@ impl Links {
 
     fn leave(&self, context: ContextId, epoch: i64) {
         self.0.remove_if(&context, |_, link| link.epoch == epoch);
+    }
+
+    /// Waits until all that the context's agent has said is committed: its program has ended, so the link has too, or will soon. Not
+    /// longer than `limit`.
+    pub async fn drained(&self, context: ContextId, limit: Duration) {
+        let Some(link) = self.0.get(&context).map(|l| l.clone()) else { return };
+        let _ = tokio::time::timeout(limit, link.drained.cancelled()).await;
     }
 
     /// Closes the context's link, if it is here.

@@ -34,5 +34,22 @@ pub fn of(status: &Status, last_words: Option<&str>, log: &VecDeque<String>) -> 
         cause.push_str("; last error in its log: ");
         cause.extend(line.trim().chars().take(300));
     }
+    // A driver may print and say what it likes; the database takes no NUL in a text.
+    cause.retain(|c| c != '\0');
     cause
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::context::launch::folder::Exit;
+
+    #[test]
+    fn what_a_driver_says_can_be_stored() {
+        let exit = Exit { code: Some(1), signal: None, error: None, at: crate::time::now() };
+        let log = VecDeque::from(["26/11/23 ERROR it\0 broke".to_owned()]);
+        let cause = of(&Status::Ended(exit.clone()), None, &log);
+        assert_eq!(cause, "the driver failed (exit code 1); last error in its log: 26/11/23 ERROR it broke");
+        assert!(of(&Status::Ended(exit), Some("a\0b"), &log).ends_with("; it said: ab"));
+    }
 }

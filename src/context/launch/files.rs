@@ -1,14 +1,61 @@
 //! Files that a request names: paths of this machine, or URLs that Spark fetches itself.
 
-use std::fs::File;
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+use std::time::Duration;
+
+use nix::fcntl::OFlag;
+use tokio::sync::Semaphore;
 
 use super::resources::{Invalid, Resources};
 
 /// The longest name of a file, bytes.
 const LONGEST: usize = 4096;
+/// How long the file system may take to answer for the files of one request: a dead mount answers never.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Requests whose files are looked at, at once. One that hangs in a dead mount keeps its place, and its thread.
+static LOOKS: Semaphore = Semaphore::const_new(32);
 
-/// Checks every file that a request names, and makes the names of local ones plain.
+/// Looks at files away from the threads that serve requests, for a bounded time: `look` may call [`check`] and [`check_all`].
+///
+/// # Errors
+/// Those of `look`, and when the file system does not answer.
+pub async fn looked_at<T: Send + 'static>(
+    look: impl FnOnce() -> Result<T, Invalid> + Send + 'static,
+) -> Result<T, Invalid> {
+    let looking = async {
+        let place = LOOKS.acquire().await.ok();
+        tokio::task::spawn_blocking(move || {
+            let _place = place;
+            look()
+        })
+        .await
+    };
+    match tokio::time::timeout(PATIENCE, looking).await {
+        Ok(Ok(found)) => found,
+        Ok(Err(_)) => Err(Invalid("the files could not be looked at".to_owned())),
+        Err(_) => {
+            Err(Invalid(format!("the files could not be looked at within {} s: is a mount dead?", PATIENCE.as_secs())))
+        }
+    }
+}
+
+/// What is asked of Spark, with everything checked that can be without it, and the names of local files plain.
+///
+/// # Errors
+/// As [`Resources::check`], [`check_all`] and [`looked_at`].
+pub async fn checked(mut resources: Resources) -> Result<Resources, Invalid> {
+    looked_at(move || {
+        resources.check()?;
+        check_all(&mut resources)?;
+        Ok(resources)
+    })
+    .await
+}
+
+/// Checks every file that a request names, and makes the names of local ones plain. Blocks: see [`looked_at`].
 ///
 /// # Errors
 /// As [`check`].
@@ -28,6 +75,7 @@ pub fn check_all(resources: &mut Resources) -> Result<(), Invalid> {
 }
 
 /// Checks a file of the request's `field` and gives it as Spark is to get it: a local file as its bare path, `file:` taken off.
+/// Blocks: see [`looked_at`].
 ///
 /// # Errors
 /// When a local file is missing or cannot be read, or the text can be neither a path nor a URL.
@@ -51,14 +99,26 @@ pub fn check(field: &str, text: &str) -> Result<String, Invalid> {
     }
     // The name that an archive is unpacked under stands behind a '#'.
     let on_disk = Path::new(path.split_once('#').map_or(path, |(before, _)| before));
-    match File::open(on_disk).and_then(|f| f.metadata()) {
-        Ok(found) if found.is_file() => Ok(path.to_owned()),
-        Ok(_) => Err(invalid("is not a file")),
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+    match is_readable_file(on_disk) {
+        Ok(true) => Ok(path.to_owned()),
+        Ok(false) => Err(invalid("is not a file")),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => {
             Err(invalid("does not exist on the machine where Hearth runs"))
         }
         Err(e) => Err(invalid(&format!("cannot be read: {e}"))),
     }
+}
+
+/// Whether it is a regular file, opened to see that it can be read. To open anything else may do something, or wait: a FIFO without a
+/// writer does for ever. `O_NONBLOCK` is for one that has taken the file's place meanwhile.
+fn is_readable_file(path: &Path) -> io::Result<bool> {
+    if !path.metadata()?.is_file() {
+        return Ok(false);
+    }
+    let open = || -> io::Result<File> {
+        OpenOptions::new().read(true).custom_flags((OFlag::O_NONBLOCK | OFlag::O_NOCTTY).bits()).open(path)
+    };
+    Ok(open()?.metadata()?.is_file())
 }
 
 /// A scheme as RFC 3986, section 3.1 writes it.
@@ -86,6 +146,16 @@ mod tests {
         let missing = check("file", &format!("{path}.x")).unwrap_err().to_string();
         assert!(missing.contains("does not exist") && missing.starts_with("file: "), "{missing}");
         assert!(check("file", folder.path().to_str().unwrap()).unwrap_err().to_string().contains("is not a file"));
+    }
+
+    #[tokio::test]
+    async fn a_pipe_is_no_file_and_is_not_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let pipe = folder.path().join("pipe.py");
+        nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        let path = pipe.to_str().unwrap().to_owned();
+        let refused = looked_at(move || check("file", &path)).await.unwrap_err().to_string();
+        assert!(refused.contains("is not a file"), "{refused}");
     }
 
     #[test]

@@ -160,6 +160,12 @@ impl Folder {
         }
     }
 
+    /// Whether it says what to run. From then on it may have run.
+    #[must_use]
+    pub fn is_launched(&self) -> bool {
+        self.spec().exists()
+    }
+
     pub(super) fn spec(&self) -> Record<Spec> {
         Record::of(self, "launch.json")
     }
@@ -202,8 +208,15 @@ impl<T: Serialize + DeserializeOwned> Record<T> {
         home::write_private(&self.0, &serde_json::to_vec(value)?)
     }
 
-    /// How long ago it was written.
+    /// Whether it is written.
+    fn exists(&self) -> bool {
+        // What cannot be looked at may be there.
+        self.0.try_exists().unwrap_or(true)
+    }
+
+    /// How long ago it was written; none: it is not. A clock that was set back makes it new.
     pub fn age(&self) -> Option<std::time::Duration> {
-        fs::metadata(&self.0).ok()?.modified().ok()?.elapsed().ok()
+        let written = fs::metadata(&self.0).ok()?.modified().ok()?;
+        Some(written.elapsed().unwrap_or_default())
     }
 }

@@ -2,6 +2,8 @@
 //!
 //! Contexts and batches stand in one line, oldest first. A lock for the host makes several gateways on it count together.
 
+use std::path::Path;
+
 use sqlx::PgConnection;
 use uuid::Uuid;
 
@@ -108,18 +110,28 @@ pub async fn lock_end(db: &mut PgConnection, host: &str) -> Result<i64, sqlx::Er
     .await
 }
 
-/// Locks the host's line until the transaction ends, and reads it.
+/// The beginning of every path in a folder.
+#[must_use]
+pub fn below(folder: &Path) -> String {
+    format!("{}/", folder.display())
+}
+
+/// Locks the host's line until the transaction ends, and reads it as the gateway sees it whose launch folders lie in `launches`. Batches
+/// of another state folder, which only a gateway on that one starts and ends, are not counted: it may never come back.
 ///
 /// # Errors
 /// The database's.
-pub async fn lock(db: &mut PgConnection, host: &str) -> Result<Line, sqlx::Error> {
+pub async fn lock(db: &mut PgConnection, host: &str, launches: &Path) -> Result<Line, sqlx::Error> {
     hold(db, host).await?;
+    let batches = below(launches);
     let counts = sqlx::query!(
         r#"select count(*) filter (where state = 'starting') as "starting!", count(*) as "alive!" from (
                select state from context where host = $1 and ended_at is null and state <> 'waiting'
                union all
-               select state from batch where host = $1 and ended_at is null and state <> 'waiting') as alive"#,
-        host
+               select state from batch
+                where host = $1 and starts_with(launch_dir, $2) and ended_at is null and state <> 'waiting') as alive"#,
+        host,
+        batches
     )
     .fetch_one(&mut *db)
     .await?;
@@ -129,9 +141,11 @@ pub async fn lock(db: &mut PgConnection, host: &str) -> Result<Line, sqlx::Error
                select context_id as id, false as is_batch, created_at from context
                 where host = $1 and state = 'waiting' and ended_at is null
                union all
-               select batch_id, true, created_at from batch where host = $1 and state = 'waiting' and ended_at is null) as line
+               select batch_id, true, created_at from batch
+                where host = $1 and starts_with(launch_dir, $2) and state = 'waiting' and ended_at is null) as line
             order by created_at, id"#,
-        host
+        host,
+        batches
     )
     .fetch_all(db)
     .await?;

@@ -102,7 +102,7 @@ async fn log(
     let found = open::<access::View>(&doors, &who, &batch).await?;
     let frame = Frame::of_batch(&found);
     let printed = doors.batches.log(&found, frame.stored(wanted)).await?;
-    let cut = frame.cut(wanted, printed.total);
+    let cut = frame.cut(wanted, &printed);
     let lines = frame.lines(&cut, printed.from, &printed.lines);
     Ok(wire::ok(&wire::Log::new(found.batch.livy_id, &cut, lines)))
 }

@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 
 use crate::batch;
-use crate::context::log::Wanted;
+use crate::context::log::{LogPage, Wanted};
 use crate::session::{View, is_over};
 
 /// Livy parts a log by these lines. Clients join lines by a line feed, which sets the second apart.
@@ -74,13 +74,27 @@ impl<'a> Frame<'a> {
         }
     }
 
-    /// Where the wanted lines stand, when `printed` lines are stored.
+    /// Where the wanted lines stand, when these of the stored ones are there. Of a log too large for one answer those stored last are
+    /// not there, or, of a tail, those stored first.
     #[must_use]
-    pub fn cut(&self, wanted: Wanted, printed: i64) -> Cut {
-        let total = self.head() + printed + i64::try_from(self.tail.len()).unwrap_or(0);
+    pub fn cut(&self, wanted: Wanted, printed: &LogPage) -> Cut {
+        let total = self.head() + printed.total + i64::try_from(self.tail.len()).unwrap_or(0);
         let size = wanted.size.unwrap_or(total).clamp(0, total);
-        let from = wanted.from.unwrap_or(total - size);
-        Cut { from, total, until: from.saturating_add(size).min(total) }
+        let count = i64::try_from(printed.lines.len()).unwrap_or(0);
+        match wanted.from {
+            Some(from) => {
+                let until = from.saturating_add(size).min(total);
+                let asked = self.stored(wanted).from.unwrap_or(0);
+                let stored = wanted.size.unwrap_or(printed.total).min(printed.total - asked);
+                let is_short = count < stored;
+                Cut { from, total, until: if is_short { until.min(self.head() + printed.from + count) } else { until } }
+            }
+            None => {
+                let is_short = count < size.min(printed.total);
+                let first = if is_short { self.head() + printed.from } else { 0 };
+                Cut { from: (total - size).max(first), total, until: total }
+            }
+        }
     }
 
     /// The lines of a cut; `stored` are lines of the process, the first of which has the number `first`.
@@ -119,8 +133,9 @@ mod tests {
         let first = stored.from.unwrap_or(count - size).clamp(0, count);
         let lines: Vec<String> =
             printed.iter().skip(first as usize).take(size as usize).map(ToString::to_string).collect();
-        let cut = frame.cut(wanted, count);
-        let shown = frame.lines(&cut, first, &lines).into_iter().map(str::to_owned).collect();
+        let stored = LogPage { from: first, total: count, lines };
+        let cut = frame.cut(wanted, &stored);
+        let shown = frame.lines(&cut, first, &stored.lines).into_iter().map(str::to_owned).collect();
         (cut.from, cut.total, shown)
     }
 
@@ -151,6 +166,22 @@ mod tests {
             assert_eq!(page(&frame, &printed, None, Some(size as i64)), (from, 7, expected), "the last {size}");
         }
         assert_eq!(page(&frame, &printed, None, None).2.len(), 7);
+    }
+
+    #[test]
+    fn a_log_too_large_for_one_answer_says_which_lines_it_gives() {
+        let frame = Frame::new(&[], None, Some("it ended"));
+        let given = |first: i64, lines: &[&str], from: Option<i64>| {
+            let wanted = Wanted { from, size: None };
+            let stored = LogPage { from: first, total: 9, lines: lines.iter().map(ToString::to_string).collect() };
+            let cut = frame.cut(wanted, &stored);
+            let shown: Vec<String> = frame.lines(&cut, first, &stored.lines).into_iter().map(str::to_owned).collect();
+            (cut.from, cut.total, shown)
+        };
+        let text = |lines: &[&str]| lines.iter().map(ToString::to_string).collect::<Vec<_>>();
+        assert_eq!(given(7, &["h", "i"], None), (9, 12, text(&["h", "i", "Hearth: it ended"])), "the last");
+        assert_eq!(given(0, &["a", "b"], Some(0)), (0, 12, text(&["stdout: ", "\nstderr: ", "a", "b"])), "the first");
+        assert_eq!(given(2, &["c"], Some(4)), (4, 12, text(&["c"])), "goes on where the one before ended");
     }
 
     #[test]

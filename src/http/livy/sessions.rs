@@ -114,7 +114,7 @@ async fn log(
     let session = open::<access::View>(&doors, &who, &session).await?;
     let frame = Frame::of(&session);
     let printed = doors.sessions.log(&session, frame.stored(wanted)).await?;
-    let cut = frame.cut(wanted, printed.total);
+    let cut = frame.cut(wanted, &printed);
     let lines = frame.lines(&cut, printed.from, &printed.lines);
     Ok(wire::ok(&wire::Log::new(session.session.livy_id, &cut, lines)))
 }

@@ -17,7 +17,7 @@ use super::{create, wire};
 use crate::access::{self, Attach};
 use crate::http::Doors;
 use crate::http::extract::{Who, idempotency_key, repeatable};
-use crate::statement::{self, Statement};
+use crate::statement::Statement;
 use crate::store::Range;
 
 /// Statements of a list that names no page: the newest of them, as many as Livy keeps.
@@ -46,9 +46,6 @@ async fn submit(
     let kind = fields.text("kind")?.map(|text| create::kind(&text)).transpose()?;
     let code = fields.raw("code").ok_or_else(|| Fault::invalid("there is no code"))?;
     let session = open::<Attach>(&doors, &who, &session).await?;
-    if !session.state.takes_statements() {
-        return Err(statement::Error::NotAlive(session.state.as_str()).into());
-    }
     let path = format!("/sessions/{}/statements", session.session.livy_id);
     let key = idempotency_key(&who, &headers, &format!("POST {path}"), &body)?;
     let mut statement = doors.statements.submit(&who, &session, kind, code, key.as_ref()).await?;

@@ -16,6 +16,13 @@ import org.apache.spark.sql.SparkSession
 final class Application(override val settings: Settings) extends Link.Owner with Session.Host {
   private val incarnation = UUID.randomUUID.toString
   private val sessions = new ConcurrentHashMap[String, Session]
+
+  /** The last statement number of sessions that have ended, the newest of them. Until the gateway has written down that one has ended it
+    * asks for it again; none is opened twice, for its statements would run twice. Guards the moment between the two maps.
+    */
+  private val past = new java.util.LinkedHashMap[String, Integer] {
+    override def removeEldestEntry(eldest: java.util.Map.Entry[String, Integer]): Boolean = size > Application.mostPast
+  }
   private val leaving = new AtomicBoolean
   private val spark0 = new CompletableFuture[SparkSession]
   @volatile private var jobs: Option[Jobs] = None
@@ -74,7 +81,10 @@ final class Application(override val settings: Settings) extends Link.Owner with
   override def hello(): ObjectNode = {
     val body = Json.obj().put("incarnation", incarnation)
     val open = body.putObject("sessions")
-    sessions.asScala.foreach { case (id, session) => open.put(id, session.last) }
+    past.synchronized {
+      past.asScala.foreach { case (id, last) => open.put(id, last) }
+      sessions.asScala.foreach { case (id, session) => open.put(id, session.last) }
+    }
     body.put("spark", org.apache.spark.SPARK_VERSION)
       .put("scala", scala.util.Properties.versionNumberString)
       .put("java", System.getProperty("java.version"))
@@ -86,7 +96,7 @@ final class Application(override val settings: Settings) extends Link.Owner with
     def session(act: Session => Unit): Unit = envelope.session.flatMap(id => Option(sessions.get(id))).foreach(act)
     envelope.tag match {
       case "open_session" => envelope.session.foreach(open(_, body))
-      case "close_session" => session(_.close("closed"))
+      case "close_session" => envelope.session.foreach(close)
       case "run" =>
         for (number <- envelope.statement) session(_.run(number, body.path("kind").asText, body.path("code").asText))
       case "cancel" => for (number <- envelope.statement) session(_.cancel(number))
@@ -109,7 +119,27 @@ final class Application(override val settings: Settings) extends Link.Owner with
 
   override def cancelJobs(statement: Running): Unit = jobs.foreach(_.cancel(statement.group))
 
-  override def closed(session: Session): Unit = sessions.remove(session.order.session, session)
+  override def closed(session: Session): Unit = past.synchronized {
+    past.put(session.order.session, session.last)
+    sessions.remove(session.order.session, session)
+  }
+
+  /** Closes a session; one that was never opened never will be. */
+  private def close(id: String): Unit = {
+    val open = past.synchronized {
+      val known = Option(sessions.get(id))
+      if (known.isEmpty) past.putIfAbsent(id, -1)
+      known
+    }
+    open match {
+      case Some(session) => session.close("closed")
+      case None => dead(id)
+    }
+  }
+
+  /** Tells the gateway, perhaps again, that a session is no more. */
+  private def dead(id: String): Unit =
+    link.force("session_state", Some(id), None, Json.obj().put("state", "dead").put("reason", "closed"))
 
   private def open(id: String, body: JsonNode): Unit = if (!leaving.get) {
     val order = Session.Order(
@@ -121,7 +151,12 @@ final class Application(override val settings: Settings) extends Link.Owner with
       body.path("max_output").asInt(1024 * 1024),
       body.path("conf").properties.asScala.map(entry => entry.getKey -> entry.getValue.asText).toMap)
     val made = new Session(order, this)
-    if (sessions.putIfAbsent(id, made) == null) made.start()
+    val (isNew, isPast) = past.synchronized {
+      val ended = past.containsKey(id)
+      (!ended && sessions.putIfAbsent(id, made) == null, ended)
+    }
+    if (isNew) made.start()
+    if (isPast) dead(id)
   }
 
   /** The SparkContext has been stopped; if not by the agent, then by user code or by the cluster. */
@@ -159,4 +194,10 @@ final class Application(override val settings: Settings) extends Link.Owner with
       link.stop()
     } catch { case failure: Throwable => Log.error("stopping", failure) }
     finally System.exit(code)
+}
+
+private object Application {
+
+  /** Sessions that have ended and are remembered. */
+  private val mostPast = 1000
 }
