@@ -69,12 +69,17 @@ async fn a_killed_gateway_loses_nothing_and_a_killed_driver_says_why() {
     assert!(began.elapsed() < BOUND);
     assert_eq!(livy.text(&session, "i").await, "29", "the session kept its variables");
 
+    // Its driver dies while what it has said cannot be stored yet.
+    let (storing, said) = ("new.received <> old.received", gateway.log().len());
+    refusing(&gateway, "application", storing, "53100").await;
     livy.post(&format!("{session}/statements"), json!({ "code": "import time; print('begun'); time.sleep(600)" }))
         .await
         .expect(201);
     running(&gateway, &format!("{session}/statements/3")).await;
+    waits(&gateway, said).await;
     let killed = Instant::now();
     kill(driver(&gateway), Signal::SIGKILL).unwrap();
+    taking(&gateway, "application").await;
     let dead = until("the session is dead", BOUND, async || {
         let now = livy.get(&session).await.expect(200);
         (now["state"] == "dead").then_some(now)
@@ -89,6 +94,9 @@ async fn a_killed_gateway_loses_nothing_and_a_killed_driver_says_why() {
     assert!(lost["output"]["evalue"].as_str().unwrap().contains("SIGKILL"), "{lost}");
     let kept = livy.get(&path).await.expect(200);
     assert_eq!(kept["output"], first["output"], "results outlive the driver");
+    let own = livy.get("/api/v1/sessions?all=true").await.expect(200)["items"][0]["id"].as_str().unwrap().to_owned();
+    let last = livy.get(&format!("/api/v1/sessions/{own}/statements/3/output")).await.expect(200);
+    assert_eq!(last["items"][0]["text"], "begun\n", "what it had said is kept: {last}");
     gateway.end().await;
 }
 
@@ -237,5 +245,81 @@ async fn a_launch_that_was_cut_off_is_made_again() {
     assert_eq!(batch["state"], "success", "{batch}");
     let log = livy.get("/batches/0/log?size=-1").await.expect(200);
     assert_eq!(log["log"].as_array().unwrap().iter().filter(|line| *line == "it ran").count(), 1, "{log}");
+    gateway.end().await;
+}
+
+/// Makes the database refuse an update of rows of `table` for which `when` holds, as if by itself, until it is told to again.
+async fn refusing(gateway: &Gateway, table: &str, when: &str, code: &str) {
+    let sql = format!(
+        "create or replace function refuse() returns trigger language plpgsql as
+             $$ begin raise exception 'refused by the test' using errcode = '{code}'; end $$;
+         create trigger refuse before update on {table} for each row when ({when}) execute function refuse()"
+    );
+    sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&mut gateway.database().connect().await).await.unwrap();
+}
+
+/// Waits until the gateway says that it cannot store what an agent said; `since` is where its log was before.
+async fn waits(gateway: &Gateway, since: usize) {
+    let said = async || gateway.log()[since..].contains("Output waits for the database").then_some(());
+    until("the gateway waits with what the agent said", BOUND, said).await;
+}
+
+async fn taking(gateway: &Gateway, table: &str) {
+    let sql = format!("drop trigger refuse on {table}");
+    sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&mut gateway.database().connect().await).await.unwrap();
+}
+
+/// What an agent says is acknowledged once it is stored, or can never be: a full disk is waited for, a value that is too large is told.
+/// And a session that has ended in its driver stays ended, though the row does not say so yet.
+#[tokio::test]
+async fn what_cannot_be_stored_now_is_stored_later() {
+    let mut gateway = Setup::new().start().await;
+    let livy = gateway.livy();
+    let context = livy.post("/api/v1/contexts", json!({"name": "shared"})).await.expect(201);
+    let create = async |name: &str| {
+        let body = json!({"context": context["id"], "kind": "pyspark", "name": name});
+        let made = livy.post("/api/v1/sessions", body).await.expect(201);
+        (format!("/sessions/{}", made["livy_id"]), format!("/api/v1/sessions/{}", made["id"].as_str().unwrap()))
+    };
+    // Deleted before its driver has ever heard of it.
+    let (early, by_id) = create("early").await;
+    livy.delete(&early).await.expect(200);
+    let (session, own) = create("late").await;
+    livy.idle(&session).await;
+    assert_eq!(livy.get(&by_id).await.expect(200)["state"], "dead", "the agent ends what it never had");
+
+    refusing(&gateway, "statement", "new.completed_at is not null", "53100").await;
+    livy.post(&format!("{session}/statements"), json!({"code": "6 * 7"})).await.expect(201);
+    waits(&gateway, 0).await;
+    taking(&gateway, "statement").await;
+    let first = livy.get(&format!("{session}/statements/0?wait=60")).await.expect(200);
+    assert_eq!(first["output"]["data"]["text/plain"], "42", "{first}");
+
+    refusing(&gateway, "statement", "octet_length(new.output) > 2000", "54000").await;
+    let large = livy.run(&session, json!({"code": "'x' * 5000"})).await;
+    assert_eq!(large["output"]["ename"], "ResultRefused", "{large}");
+    taking(&gateway, "statement").await;
+    assert_eq!(livy.text(&session, "'it goes on'").await, "'it goes on'");
+
+    // The end of a session is said and not stored, and the gateway dies. Its row asks for it again: it is not opened anew.
+    let ran = gateway.home().join("ran");
+    livy.post(&format!("{session}/statements"), json!({"code": "import time; time.sleep(600)"})).await.expect(201);
+    livy.post(&format!("{session}/statements"), json!({"code": format!("open('{}', 'w')", ran.display())})).await;
+    running(&gateway, &format!("{session}/statements/3")).await;
+    refusing(&gateway, "session", "new.state = 'dead'", "53100").await;
+    let before = gateway.log().len();
+    livy.delete(&format!("{own}?wait=0")).await.expect(202);
+    waits(&gateway, before).await;
+    gateway.kill().await;
+    taking(&gateway, "session").await;
+    let back = "update session set state = 'idle' where name = 'late'";
+    sqlx::query(back).execute(&mut gateway.database().connect().await).await.unwrap();
+    gateway.restart().await;
+    let livy = gateway.livy();
+    let dead = async || (livy.get(&own).await.expect(200)["state"] == "dead").then_some(());
+    until("the session is dead", BOUND, dead).await;
+    let waited = livy.get(&format!("{own}/statements/4")).await.expect(200);
+    assert_eq!(waited["output"]["ename"], "SessionEnded", "{waited}");
+    assert!(!ran.exists(), "what waited in it did not run");
     gateway.end().await;
 }

@@ -1,6 +1,5 @@
 //! Use cases of batches: create, find, list, wait, stop, read the log.
 
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,8 +10,6 @@ use tokio::time::Instant;
 use super::{Batch, Error, NewBatch, State, View, store};
 use crate::access::{self, Action, Allowed, Manage};
 use crate::context;
-use crate::context::launch::files;
-use crate::context::launch::folder::Folder;
 use crate::context::log::{self, LogPage, Wanted};
 use crate::context::service::DEFAULT_PROFILE;
 use crate::id::{self, BatchId};
@@ -32,7 +29,6 @@ pub struct Service(Arc<Parts>);
 
 struct Parts {
     contexts: context::service::Service,
-    launches: PathBuf,
     retain: Span,
     waits: DashMap<BatchId, Arc<str>>,
     changes: watch::Sender<u64>,
@@ -40,23 +36,17 @@ struct Parts {
 }
 
 impl Service {
-    /// Batches beside these contexts, launched from the state folder `home`; the Livy door shows ended ones for `retain`.
+    /// Batches beside these contexts; the Livy door shows ended ones for `retain`.
     #[must_use]
-    pub fn new(contexts: context::service::Service, home: &Path, retain: Span) -> Self {
-        let launches = Folder::all(home);
+    pub fn new(contexts: context::service::Service, retain: Span) -> Self {
         let (waits, changes, wake) = (DashMap::new(), watch::Sender::new(0), Notify::new());
-        Self(Arc::new(Parts { contexts, launches, retain, waits, changes, wake }))
+        Self(Arc::new(Parts { contexts, retain, waits, changes, wake }))
     }
 
     /// The contexts that stand in the same line.
     #[must_use]
     pub fn contexts(&self) -> &context::service::Service {
         &self.0.contexts
-    }
-
-    /// Where the launch folders of this gateway's batches lie.
-    pub(super) fn launches(&self) -> &Path {
-        &self.0.launches
     }
 
     /// Wakes the reconciler and all who wait: rows have changed.
@@ -92,8 +82,13 @@ impl Service {
             return Err(Error::BadName(name.chars().take(140).collect()));
         }
         let mut request = new.request;
+        let profile = new.profile.as_deref().unwrap_or(DEFAULT_PROFILE);
         // Looked at before the transaction, and told after the key: what was made once is made, whatever became of its files.
-        let checked = files::looked_at(move || request.check().map(|()| request)).await;
+        let checked = async {
+            let file = request.check()?;
+            self.0.contexts.may_ask(who, profile, request.resources.clone(), file).await
+        };
+        let checked = checked.await;
         let id = BatchId::generate();
         let mut tx = self.0.contexts.pool().begin().await?;
         if let Some(key) = key
@@ -103,14 +98,14 @@ impl Service {
             let batch = store::load_batch(&mut tx, made).await?.ok_or(Error::Inconsistent(id))?;
             return Ok(self.shown(batch));
         }
-        let request = checked?;
-        let profile = new.profile.as_deref().unwrap_or(DEFAULT_PROFILE);
+        let admitted = checked?;
+        request.resources = admitted.resources;
         self.0.contexts.admit(&mut tx, profile).await?;
         let host = self.0.contexts.host();
-        let dir = self.0.launches.join(id.to_string());
+        let dir = self.0.contexts.launches().join(id.to_string());
         let launch_dir = &*dir.to_string_lossy();
-        let (name, request) = (new.name.as_deref(), &request);
-        let row = store::New { id, who, name, profile, request, host, launch_dir };
+        let (name, request, run_as) = (new.name.as_deref(), &request, &*admitted.run_as);
+        let row = store::New { id, who, run_as, name, profile, request, host, launch_dir };
         if let Err(e) = store::insert_batch(&mut tx, row).await {
             drop(tx);
             return Err(self.name_taken(who, new.name, e).await);
@@ -234,7 +229,7 @@ impl Service {
     /// The database's.
     pub async fn stop_all(&self, cause: &str) -> Result<(), Error> {
         let mut db = self.0.contexts.pool().acquire().await?;
-        for batch in store::living_in(&mut db, self.0.contexts.host(), &self.0.launches).await? {
+        for batch in store::living_in(&mut db, self.0.contexts.host(), self.0.contexts.launches()).await? {
             store::mark_ending(&mut db, batch.id, cause).await?;
         }
         self.wake();
@@ -247,6 +242,6 @@ impl Service {
     /// The database's.
     pub async fn count_living(&self) -> Result<usize, Error> {
         let mut db = self.0.contexts.pool().acquire().await?;
-        Ok(store::living_in(&mut db, self.0.contexts.host(), &self.0.launches).await?.len())
+        Ok(store::living_in(&mut db, self.0.contexts.host(), self.0.contexts.launches()).await?.len())
     }
 }

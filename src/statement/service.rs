@@ -74,14 +74,6 @@ impl Service {
         key: Option<&idempotency::Key>,
     ) -> Result<Arc<Statement>, Error> {
         let row = &session.session;
-        let kind = match kind.unwrap_or(row.kind) {
-            Kind::Shared => return Err(Error::KindMissing),
-            Kind::Sparkr => return Err(Error::NotOffered(Kind::Sparkr)),
-            kind => kind,
-        };
-        if !code.get().starts_with('"') {
-            return Err(Error::BadCode);
-        }
         let mut tx = self.sessions.contexts().pool().begin().await?;
         if let Some(key) = key
             && let Some(made) = idempotency::claim(&mut tx, key, "").await?
@@ -97,6 +89,14 @@ impl Service {
             Some(state) if state.takes_statements() => {}
             Some(state) => return Err(Error::NotAlive(state.as_str())),
             None => return Err(Error::Inconsistent(turn.number)),
+        }
+        let kind = match kind.unwrap_or(row.kind) {
+            Kind::Shared => return Err(Error::KindMissing),
+            Kind::Sparkr => return Err(Error::NotOffered(Kind::Sparkr)),
+            kind => kind,
+        };
+        if !code.get().starts_with('"') {
+            return Err(Error::BadCode);
         }
         let limits = self.sessions.limits();
         if turn.waiting >= limits.waiting {
@@ -235,11 +235,7 @@ impl Service {
             }
         }
         self.sessions.contexts().signal(context, Signal::Look);
-        self.live.change(session, number, |s| {
-            if !s.state.is_over() {
-                s.state = State::Cancelling;
-            }
-        });
+        self.live.change(session, number, |s| s.state = State::Cancelling);
         if let Some(live) = self.sessions.live().get(session) {
             live.tell(Event::Statement(number));
         }

@@ -98,13 +98,15 @@ async fn hold(db: &mut PgConnection, host: &str) -> Result<(), sqlx::Error> {
 ///
 /// # Errors
 /// The database's.
-pub async fn lock_end(db: &mut PgConnection, host: &str) -> Result<i64, sqlx::Error> {
+pub async fn lock_end(db: &mut PgConnection, host: &str, launches: &Path) -> Result<i64, sqlx::Error> {
     hold(db, host).await?;
     // A statement of its own, so that it sees what the last holder of the lock has committed.
     sqlx::query_scalar!(
         r#"select (select count(*) from context where host = $1 and state = 'waiting' and ended_at is null)
-                + (select count(*) from batch where host = $1 and state = 'waiting' and ended_at is null) as "count!""#,
-        host
+                + (select count(*) from batch
+                    where host = $1 and starts_with(launch_dir, $2) and state = 'waiting' and ended_at is null) as "count!""#,
+        host,
+        below(launches)
     )
     .fetch_one(db)
     .await
