@@ -7,7 +7,7 @@ create table login (
   , groups       text[] not null
   , scheme       text not null
   , created_at   timestamptz not null default now()
-  , last_used_at timestamptz not null default now()
+  , last_used_at timestamptz
   , expires_at   timestamptz not null
   , ended_at     timestamptz
 );

@@ -68,7 +68,7 @@ async fn run(
     }
     let me = GatewayId::generate();
     let former = succeed(home.path(), me)?;
-    let tls = config.http.tls.is_on().then(|| Tls::load(config.http.tls.clone())).transpose()?;
+    let tls = config.http.tls.is_on().then(|| Tls::load(config.http.tls.clone(), home.path())).transpose()?;
     let identity = Chain::new(&config.auth, pool.clone())?;
     let listener =
         Listener::bind(config.http.listen, config.http.limits.clone(), life.clone()).await.with_context(|| {
@@ -100,6 +100,7 @@ async fn run(
         environment: crate::config::environment(),
         config: config.launch.clone(),
         gateways: format!("{scheme}://{local}"),
+        certificate: tls.as_ref().map(|tls| tls.driver_fingerprint()),
         life: life.clone(),
         found: DashMap::new(),
     });

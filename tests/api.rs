@@ -10,12 +10,11 @@
 
 mod harness;
 
-use harness::livy::{Answer, Livy};
+use harness::api::{API, session};
+use harness::livy::Answer;
 use harness::{BOUND, Setup, until};
 use reqwest::Method;
 use serde_json::{Value, json};
-
-const API: &str = "/api/v1";
 
 /// The body of an error, which must be a problem document about this path.
 fn problem(answer: &Answer, status: u16, code: &str) -> Value {
@@ -26,20 +25,6 @@ fn problem(answer: &Answer, status: u16, code: &str) -> Value {
         assert!(body[member].as_str().is_some_and(|t| !t.is_empty()), "{member}: {answer}");
     }
     body
-}
-
-/// A session of its own, idle; its path.
-async fn session(api: &Livy, body: Value) -> String {
-    let created = api.post(&format!("{API}/sessions?wait=60"), body).await;
-    created.expect(201);
-    let path = created.header("location").to_owned();
-    until("the session is idle", harness::COLD, async || {
-        let session = api.get(&format!("{path}?wait=30")).await.expect(200);
-        assert!(!matches!(session["state"].as_str(), Some("dead" | "error")), "{session}");
-        (session["state"] == "idle").then_some(())
-    })
-    .await;
-    path
 }
 
 #[tokio::test]
@@ -65,6 +50,8 @@ async fn what_is_wrong_is_said_as_a_problem() {
         ("null", "the body"),
         ("{", "the body"),
         ("{} x", "the body"),
+        ("[null, null]", "an object"),
+        (r#"{"resources": []}"#, "resources"),
         (r#"{"kind": 7}"#, "kind"),
         (r#"{"kind": null}"#, "kind"),
         (r#"{"kind": "cobol"}"#, "kind"),
@@ -151,18 +138,32 @@ async fn code_runs_and_every_answer_is_typed() {
     let columns = sql["columns"].as_array().unwrap_or_else(|| panic!("{sql}"));
     assert_eq!(columns.iter().map(|c| c["name"].as_str().unwrap()).collect::<Vec<_>>(), ["one", "two"]);
 
+    let rdd = api
+        .post(&format!("{statements}?wait=60"), json!({"code": "sc.parallelize(Seq((1, \"x\")))", "kind": "spark"}))
+        .await
+        .expect(201);
+    let pair = json!([
+        {"name": "_1", "type": "int", "class": "number"},
+        {"name": "_2", "type": "string", "class": "text"},
+    ]);
+    assert_eq!(rdd["columns"], pair, "told by its type, without a job: {rdd}");
+
     let page = api.get(&format!("{statements}?size=2")).await;
     assert_eq!(page.expect(200)["items"].as_array().unwrap().len(), 2);
     let next =
         page.header("link").strip_prefix('<').and_then(|l| l.strip_suffix(">; rel=\"next\"")).unwrap().to_owned();
     assert_eq!(api.get(&next).await.expect(200)["items"][0]["number"], 2);
 
-    let candidates =
-        api.post(&format!("{path}/completion"), json!({"code": "spark.ran", "cursor": 9})).await.expect(200);
-    assert!(
-        candidates["candidates"].as_array().unwrap().iter().any(|c| c.as_str().unwrap().contains("range")),
-        "{candidates}"
-    );
+    for kind in ["pyspark", "spark"] {
+        let candidates = api
+            .post(&format!("{path}/completion"), json!({"code": "spark.ran", "cursor": 9, "kind": kind}))
+            .await
+            .expect(200);
+        assert!(
+            candidates["candidates"].as_array().unwrap().iter().any(|c| c.as_str().unwrap().contains("range")),
+            "{kind}: {candidates}"
+        );
+    }
 
     let slow = api.post(&statements, json!({"code": "import time; time.sleep(600)"})).await.expect(201);
     let slow = format!("{statements}/{}", slow["number"]);

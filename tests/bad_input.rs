@@ -352,8 +352,8 @@ async fn two_hundred_creates_at_once() {
         assert!(answer.header("retry-after").parse::<u32>().unwrap() > 0);
         assert!(answer.json()["msg"].as_str().unwrap().contains("wait in line"), "{answer}");
     }
-    // The bound is looked at by each of the database connections at the same moment; one has been launched.
-    assert!((50..=61).contains(&taken.len()), "{} were taken", taken.len());
+    // Fifty wait; the first may have left the line before it was full.
+    assert!((50..=51).contains(&taken.len()), "{} were taken", taken.len());
     // One of them is launched; the others say why they wait.
     let told = async || {
         let list = livy.get("/sessions?size=200").await.expect(200);

@@ -6,9 +6,10 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::time::Duration;
 
+use harness::cluster::Cluster;
 use hearth::config;
 use hearth::context::launch::Profile;
-use hearth::context::launch::folder::{Folder, Spec};
+use hearth::context::launch::folder::Folder;
 use hearth::context::launch::java_command::JavaCommand;
 use hearth::context::launch::process::{self, Status};
 use hearth::context::launch::resources::Resources;
@@ -20,6 +21,7 @@ use secrecy::ExposeSecret;
 use tokio::time::{sleep, timeout};
 use uuid::Uuid;
 
+mod harness;
 mod real;
 
 const BOUND: Duration = Duration::from_secs(300);
@@ -113,59 +115,10 @@ async fn a_python_job_runs_on_the_oldest_spark() {
     run(real::profile(&real::spark_35())).await;
 }
 
-/// A daemon of a standalone cluster, launched as any program is.
-struct Daemon {
-    folder: Folder,
-    life: Life,
-}
-
-impl Daemon {
-    fn start(home: &tempfile::TempDir, arguments: &[&str]) -> Self {
-        let folder = Folder::create(home.path(), Uuid::now_v7(), None).unwrap();
-        let (life, _) = Life::new();
-        let program = real::spark_4().join("bin/spark-class").display().to_string();
-        let argv = [program].into_iter().chain(arguments.iter().map(|a| (*a).to_owned())).collect();
-        let mut env = config::environment().passed;
-        // On a cluster the daemons' own address is what the workers' executors bind to.
-        env.insert("SPARK_LOCAL_IP".to_owned(), "127.0.0.1".to_owned());
-        let spec = Spec { argv, env, cwd: folder.work(), user: None };
-        process::start(&Program::at(env!("CARGO_BIN_EXE_hearth")), &life, &folder, &spec).unwrap();
-        Self { folder, life }
-    }
-
-    /// The rest of the line in its log that holds `text`, from there on.
-    async fn says(&self, text: &str) -> String {
-        timeout(BOUND, async {
-            loop {
-                let log = fs::read_to_string(self.folder.stderr()).unwrap_or_default();
-                match log.lines().find_map(|line| line.find(text).and_then(|at| line.get(at..))) {
-                    Some(found) => return found.to_owned(),
-                    None => sleep(Duration::from_millis(50)).await,
-                }
-            }
-        })
-        .await
-        .expect("the daemon did not start")
-    }
-
-    async fn end(self) {
-        assert!(process::terminate(&self.folder, Duration::from_secs(20)).await.unwrap().is_over());
-        self.life.end().await;
-    }
-}
-
 #[tokio::test]
 async fn a_python_job_runs_on_a_standalone_cluster() {
-    let home = tempfile::tempdir().unwrap();
-    let ports = ["--host", "127.0.0.1", "--port", "0", "--webui-port", "0"];
-    let master = Daemon::start(&home, &[&["org.apache.spark.deploy.master.Master"][..], &ports].concat());
-    let address = master.says("spark://127.0.0.1:").await;
-    let size = ["--cores", "1", "--memory", "1g", &address];
-    let worker = Daemon::start(&home, &[&["org.apache.spark.deploy.worker.Worker"][..], &ports, &size].concat());
-    worker.says("Successfully registered with master").await;
+    let cluster = Cluster::start(&real::spark_4(), 1).await;
     let mut profile = real::profile(&real::spark_4());
-    profile.master = address;
+    profile.master = cluster.master().to_owned();
     run(profile).await;
-    worker.end().await;
-    master.end().await;
 }

@@ -10,12 +10,15 @@
 
 mod harness;
 
+use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
+use harness::livy::Livy;
 use harness::{BOUND, Gateway, Setup, until};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
+use tokio::sync::watch;
 
 /// The driver's JVM, by what its shim has written down.
 fn driver(gateway: &Gateway) -> Pid {
@@ -116,39 +119,87 @@ async fn a_drained_gateway_leaves_its_drivers() {
     gateway.end().await;
 }
 
-/// Postgres goes away while statements come and run: 503 with Retry-After, then everything goes on and nothing is lost.
+/// Sends statements without a pause until told to end; the names of those that were taken, each with its path.
+async fn sends_statements(
+    livy: Livy,
+    session: String,
+    writer: usize,
+    stop: watch::Receiver<bool>,
+) -> Vec<(String, String)> {
+    let mut taken = Vec::new();
+    for turn in 0.. {
+        if *stop.borrow() {
+            break;
+        }
+        let name = format!("{writer}-{turn}");
+        let code = format!("ran.append('{name}'); '{name}'");
+        let answer = livy.post(&format!("{session}/statements?wait=1"), json!({ "code": code })).await;
+        match answer.status {
+            201 => taken.push((name, answer.header("location").to_owned())),
+            503 => assert!(!answer.header("retry-after").is_empty(), "{answer}"),
+            _ => panic!("{answer}"),
+        }
+        let read = livy.get(&session).await;
+        assert!(matches!(read.status, 200 | 503), "{read}");
+    }
+    taken
+}
+
+/// Postgres goes away for twenty seconds while statements come and run: 503 with Retry-After, then everything goes on, nothing that
+/// was taken is lost and nothing runs twice.
 #[tokio::test]
 async fn without_postgres_it_says_so_and_then_goes_on() {
     let gateway = Setup::new().own_postgres().start().await;
     let livy = gateway.livy();
     let session = livy.session(json!({ "kind": "pyspark" })).await;
-    let code = "import time\nfor i in range(40):\n    print('tick', i)\n    time.sleep(0.05)\n'over'";
+    livy.text(&session, "import time; ran = []; 'ready'").await;
+    let code = "for i in range(40):\n    print('tick', i)\n    time.sleep(0.05)\n'over'";
     livy.post(&format!("{session}/statements"), json!({ "code": code })).await.expect(201);
-    running(&gateway, &format!("{session}/statements/0")).await;
+    running(&gateway, &format!("{session}/statements/1")).await;
+    let (end, ending) = watch::channel(false);
+    let writers: Vec<_> = (0..4)
+        .map(|writer| tokio::spawn(sends_statements(gateway.livy(), session.clone(), writer, ending.clone())))
+        .collect();
+    let sent = async || livy.get(&format!("{session}/statements?size=0")).await.json()["total_statements"].as_i64();
+    until("the load has begun", BOUND, async || sent().await.filter(|total| *total > 6)).await;
 
     gateway.postgres().stop();
-    let mut refused = 0;
     let stopped = Instant::now();
-    // The statement ends while nothing can be written.
-    while stopped.elapsed() < Duration::from_secs(8) || refused < 3 {
-        let answer = livy.post(&format!("{session}/statements"), json!({ "code": "1" })).await;
+    let mut refused = 0;
+    // The long statement ends while nothing can be written.
+    while stopped.elapsed() < Duration::from_secs(20) {
+        let answer = livy.post(&format!("{session}/statements"), json!({ "code": "ran.append('refused')" })).await;
         assert_eq!(answer.status, 503, "{answer}");
         assert!(!answer.header("retry-after").is_empty(), "{answer}");
         refused += 1;
-        assert!(stopped.elapsed() < BOUND);
     }
+    assert!(refused > 2, "an answer takes {:?}", stopped.elapsed() / refused);
     gateway.postgres().start();
-    let taken = until("statements are taken again", BOUND, async || {
+    let again = until("statements are taken again", BOUND, async || {
         let answer = livy.post(&format!("{session}/statements"), json!({ "code": "'again'" })).await;
-        (answer.status == 201).then(|| answer.json())
+        (answer.status == 201).then(|| answer.header("location").to_owned())
     })
     .await;
-    let first = livy.get(&format!("{session}/statements/0?wait=60")).await.expect(200);
-    let ticks: String = (0..40).map(|i| format!("tick {i}\n")).collect();
-    assert_eq!(first["output"]["data"]["text/plain"], format!("{ticks}'over'"), "{first}");
-    assert_eq!(taken["id"], 1, "nothing that was refused was taken: {taken}");
-    let again = livy.get(&format!("{session}/statements/1?wait=60")).await.expect(200);
+    let again = livy.get(&format!("{again}?wait=60")).await.expect(200);
     assert_eq!(again["output"]["data"]["text/plain"], "'again'");
+    end.send(true).unwrap();
+    let long = livy.get(&format!("{session}/statements/1?wait=60")).await.expect(200);
+    let ticks: String = (0..40).map(|i| format!("tick {i}\n")).collect();
+    assert_eq!(long["output"]["data"]["text/plain"], format!("{ticks}'over'"), "{long}");
+
+    let mut taken = Vec::new();
+    for writer in writers {
+        taken.extend(writer.await.unwrap());
+    }
+    for (name, path) in &taken {
+        let done = livy.get(&format!("{path}?wait=60")).await.expect(200);
+        assert_eq!(done["output"]["data"]["text/plain"], format!("'{name}'"), "{done}");
+    }
+    let ran = livy.run(&session, json!({ "code": "%json ran" })).await;
+    let ran: Vec<String> = serde_json::from_value(ran["output"]["data"]["application/json"].clone()).unwrap();
+    let once: HashSet<&String> = ran.iter().collect();
+    assert_eq!(once.len(), ran.len(), "nothing ran twice: {ran:?}");
+    assert!(taken.iter().all(|(name, _)| once.contains(name)) && !ran.iter().any(|name| name == "refused"), "{ran:?}");
     gateway.end().await;
 }
 

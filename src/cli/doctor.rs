@@ -110,7 +110,7 @@ fn address(config: &Config) -> Finding {
     if let Err(e) = gateway::check_address(listen, has_tls, has_scheme) {
         return Finding::Fail(e.to_string());
     }
-    if has_tls && let Err(e) = Tls::load(config.http.tls.clone()) {
+    if has_tls && let Err(e) = Tls::check(&config.http.tls) {
         return Finding::Fail(e.to_string());
     }
     match TcpListener::bind(listen) {

@@ -1,8 +1,11 @@
 //! `hearth serve`: runs a gateway.
 
 use std::net::SocketAddr;
+use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
+
+use anyhow::Context as _;
 
 use crate::config::{Config, Overrides};
 use crate::{gateway, telemetry};
@@ -40,6 +43,14 @@ impl Settings {
 /// Runs a gateway until it is told to stop.
 pub(super) fn serve(settings: &Settings) -> anyhow::Result<ExitCode> {
     let config = settings.load()?;
+    if let Some((name, value)) = config.auth.negotiate.keytab_variable()
+        && std::env::var_os(name).is_none_or(|set| *set != *value)
+    {
+        // The GSS library reads it from the environment, which a process cannot change safely once it has threads: begin anew with it.
+        let program = std::env::current_exe().context("finding this program")?;
+        let failure = Command::new(program).args(std::env::args_os().skip(1)).env(name, value).exec();
+        return Err(failure).context("starting anew with the keytab in the environment");
+    }
     telemetry::init(&config.log.filter, config.log.json);
     let runtime = tokio::runtime::Runtime::new()?;
     let outcome = runtime.block_on(gateway::serve(config));

@@ -218,7 +218,8 @@ impl Service {
         self.0.refuses_new.store(true, Ordering::Relaxed);
     }
 
-    /// Decides whether one more launch of this profile may stand in line.
+    /// Decides whether one more launch of this profile may stand in line. The line stays as it is for others until the transaction
+    /// ends, so nothing that takes long may follow in it.
     ///
     /// # Errors
     /// No such profile, a full line, a gateway that stops, the database.
@@ -227,7 +228,7 @@ impl Service {
         if self.0.refuses_new.load(Ordering::Relaxed) {
             return Err(Error::Stopping);
         }
-        let waiting = store::count_waiting(db, &self.0.host, &self.0.launches).await?;
+        let waiting = launch::line::lock_end(db, &self.0.host, &self.0.launches).await?;
         if usize::try_from(waiting).unwrap_or(usize::MAX) >= self.0.launch.queue {
             return Err(Error::LineFull(waiting));
         }

@@ -1,10 +1,7 @@
 //! The SQL of contexts and applications.
 
-use std::path::Path;
-
 use sqlx::PgConnection;
 
-use super::launch::line;
 use super::launch::resources::Resources;
 use super::{Application, Context, Error, State};
 use crate::id::{ApplicationId, ContextId, GatewayId};
@@ -196,19 +193,6 @@ pub(super) async fn living_on(db: &mut PgConnection, host: &str) -> Result<Vec<C
     .fetch_all(db)
     .await?;
     rows.into_iter().map(Context::try_from).collect()
-}
-
-/// How many contexts and batches wait in line on a host, as [`line::lock`] counts them.
-pub async fn count_waiting(db: &mut PgConnection, host: &str, launches: &Path) -> Result<i64, sqlx::Error> {
-    sqlx::query_scalar!(
-        r#"select (select count(*) from context where host = $1 and state = 'waiting' and ended_at is null)
-                + (select count(*) from batch
-                    where host = $1 and starts_with(launch_dir, $2) and state = 'waiting' and ended_at is null) as "count!""#,
-        host,
-        line::below(launches)
-    )
-    .fetch_one(db)
-    .await
 }
 
 /// Moves a context from one state to another; false when it was not in the first.

@@ -9,15 +9,19 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
+use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::server::WebPkiClientVerifier;
+use rustls::server::danger::ClientCertVerifier;
+use rustls::server::{ClientHello, ResolvesServerCert, WebPkiClientVerifier};
+use rustls::sign::CertifiedKey;
 use rustls::{RootCertStore, ServerConfig};
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256, Sha384, Sha512};
 use tracing::{info, warn};
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
+use crate::home;
 use crate::life::Life;
 
 /// How often the files are looked at.
@@ -61,6 +65,39 @@ pub enum Error {
     Unusable(String),
 }
 
+/// The name by which drivers ask for the certificate that they know the gateway by (`Pinned.scala`). It is in no DNS.
+const DRIVER_NAME: &str = "driver.hearth.internal";
+/// Where that certificate and its key are kept in the state folder: drivers outlive the gateway that started them.
+const DRIVER_FILE: &str = "driver-door.pem";
+
+/// Shows drivers the certificate that is for them, everybody else the public one.
+#[derive(Debug)]
+struct Shown {
+    public: Arc<CertifiedKey>,
+    driver: Arc<CertifiedKey>,
+}
+
+impl ResolvesServerCert for Shown {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let is_driver = hello.server_name() == Some(DRIVER_NAME);
+        Some(if is_driver { &self.driver } else { &self.public }.clone())
+    }
+}
+
+/// The certificate for drivers, made where there is none.
+fn driver_key(home: &Path) -> Result<CertifiedKey, Error> {
+    let path = home.join(DRIVER_FILE);
+    let unusable = |why: &dyn std::fmt::Display| wrong("the certificate for drivers", &path, why);
+    if !path.is_file() {
+        let made = rcgen::generate_simple_self_signed([DRIVER_NAME.to_owned()]).map_err(|e| unusable(&e))?;
+        let text = format!("{}{}", made.cert.pem(), made.signing_key.serialize_pem());
+        home::write_private(&path, text.as_bytes()).map_err(|e| unusable(&e))?;
+    }
+    let key = PrivateKeyDer::from_pem_file(&path).map_err(|e| unusable(&e))?;
+    let key = aws_lc_rs::sign::any_supported_type(&key).map_err(|e| unusable(&e))?;
+    Ok(CertifiedKey::new(certificates("the certificate for drivers", &path)?, key))
+}
+
 /// What a connection that comes now is served with.
 pub struct Current {
     /// For the handshake.
@@ -72,17 +109,34 @@ pub struct Current {
 /// The certificate, reloaded when its files change.
 pub struct Tls {
     files: Config,
+    driver: Arc<CertifiedKey>,
     current: ArcSwap<Current>,
 }
 
 impl Tls {
-    /// Loads the files.
+    /// Loads the files, and the certificate for drivers from the state folder.
     ///
     /// # Errors
     /// Names the key, the file and what is wrong with it.
-    pub fn load(files: Config) -> Result<Arc<Self>, Error> {
-        let current = ArcSwap::from_pointee(read(&files)?);
-        Ok(Arc::new(Self { files, current }))
+    pub fn load(files: Config, home: &Path) -> Result<Arc<Self>, Error> {
+        let driver = Arc::new(driver_key(home)?);
+        let current = ArcSwap::from_pointee(read(&files, &driver)?);
+        Ok(Arc::new(Self { files, driver, current }))
+    }
+
+    /// Whether the files can be used.
+    ///
+    /// # Errors
+    /// Names the key, the file and what is wrong with it.
+    pub fn check(files: &Config) -> Result<(), Error> {
+        public_key(files).and_then(|_| clients(files)).map(drop)
+    }
+
+    /// The SHA-256, in hexadecimal, by which drivers know the gateway.
+    #[must_use]
+    pub fn driver_fingerprint(&self) -> String {
+        let hash = self.driver.cert.first().map(Sha256::digest).unwrap_or_default();
+        hash.iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
     /// What serves a connection now.
@@ -105,7 +159,7 @@ impl Tls {
                 continue;
             }
             seen = now;
-            match read(&self.files) {
+            match read(&self.files, &self.driver) {
                 Ok(current) => {
                     self.current.store(Arc::new(current));
                     info!("The certificate has been reloaded");
@@ -124,31 +178,40 @@ impl Tls {
     }
 }
 
-fn read(files: &Config) -> Result<Current, Error> {
-    let chain = certificates("http.tls.certificate", &files.certificate)?;
-    let key = PrivateKeyDer::from_pem_file(&files.key).map_err(|e| wrong("http.tls.key", &files.key, &e))?;
-    let bindings = chain.first().map(|leaf| end_point(leaf)).unwrap_or_default();
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let unusable = |e: rustls::Error| Error::Unusable(e.to_string());
-    let builder = ServerConfig::builder_with_provider(provider.clone())
+fn read(files: &Config, driver: &Arc<CertifiedKey>) -> Result<Current, Error> {
+    let public = public_key(files)?;
+    let bindings = public.cert.first().map(|leaf| end_point(leaf)).unwrap_or_default();
+    let builder = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
         .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
-        .map_err(unusable)?;
-    let builder = if files.client_ca.as_os_str().is_empty() {
-        builder.with_no_client_auth()
-    } else {
-        let mut roots = RootCertStore::empty();
-        for root in certificates("http.tls.client_ca", &files.client_ca)? {
-            roots.add(root).map_err(|e| wrong("http.tls.client_ca", &files.client_ca, &e))?;
-        }
-        let verifier = WebPkiClientVerifier::builder_with_provider(roots.into(), provider)
-            .allow_unauthenticated()
-            .build()
-            .map_err(|e| Error::Unusable(e.to_string()))?;
-        builder.with_client_cert_verifier(verifier)
+        .map_err(|e| Error::Unusable(e.to_string()))?;
+    let builder = match clients(files)? {
+        Some(verifier) => builder.with_client_cert_verifier(verifier),
+        None => builder.with_no_client_auth(),
     };
-    let mut config = builder.with_single_cert(chain, key).map_err(unusable)?;
+    let mut config = builder.with_cert_resolver(Arc::new(Shown { public: Arc::new(public), driver: driver.clone() }));
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(Current { config: Arc::new(config), bindings })
+}
+
+/// The public certificate with its key, which must fit.
+fn public_key(files: &Config) -> Result<CertifiedKey, Error> {
+    let chain = certificates("http.tls.certificate", &files.certificate)?;
+    let key = PrivateKeyDer::from_pem_file(&files.key).map_err(|e| wrong("http.tls.key", &files.key, &e))?;
+    CertifiedKey::from_der(chain, key, &aws_lc_rs::default_provider()).map_err(|e| Error::Unusable(e.to_string()))
+}
+
+/// What verifies clients' certificates, where a CA for them is configured. Clients without one are let in, and are known otherwise.
+fn clients(files: &Config) -> Result<Option<Arc<dyn ClientCertVerifier>>, Error> {
+    if files.client_ca.as_os_str().is_empty() {
+        return Ok(None);
+    }
+    let mut roots = RootCertStore::empty();
+    for root in certificates("http.tls.client_ca", &files.client_ca)? {
+        roots.add(root).map_err(|e| wrong("http.tls.client_ca", &files.client_ca, &e))?;
+    }
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let builder = WebPkiClientVerifier::builder_with_provider(roots.into(), provider).allow_unauthenticated();
+    builder.build().map(Some).map_err(|e| Error::Unusable(e.to_string()))
 }
 
 fn certificates(key: &'static str, path: &Path) -> Result<Vec<CertificateDer<'static>>, Error> {

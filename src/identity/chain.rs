@@ -13,6 +13,7 @@ use super::attempt::{Attempt, Authorization, Refusal, Verdict};
 use super::config::{CertificateName, Config, Unusable};
 use super::directory::Directory;
 use super::login::Logins;
+use super::negotiate::{self, Negotiate};
 use super::proxy::Proxies;
 use super::tenant::Tenants;
 use super::token::Tokens;
@@ -28,6 +29,7 @@ struct Parts {
     certificate: CertificateName,
     logins: Logins,
     tokens: Tokens,
+    negotiate: Option<Negotiate>,
     directory: Directory,
     tenants: Tenants,
     proxies: Proxies,
@@ -68,6 +70,19 @@ pub struct Nobody {
 struct Shown {
     person: Arc<Person>,
     scheme: Scheme,
+    /// The server's own token.
+    reply: Option<Vec<u8>>,
+}
+
+impl Shown {
+    fn new(person: impl Into<Arc<Person>>, scheme: Scheme) -> Self {
+        Self { person: person.into(), scheme, reply: None }
+    }
+
+    /// Whether a login begins with it: what costs the KDC or a directory a question at every call.
+    fn is_dear(&self) -> bool {
+        self.scheme == Scheme::Negotiate
+    }
 }
 
 impl Chain {
@@ -84,12 +99,14 @@ impl Chain {
             )));
         }
         schemes.dedup();
+        let has = |scheme| config.schemes.contains(&scheme);
         Ok(Self(Arc::new(Parts {
             schemes,
             local: Principal::local(),
             certificate: config.certificate.user,
             logins: Logins::new(pool.clone(), config.login_idle, config.login_ttl),
             tokens: Tokens::new(pool, config.token_ttl),
+            negotiate: has(Scheme::Negotiate).then(|| Negotiate::new(&config.negotiate)).transpose()?,
             directory: Directory::new(config.groups),
             tenants: Tenants::new(config.tenants.clone()).map_err(Unusable::Rule)?,
             proxies: Proxies::new(config.proxies.clone()).map_err(Unusable::Rule)?,
@@ -143,22 +160,25 @@ impl Chain {
             Some(cookie) => {
                 let found = self.0.logins.find(cookie).await.map_err(|e| away(Scheme::Cookie, &e))?;
                 *clear = found.is_none();
-                found.map(|person| Shown { person, scheme: Scheme::Cookie })
+                found.map(|person| Shown::new(person, Scheme::Cookie))
             }
             None => None,
         };
         let by_header = match &attempt.authorization {
-            Some(shown) => match self.by_authorization(shown).await {
+            Some(shown) => match self.by_authorization(shown, attempt).await {
                 Verdict::Known(shown) => Some(shown),
                 Verdict::Refused(why) => return Err(why),
                 Verdict::NotTried => None,
             },
             None => None,
         };
-        let mut principals = Vec::with_capacity(3);
+        let (mut principals, mut reply, mut dear) = (Vec::with_capacity(3), None, None);
         for shown in [by_certificate, by_cookie, by_header].into_iter().flatten() {
             principals.push(self.principal(&shown, &attempt.origin).await);
+            dear = dear.or_else(|| shown.is_dear().then_some(shown.scheme));
+            reply = reply.or(shown.reply);
         }
+        let has_login = principals.iter().any(|principal| principal.scheme == Scheme::Cookie);
         let mut principals = principals.into_iter();
         let first = principals.next().ok_or(Refusal::Nothing)?;
         // The narrowest of several credentials of one user counts: whoever sends a token with a scope means it.
@@ -172,10 +192,16 @@ impl Chain {
         let caller = Principal { scope, ..first };
         let principal = match &attempt.do_as {
             Some(wanted) => self.act_for(&caller, wanted).await?,
-            None => caller,
+            None => caller.clone(),
         };
-        let cookie = if *clear { Cookie::Clear } else { Cookie::Keep };
-        Ok(Known { principal, reply: None, cookie })
+        let cookie = match dear.filter(|_| !has_login) {
+            Some(scheme) => {
+                Cookie::Set(self.0.logins.begin(&caller, scheme).await.map_err(|e| away(Scheme::Cookie, &e))?)
+            }
+            None if *clear => Cookie::Clear,
+            None => Cookie::Keep,
+        };
+        Ok(Known { principal, reply, cookie })
     }
 
     fn by_certificate(&self, attempt: &Attempt) -> Result<Option<Shown>, Refusal> {
@@ -183,18 +209,25 @@ impl Chain {
             return Ok(None);
         };
         let person = certificate::person(der, self.0.certificate).ok_or(Refusal::Wrong(Scheme::Certificate))?;
-        Ok(Some(Shown { person: person.into(), scheme: Scheme::Certificate }))
+        Ok(Some(Shown::new(person, Scheme::Certificate)))
     }
 
-    async fn by_authorization(&self, shown: &Authorization) -> Verdict<Shown> {
+    async fn by_authorization(&self, shown: &Authorization, attempt: &Attempt) -> Verdict<Shown> {
         match shown {
+            Authorization::Negotiate(token) => match &self.0.negotiate {
+                Some(negotiate) => match negotiate.accept(token, attempt.bindings.clone()).await {
+                    Ok(negotiate::Shown { person, reply }) => {
+                        Verdict::Known(Shown { reply, ..Shown::new(person, Scheme::Negotiate) })
+                    }
+                    Err(why) => Verdict::Refused(why),
+                },
+                None => Verdict::Refused(Refusal::NotOffered),
+            },
             Authorization::Bearer(secret) if Tokens::is_token(secret) => self.by_token(secret, None).await,
             Authorization::Basic { user, password } if Tokens::is_token(password) => {
                 self.by_token(password, Some(user)).await
             }
-            Authorization::Bearer(_) | Authorization::Negotiate(_) | Authorization::Basic { .. } => {
-                Verdict::Refused(Refusal::NotOffered)
-            }
+            Authorization::Bearer(_) | Authorization::Basic { .. } => Verdict::Refused(Refusal::NotOffered),
         }
     }
 
@@ -205,7 +238,7 @@ impl Chain {
         }
         match self.0.tokens.find(token).await {
             Ok(Some(person)) if user.is_none_or(|user| user == "token" || user == person.user) => {
-                Verdict::Known(Shown { person, scheme: Scheme::Token })
+                Verdict::Known(Shown::new(person, Scheme::Token))
             }
             Ok(_) => Verdict::Refused(Refusal::Wrong(Scheme::Token)),
             Err(e) => Verdict::Refused(away(Scheme::Token, &e)),

@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use ipnet::IpNet;
 use serde::{Deserialize, Deserializer};
 
-use super::Scheme;
 use super::directory::Source;
 use super::tenant::Rule as TenantRule;
+use super::{Scheme, negotiate};
 use crate::time::Span;
 
 /// The section `auth`.
@@ -31,6 +31,8 @@ pub struct Config {
     pub proxies: Vec<ProxyRule>,
     /// The section `auth.certificate`.
     pub certificate: Certificate,
+    /// The section `auth.negotiate`.
+    pub negotiate: negotiate::Config,
 }
 
 /// The section `auth.certificate`.

@@ -5,7 +5,7 @@
 //! Otherwise [`chain`] asks the configured schemes, in a fixed order.
 //!
 //! - [`attempt`]: what a request shows; [`chain`]: who that is; [`config`]: the section `auth`
-//! - schemes: [`certificate`], [`login`] (the cookie), [`token`]
+//! - schemes: [`certificate`], [`login`] (the cookie), [`token`], [`negotiate`]
 //! - [`proxy`]: who may speak for others; [`tenant`], [`directory`]: where a person belongs; [`brake`]: slows those who guess
 
 pub mod attempt;
@@ -15,6 +15,7 @@ pub mod chain;
 pub mod config;
 pub mod directory;
 pub mod login;
+pub mod negotiate;
 pub mod proxy;
 pub mod secret;
 mod store;

@@ -12,9 +12,10 @@ use crate::time::Span;
 /// The login of this hash, unless it is over. Says that it is used, at most once a minute.
 pub async fn use_login(pool: &PgPool, hash: &Hash, idle: Span) -> Result<Option<Person>, sqlx::Error> {
     let found = sqlx::query!(
-        r#"select tenant, owner, groups, last_used_at < now() - interval '1 minute' as "is_stale!" from login
+        r#"select tenant, owner, groups, coalesce(last_used_at < now() - interval '1 minute', true) as "is_stale!"
+           from login
            where secret_hash = $1 and ended_at is null and expires_at > now()
-             and last_used_at > now() - make_interval(secs => $2)"#,
+             and coalesce(last_used_at + make_interval(secs => $2), created_at + interval '5 minutes') > now()"#,
         hash.as_slice(),
         idle.0.as_secs_f64()
     )
@@ -62,9 +63,13 @@ pub async fn end_login(pool: &PgPool, hash: &Hash) -> Result<(), sqlx::Error> {
 
 /// Forgets logins that were over a day ago, and tokens that were over a month ago.
 pub async fn forget_old(pool: &PgPool) -> Result<(), sqlx::Error> {
-    sqlx::query!("delete from login where least(expires_at, ended_at) < now() - interval '1 day'")
-        .execute(pool)
-        .await?;
+    // A client that keeps no cookies begins a login with each call and uses none.
+    sqlx::query!(
+        "delete from login where least(expires_at, ended_at) < now() - interval '1 day'
+                              or last_used_at is null and created_at < now() - interval '5 minutes'"
+    )
+    .execute(pool)
+    .await?;
     sqlx::query!("delete from api_token where least(expires_at, revoked_at) < now() - interval '30 days'")
         .execute(pool)
         .await?;

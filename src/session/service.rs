@@ -28,7 +28,7 @@ use crate::time::Span;
 
 /// How often a wait looks at the rows of a session that another gateway answers for.
 const LOOK: Duration = Duration::from_millis(200);
-/// How long an answer to a completion is waited for.
+/// How long an answer to a completion is waited for; the agent answers a little sooner.
 const COMPLETION: Duration = Duration::from_secs(10);
 
 /// What a session is called in a request.

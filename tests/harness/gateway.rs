@@ -63,6 +63,12 @@ impl Setup {
         self
     }
 
+    /// Sets a variable of the gateway's environment that is not a key of its configuration.
+    pub fn env(mut self, name: &str, value: impl ToString) -> Self {
+        self.env.push((name.to_owned(), value.to_string()));
+        self
+    }
+
     /// Starts the gateway and waits until it is ready.
     pub async fn start(self) -> Gateway {
         let database = if self.own_postgres { Database::own().await } else { Database::shared().await };
@@ -71,7 +77,16 @@ impl Setup {
         fs::write(&file, &self.toml).unwrap();
         let own = self.set("database.url", database.url()).set("database.migrate", "true");
         let listen = "127.0.0.1:0".to_owned();
-        let mut gateway = Gateway { database, keeper, file, env: own.env, listen, process: None, ended: false };
+        let mut gateway = Gateway {
+            database,
+            keeper,
+            file,
+            env: own.env,
+            scheme: String::new(),
+            listen,
+            process: None,
+            ended: false,
+        };
         gateway.launch().await;
         gateway
     }
@@ -84,6 +99,7 @@ pub struct Gateway {
     keeper: Keeper,
     file: PathBuf,
     env: Vec<(String, String)>,
+    scheme: String,
     listen: String,
     process: Option<Child>,
     ended: bool,
@@ -92,7 +108,7 @@ pub struct Gateway {
 impl Gateway {
     /// Its address, such as `http://127.0.0.1:40123`.
     pub fn url(&self) -> String {
-        format!("http://{}", self.listen)
+        format!("{}://{}", self.scheme, self.listen)
     }
 
     /// A client of its Livy door.
@@ -187,12 +203,14 @@ impl Gateway {
         std::thread::spawn(move || {
             for line in BufReader::new(stdout).lines().map_while(Result::ok) {
                 if let Some(url) = line.strip_prefix(READY) {
-                    let _ = tell.send(url.trim_start_matches("http://").to_owned());
+                    let (scheme, address) = url.split_once("://").unwrap();
+                    let _ = tell.send((scheme.to_owned(), address.to_owned()));
                 }
             }
         });
         let ready = tokio::task::spawn_blocking(move || told.recv_timeout(BOUND)).await.unwrap();
-        self.listen = ready.unwrap_or_else(|_| panic!("the gateway did not become ready\n{}", self.last_words()));
+        (self.scheme, self.listen) =
+            ready.unwrap_or_else(|_| panic!("the gateway did not become ready\n{}", self.last_words()));
     }
 
     async fn signal(&mut self, signal: Signal) -> ExitStatus {

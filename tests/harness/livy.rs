@@ -54,6 +54,7 @@ pub struct Livy {
 impl Livy {
     /// A client of the gateway at `url`.
     pub fn new(url: &str) -> Self {
+        use_aws_lc();
         let http = Client::builder().timeout(COLD + Duration::from_secs(30)).no_proxy().build().unwrap();
         Self { http, url: url.to_owned() }
     }
@@ -147,4 +148,10 @@ impl Livy {
             None => panic!("no text: {statement}"),
         }
     }
+}
+
+/// Gives clients of this process the cryptography that the gateway has; reqwest brings none.
+pub fn use_aws_lc() {
+    // Whoever comes second finds the same one there.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
 }

@@ -18,6 +18,8 @@
 //! - [`Gateway`]: [`Gateway::kill`] is `kill -9`, [`Gateway::terminate`] is SIGTERM, [`Gateway::restart`] starts it again on the same port,
 //!   home and database, [`Gateway::postgres`] is its server, [`Gateway::end`] is the orderly end. Dropping one ends it too.
 //! - [`livy::Livy`]: the Livy door's client, by `?wait`, never by sleeping.
+//! - [`api`]: the same for the own API.
+//! - [`cluster::Cluster`]: a standalone Spark cluster.
 //! - [`python()`]: a Python environment with packages of one's choice.
 //! - [`until`]: waits for what has no event of its own.
 //!
@@ -35,7 +37,11 @@
     reason = "a test fails by panicking, and is configured by its environment"
 )]
 
+pub mod api;
+pub mod certificates;
+pub mod cluster;
 mod gateway;
+pub mod kdc;
 mod keeper;
 pub mod livy;
 pub mod postgres;

@@ -26,10 +26,7 @@ impl Server {
         // INT ends a postmaster at once and in order, and its children with it.
         let server = Self { keeper: Keeper::new("INT"), bin: programs() };
         let folder = server.keeper.folder();
-        if let Some(user) = os_user() {
-            fs::set_permissions(folder, fs::Permissions::from_mode(0o755)).unwrap();
-            chown(folder, Some(user.uid.as_raw()), Some(user.gid.as_raw())).unwrap();
-        }
+        hand_over(folder);
         let data = server.data();
         let initdb = ["--auth=trust", "--username=hearth", "--no-sync", "--encoding=UTF8", "--locale=C", "-D"];
         server.run("initdb", &initdb, &data);
@@ -86,8 +83,16 @@ impl Server {
     }
 }
 
-/// Postgres refuses to run as root: then it runs as `postgres`.
-fn os_user() -> Option<User> {
+/// Makes a folder the property of [`os_user`].
+pub(super) fn hand_over(folder: &Path) {
+    if let Some(user) = os_user() {
+        fs::set_permissions(folder, fs::Permissions::from_mode(0o755)).unwrap();
+        chown(folder, Some(user.uid.as_raw()), Some(user.gid.as_raw())).unwrap();
+    }
+}
+
+/// Postgres refuses to run as root: then it, and other servers that need not be root, run as `postgres`.
+pub(super) fn os_user() -> Option<User> {
     Uid::effective().is_root().then(|| User::from_name("postgres").unwrap().expect("root needs an OS user postgres"))
 }
 

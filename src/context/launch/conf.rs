@@ -49,7 +49,8 @@ pub(super) fn of(setting: &Setting<'_>) -> Result<BTreeMap<String, String>, Inva
     conf.extend(decided.map(|(key, value)| (key.to_owned(), value)));
     let extra = conf.remove("spark.driver.extraJavaOptions").unwrap_or_default();
     let own = quote_option(&format!("-Djava.io.tmpdir={}", folder.temporary().display()));
-    let options = [profile.java_options.trim(), extra.trim(), &own].join(" ");
+    // Else a JVM that is killed leaves a file of measurements in the machine's own folder for temporary files.
+    let options = ["-XX:-UsePerfData", profile.java_options.trim(), extra.trim(), &own].join(" ");
     conf.insert("spark.driver.extraJavaOptions".to_owned(), options.trim().to_owned());
     Ok(conf)
 }

@@ -46,6 +46,8 @@ pub struct Parts {
     pub config: Config,
     /// Base address that agents dial.
     pub gateways: String,
+    /// SHA-256, in hexadecimal, of the certificate that the gateway shows to drivers, where it speaks TLS.
+    pub certificate: Option<String>,
     /// Supervises the shims.
     pub life: Life,
     /// Sparks that were found before, by profile.
@@ -174,7 +176,14 @@ impl Starter {
         let setting = self.setting(&installed, profile, &context.request, &folder, contexts.host(), &name);
         let warm: Vec<&str> = warm.into_iter().collect();
         let gateways = [self.0.gateways.clone()];
-        let driver = Driver { agent: &agent, application: id, token: &token, gateways: &gateways, warm: &warm };
+        let driver = Driver {
+            agent: &agent,
+            application: id,
+            token: &token,
+            gateways: &gateways,
+            certificate: self.0.certificate.as_deref(),
+            warm: &warm,
+        };
         let submission = submit::driver(&setting, &driver).map_err(crate::context::Error::from)?;
         let hash = Sha256::digest(token.expose_secret().as_bytes());
         let dir = folder.path().to_string_lossy();

@@ -61,6 +61,8 @@ pub struct Driver<'a> {
     pub token: &'a SecretString,
     /// Base addresses of gateways, in the order to try them.
     pub gateways: &'a [String],
+    /// SHA-256, in hexadecimal, of the certificate that gateways show to drivers, where those addresses are https.
+    pub certificate: Option<&'a str>,
     /// Kinds whose interpreters the first session needs.
     pub warm: &'a [&'a str],
 }
@@ -94,6 +96,7 @@ pub fn driver(setting: &Setting<'_>, driver: &Driver<'_>) -> Result<Submission, 
     conf.entry("spark.scheduler.mode".to_owned()).or_insert_with(|| "FAIR".to_owned());
     let own = [
         ("gateways", driver.gateways.join(",")),
+        ("certificate", driver.certificate.unwrap_or_default().to_owned()),
         ("application", driver.application.to_string()),
         ("token", driver.token.expose_secret().to_owned()),
         ("python", driver.agent.python.display().to_string()),
@@ -262,7 +265,14 @@ mod tests {
         let agent = Agent { jar: PathBuf::from("/a b/agent.jar"), python: PathBuf::from("/a b/python") };
         let (token, gateways) = ("secret-token".to_owned().into(), ["http://127.0.0.1:1".to_owned()]);
         let application = ApplicationId::generate();
-        let own = Driver { agent: &agent, application, token: &token, gateways: &gateways, warm: &["sql"] };
+        let own = Driver {
+            agent: &agent,
+            application,
+            token: &token,
+            gateways: &gateways,
+            certificate: None,
+            warm: &["sql"],
+        };
         let made = driver(&parts.setting(), &own).unwrap();
         assert!(!format!("{:?}{:?}", made.spec.argv, made.spec.env).contains("secret-token"));
         assert!(!format!("{made:?}").contains("secret-token"));

@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use super::answer::{self, Address, List, ROOT};
 use super::log::Log;
+use super::object::Object;
 use super::request::{Asked, Body, Lines, Named, PagedLiving, Waiting, range};
 use super::resources::Resources;
 use super::words;
@@ -108,16 +109,16 @@ pub struct New {
     #[serde(default)]
     #[schema(max_length = 500)]
     class_name: Option<String>,
-    /// Unique in the tenant among the living; not digits alone.
     #[serde(default)]
-    #[schema(min_length = 1, max_length = 128)]
+    #[schema(schema_with = words::new_name)]
     name: Option<String>,
     /// One of the gateway's profiles; without it `default`.
     #[serde(default)]
     #[schema(example = "default")]
     profile: Option<String>,
     #[serde(default)]
-    resources: Resources,
+    #[schema(value_type = Resources)]
+    resources: Object<Resources>,
 }
 
 async fn open<A: Action>(doors: &Doors, who: &Principal, id: Uuid) -> Result<Allowed<A, batch::View>, Fault> {
@@ -156,7 +157,7 @@ async fn create(
             file: said.file,
             args: said.args,
             class_name: said.class_name,
-            resources: said.resources.into(),
+            resources: said.resources.0.into(),
             proxy_user: None,
         },
     };

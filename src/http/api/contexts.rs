@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use super::answer::{self, Address, List, ROOT};
 use super::log::Log;
+use super::object::Object;
 use super::request::{Asked, Body, Lines, Named, Paged, Waiting, range};
 use super::resources::Resources;
 use super::words;
@@ -85,8 +86,7 @@ impl Context {
 #[schema(as = NewContext)]
 #[serde(deny_unknown_fields)]
 pub struct New {
-    /// Unique in the tenant among the living; not digits alone.
-    #[schema(min_length = 1, max_length = 128)]
+    #[schema(schema_with = words::new_name)]
     name: Option<String>,
     /// One of the gateway's profiles; without it `default`.
     #[schema(example = "default")]
@@ -96,7 +96,8 @@ pub struct New {
     #[schema(default = false)]
     ends_with_sessions: bool,
     #[serde(default)]
-    resources: Resources,
+    #[schema(value_type = Resources)]
+    resources: Object<Resources>,
 }
 
 /// The caller's contexts, newest first.
@@ -127,7 +128,7 @@ async fn create(
         name: said.name,
         profile: said.profile,
         outlives_sessions: !said.ends_with_sessions,
-        request: said.resources.into(),
+        request: said.resources.0.into(),
     };
     let mut context = doors.contexts.create(&who, new, key.as_ref()).await?;
     if let Some(time) = wait {

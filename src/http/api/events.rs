@@ -13,9 +13,11 @@ use serde_json::value::RawValue;
 use tokio::sync::{broadcast, mpsc};
 use tokio_stream::StreamExt as _;
 use tokio_stream::wrappers::ReceiverStream;
+use utoipa::ToSchema;
 
 use super::sessions::Session;
 use super::statements::{Piece, Statement};
+use super::words;
 use crate::access::{Allowed, View};
 use crate::http::Doors;
 use crate::session::live::Event;
@@ -25,6 +27,8 @@ use crate::store::Range;
 
 /// The id of the last event: a reader that comes back with it is told that there is no more.
 pub const END: &str = "end";
+/// What events are called.
+pub const NAMES: [&str; 7] = ["snapshot", "session", "statement", "output", "progress", "missed", END];
 
 /// Events that wait for a reader's connection, besides those that the session keeps.
 const WAITING: usize = 16;
@@ -36,6 +40,29 @@ const PIECES: i64 = 200;
 const LOOK: Duration = Duration::from_secs(1);
 /// How often a silent stream shows that it is alive.
 const ALIVE: Duration = Duration::from_secs(15);
+
+/// An event of the stream, by the fields that server-sent events have.
+#[derive(Debug, ToSchema)]
+#[schema(as = Event)]
+pub struct Told {
+    /// What happened.
+    #[schema(schema_with = words::event)]
+    event: &'static str,
+    /// The number of a piece of output, and `end` at the end: what to come back with.
+    id: Option<String>,
+    /// A JSON object: the session, the statement, the piece of output or the progress.
+    data: String,
+}
+
+impl From<Told> for sse::Event {
+    fn from(told: Told) -> Self {
+        let event = Self::default().event(told.event).data(told.data);
+        match told.id {
+            Some(id) => event.id(id),
+            None => event,
+        }
+    }
+}
 
 /// What a reader begins with.
 #[derive(Debug, Serialize)]
@@ -72,7 +99,7 @@ pub fn stream(
             () = stopping.cancelled() => {}
         }
     });
-    Sse::new(ReceiverStream::new(events).map(Ok)).keep_alive(KeepAlive::new().interval(ALIVE))
+    Sse::new(ReceiverStream::new(events).map(|told: Told| Ok(told.into()))).keep_alive(KeepAlive::new().interval(ALIVE))
 }
 
 /// The stream is over: its reader is gone, or the session cannot be read now (the reader comes back by itself).
@@ -107,7 +134,7 @@ enum Next {
 struct Teller {
     doors: Doors,
     session: Allowed<View, session::View>,
-    told: mpsc::Sender<sse::Event>,
+    told: mpsc::Sender<Told>,
 }
 
 impl Teller {
@@ -237,15 +264,11 @@ impl Teller {
         self.doors.sessions.view(self.session.session.id).await?.ok_or(Over)
     }
 
-    async fn send(&self, name: &str, id: Option<String>, body: &impl Serialize) -> Result<(), Over> {
-        self.say(name, id, serde_json::to_string(body)?).await
+    async fn send(&self, event: &'static str, id: Option<String>, body: &impl Serialize) -> Result<(), Over> {
+        self.say(event, id, serde_json::to_string(body)?).await
     }
 
-    async fn say(&self, name: &str, id: Option<String>, text: String) -> Result<(), Over> {
-        let mut event = sse::Event::default().event(name).data(text);
-        if let Some(id) = id {
-            event = event.id(id);
-        }
-        self.told.send(event).await.map_err(|_| Over)
+    async fn say(&self, event: &'static str, id: Option<String>, data: String) -> Result<(), Over> {
+        self.told.send(Told { event, id, data }).await.map_err(|_| Over)
     }
 }

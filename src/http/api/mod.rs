@@ -11,6 +11,7 @@ mod contexts;
 mod events;
 mod log;
 mod logins;
+mod object;
 mod openapi;
 mod request;
 mod resources;

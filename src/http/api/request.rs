@@ -11,6 +11,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use utoipa::IntoParams;
 
+use super::object::Object;
 use crate::context::log::Wanted;
 use crate::http::Doors;
 use crate::http::body::{self, Unread};
@@ -68,7 +69,7 @@ fn is_json(headers: &HeaderMap) -> bool {
 /// Reads JSON; an error names the field that is wrong.
 fn parse<T: DeserializeOwned>(bytes: &Bytes) -> Result<T, Fault> {
     let mut json = serde_json::Deserializer::from_slice(bytes);
-    let said = serde_path_to_error::deserialize(&mut json).map_err(|e| {
+    let Object(said) = serde_path_to_error::deserialize(&mut json).map_err(|e| {
         let (path, inner) = (e.path().to_string(), e.inner());
         Fault::invalid(if matches!(path.as_str(), "." | "?") {
             format!("the body: {inner}")

@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use super::answer::{self, Address, List, ROOT};
 use super::log::Log;
+use super::object::Object;
 use super::request::{Asked, Body, Lines, Named, PagedLiving, Waiting, range};
 use super::resources::Resources;
 use super::{events, words};
@@ -104,10 +105,9 @@ impl Session {
 pub struct New {
     /// Which language its code is in; `shared`, the default: each statement says.
     #[serde(default, deserialize_with = "words::kind")]
-    #[schema(schema_with = words::session_kind)]
+    #[schema(schema_with = words::new_session_kind)]
     kind: Option<Kind>,
-    /// Unique in the tenant among the living; not digits alone.
-    #[schema(min_length = 1, max_length = 128)]
+    #[schema(schema_with = words::new_name)]
     name: Option<String>,
     /// A context to live in, by name or id; without it the session has one of its own, which ends with it.
     #[schema(min_length = 1, max_length = 128)]
@@ -116,7 +116,8 @@ pub struct New {
     #[schema(example = "default")]
     profile: Option<String>,
     /// What its own context asks of Spark.
-    resources: Option<Resources>,
+    #[schema(value_type = Option<Resources>)]
+    resources: Option<Object<Resources>>,
     /// It ends after this time without activity, such as `90s` or `1h`; `0s`: never.
     #[schema(example = "1h", max_length = 40)]
     idle_timeout: Option<String>,
@@ -172,7 +173,7 @@ async fn create(
         profile: said.profile,
         heartbeat_seconds: said.heartbeat_seconds,
         request: session::Request {
-            resources: said.resources.unwrap_or_default().into(),
+            resources: said.resources.unwrap_or_default().0.into(),
             ttl: said.ttl,
             idle_timeout: said.idle_timeout,
             ..session::Request::default()
@@ -252,7 +253,7 @@ pub struct Completion {
     cursor: u32,
     /// Which language the code is in; without it the session's own.
     #[serde(default, deserialize_with = "words::kind")]
-    #[schema(schema_with = words::statement_kind)]
+    #[schema(schema_with = words::new_statement_kind)]
     kind: Option<Kind>,
 }
 
@@ -299,7 +300,7 @@ struct After {
 /// gets a fresh `snapshot`.
 #[utoipa::path(get, path = "/sessions/{id}/events", tag = "sessions", operation_id = "watch_session",
     params(("id" = Uuid, Path), After, ("Last-Event-ID" = Option<String>, Header, description = "The id of the last event seen.")),
-    responses((status = 200, content_type = "text/event-stream", body = String),
+    responses((status = 200, content_type = "text/event-stream", body = events::Told),
               (status = 204, description = "The reader has seen the end.")))]
 async fn watch(
     State(doors): State<Doors>,

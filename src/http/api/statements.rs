@@ -94,7 +94,7 @@ pub struct New {
     code: Box<RawValue>,
     /// Which language it is in; without it the session's own.
     #[serde(default, deserialize_with = "words::kind")]
-    #[schema(schema_with = words::statement_kind)]
+    #[schema(schema_with = words::new_statement_kind)]
     kind: Option<Kind>,
 }
 

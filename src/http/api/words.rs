@@ -1,7 +1,7 @@
 //! The words that fields may hold, described from the lists that the domain itself goes by.
 
 use serde::{Deserialize, Deserializer};
-use utoipa::openapi::schema::{Object, ObjectBuilder, Type};
+use utoipa::openapi::schema::{Object, ObjectBuilder, SchemaType, Type};
 
 use crate::identity::Scope;
 use crate::session::Kind;
@@ -39,6 +39,36 @@ pub fn session_kind() -> Object {
 /// Kinds of statements.
 pub fn statement_kind() -> Object {
     one_of(["spark", "pyspark", "sparkr", "sql"])
+}
+
+/// Kinds of sessions that can be asked for.
+pub fn new_session_kind() -> Object {
+    one_of(["spark", "pyspark", "sql", "shared"])
+}
+
+/// Kinds of statements that can be asked for.
+pub fn new_statement_kind() -> Object {
+    one_of(["spark", "pyspark", "sql"])
+}
+
+/// Names that people give: see [`context::is_name`].
+pub fn new_name() -> Object {
+    ObjectBuilder::new()
+        .schema_type(SchemaType::from_iter([Type::String, Type::Null]))
+        .description(Some(
+            "Unique in the tenant among the living; visible characters but `/`, `?` and `#`, not digits alone.",
+        ))
+        .min_length(Some(1))
+        .max_length(Some(128))
+        .pattern(Some(NAME))
+        .build()
+}
+
+const NAME: &str = r"^(?![0-9]+$)[^\x00-\x20\x7f-\xa0/?#]([^\x00-\x1f\x7f-\x9f/?#]*[^\x00-\x20\x7f-\xa0/?#])?$";
+
+/// Names of events.
+pub fn event() -> Object {
+    one_of(super::events::NAMES)
 }
 
 /// The most that a credential may be used for.

@@ -57,7 +57,9 @@ final class Session(val order: Session.Order, host: Session.Host) {
     } else current.filter(_._1.number == number).foreach { case (statement, _) => stop(statement) }
   }
 
-  /** Answers with what could stand at the cursor, or with nothing if the session stays busy for long. */
+  /** Answers with what could stand at the cursor, or with nothing if a statement keeps the session busy or it takes too long: the
+    * first time a compiler may have to be started.
+    */
   def complete(request: String, kind: String, code: String, cursor: Int): Unit = {
     val answered = new AtomicBoolean
     def answer(candidates: Seq[String]): Unit = if (answered.compareAndSet(false, true)) {
@@ -65,6 +67,7 @@ final class Session(val order: Session.Order, host: Session.Host) {
       body.set[ObjectNode]("candidates", Json.texts(candidates))
       host.link.force("completion", id, None, body)
     }
+    host.after(busyMillis)(if (current.nonEmpty) answer(Nil))
     host.after(completionMillis)(answer(Nil))
     tasks.add(Complete(kind, code, cursor, answered, answer))
   }
@@ -274,7 +277,11 @@ object Session {
   private final case class Quiet(reached: CountDownLatch) extends Task
   private case object Close extends Task
 
-  private val completionMillis = 3000L
+  /** How long a completion waits for a statement's end. */
+  private val busyMillis = 3000L
+
+  /** How long a completion may take; a little less than the gateway waits. */
+  private val completionMillis = 9000L
   private val cancelMillis = 500L
 
   /** How long after an interpreter was opened the next one is made ready: its own first statement comes before. */

@@ -5,6 +5,7 @@ import java.nio.file.{Path, Paths}
 /** What the launcher tells the agent, by `spark.hearth.*` keys of the properties file.
   *
   * @param gateways    base addresses, in the order to try them
+  * @param certificate SHA-256, in hexadecimal, of the one certificate by which an `https` gateway is known; none for `http`
   * @param application uuid of the application, as text
   * @param token       bearer token of the link; never logged
   * @param python      folder of the agent's Python sources
@@ -14,6 +15,7 @@ import java.nio.file.{Path, Paths}
   */
 final class Settings(
     val gateways: Seq[String],
+    val certificate: Option[String],
     val application: String,
     val token: String,
     val python: Path,
@@ -38,6 +40,7 @@ object Settings {
     try
       new Settings(
         gateways = list(required("gateways")).map(_.stripSuffix("/")),
+        certificate = optional("certificate"),
         application = required("application"),
         token = required("token"),
         python = Paths.get(required("python")),

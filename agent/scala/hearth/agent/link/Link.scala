@@ -28,7 +28,11 @@ final class Link(settings: Settings, owner: Link.Owner) {
     val threads = new ThreadPoolExecutor(2, 2, 0, TimeUnit.SECONDS, new LinkedBlockingQueue[Runnable], named)
     // Started now, so that they inherit nothing from a session's thread.
     threads.prestartAllCoreThreads()
-    HttpClient.newBuilder().connectTimeout(Duration.ofMillis(dialMillis)).executor(threads).build()
+    val builder = HttpClient.newBuilder().connectTimeout(Duration.ofMillis(dialMillis)).executor(threads)
+    settings.certificate.foreach { certificate =>
+      builder.sslContext(Pinned.context(certificate)).sslParameters(Pinned.parameters())
+    }
+    builder.build()
   }
 
   @volatile private var current: Option[Connection] = None

@@ -1,0 +1,54 @@
+//! A small client of the own API, on top of the Livy door's.
+
+use serde_json::{Value, json};
+
+use super::livy::Livy;
+use super::{COLD, until};
+
+/// Where the own API is.
+pub const API: &str = "/api/v1";
+
+/// Creates a session and waits until it is idle; its path.
+///
+/// # Panics
+/// When it ends instead.
+pub async fn session(api: &Livy, body: Value) -> String {
+    let created = api.post(&format!("{API}/sessions?wait=60"), body).await;
+    created.expect(201);
+    let path = created.header("location").to_owned();
+    until("the session is idle", COLD, async || {
+        let session = api.get(&format!("{path}?wait=30")).await.expect(200);
+        assert!(!matches!(session["state"].as_str(), Some("dead" | "error")), "{session}");
+        (session["state"] == "idle").then_some(())
+    })
+    .await;
+    path
+}
+
+/// Sends code to a session; the statement's path.
+pub async fn submit(api: &Livy, session: &str, code: &str) -> String {
+    let created = api.post(&format!("{session}/statements"), json!({ "code": code })).await;
+    created.expect(201);
+    created.header("location").to_owned()
+}
+
+/// Waits until a statement has ended.
+pub async fn ended(api: &Livy, statement: &str) -> Value {
+    until(&format!("{statement} ends"), COLD, async || {
+        let now = api.get(&format!("{statement}?wait=30")).await.expect(200);
+        matches!(now["state"].as_str(), Some("available" | "cancelled")).then_some(now)
+    })
+    .await
+}
+
+/// The `text/plain` of a statement's result, once that is there.
+///
+/// # Panics
+/// When the code failed.
+pub async fn text(api: &Livy, statement: &str) -> String {
+    let done = ended(api, statement).await;
+    match done["output"]["data"]["text/plain"].as_str() {
+        Some(text) => text.trim_end().to_owned(),
+        None => panic!("no text: {done}"),
+    }
+}

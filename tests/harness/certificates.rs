@@ -1,0 +1,41 @@
+//! A certificate authority of a test's own.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
+
+/// An authority, and the folder with what it signs.
+pub struct Authority {
+    folder: PathBuf,
+    issuer: CertifiedIssuer<'static, KeyPair>,
+}
+
+impl Authority {
+    /// A new one, whose own certificate is `ca.pem` in `folder`.
+    pub fn new(folder: &Path) -> Self {
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.distinguished_name.push(DnType::CommonName, "Hearth's test authority");
+        let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+        fs::write(folder.join("ca.pem"), issuer.pem()).unwrap();
+        Self { folder: folder.to_path_buf(), issuer }
+    }
+
+    /// Its own certificate.
+    pub fn pem(&self) -> PathBuf {
+        self.folder.join("ca.pem")
+    }
+
+    /// A certificate of `name`, good for these hosts; the PEM files of certificate and key.
+    pub fn sign(&self, name: &str, hosts: &[&str]) -> (PathBuf, PathBuf) {
+        let mut params = CertificateParams::new(hosts.iter().map(|h| (*h).to_owned()).collect::<Vec<_>>()).unwrap();
+        params.distinguished_name.push(DnType::CommonName, name);
+        let key = KeyPair::generate().unwrap();
+        let signed = params.signed_by(&key, &self.issuer).unwrap();
+        let files = (self.folder.join(format!("{name}.pem")), self.folder.join(format!("{name}.key")));
+        fs::write(&files.0, signed.pem()).unwrap();
+        fs::write(&files.1, key.serialize_pem()).unwrap();
+        files
+    }
+}

@@ -1,0 +1,76 @@
+//! A standalone Spark cluster: a master and a worker, whose executors are processes of their own.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use super::keeper::Keeper;
+use super::{COLD, until};
+
+/// A master and one worker on this machine. Dropping it ends them and their executors.
+#[derive(Debug)]
+pub struct Cluster {
+    keeper: Keeper,
+    master: String,
+}
+
+impl Cluster {
+    /// Starts one of the Spark in `home`; the worker offers `cores`, and memory for one executor of 1 GiB.
+    pub async fn start(home: &Path, cores: u32) -> Self {
+        let keeper = Keeper::new("TERM");
+        let place = ["--host", "127.0.0.1", "--port", "0", "--webui-port", "0"];
+        daemon(home, keeper.folder(), "master", &place);
+        let master = said(keeper.folder(), "master", "spark://127.0.0.1:").await;
+        let (cores, work) = (cores.to_string(), keeper.folder().join("work"));
+        let size =
+            ["--cores", &cores, "--memory", "1g", "--work-dir", work.to_str().expect("a path in UTF-8"), &master];
+        daemon(home, keeper.folder(), "worker", &[&place[..], &size].concat());
+        said(keeper.folder(), "worker", "Successfully registered with master").await;
+        Self { keeper, master }
+    }
+
+    /// Its address, such as `spark://127.0.0.1:40123`.
+    pub fn master(&self) -> &str {
+        &self.master
+    }
+
+    /// A folder for files that tasks make and wait for.
+    pub fn signals(&self) -> PathBuf {
+        self.keeper.folder().join("tmp")
+    }
+}
+
+/// Starts `org.apache.spark.deploy.…` in the folder, where all that it and its executors write stays.
+#[expect(clippy::zombie_processes, reason = "the folder's keeper ends it, and the end of the test's process reaps it")]
+fn daemon(home: &Path, folder: &Path, which: &str, arguments: &[&str]) {
+    let class = match which {
+        "master" => "org.apache.spark.deploy.master.Master",
+        _ => "org.apache.spark.deploy.worker.Worker",
+    };
+    let temporary = folder.join("tmp");
+    fs::create_dir_all(&temporary).unwrap();
+    let log = fs::File::create(folder.join(which)).unwrap();
+    Command::new(home.join("bin/spark-class"))
+        .arg(class)
+        .args(arguments)
+        .current_dir(folder)
+        .env("SPARK_HOME", home)
+        // The address that executors bind to.
+        .env("SPARK_LOCAL_IP", "127.0.0.1")
+        .env("SPARK_LOCAL_DIRS", folder.join("local"))
+        .env("JAVA_TOOL_OPTIONS", format!("-XX:-UsePerfData -Djava.io.tmpdir={}", temporary.display()))
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(log)
+        .spawn()
+        .expect("spark-class starts");
+}
+
+/// The rest of the line in a daemon's log that holds `text`, from there on.
+async fn said(folder: &Path, which: &str, text: &str) -> String {
+    until(&format!("the {which} says {text}"), COLD, async || {
+        let log = fs::read_to_string(folder.join(which)).unwrap_or_default();
+        log.lines().find_map(|line| Some(line.get(line.find(text)?..)?.to_owned()))
+    })
+    .await
+}

@@ -1,0 +1,180 @@
+//! People with real Kerberos tickets, by an unmodified `curl`, over TLS and without: who they are, cookies, replays, proxies.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+mod harness;
+
+use harness::certificates::Authority;
+use harness::kdc::Kdc;
+use harness::{Gateway, Setup};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+/// The gateway's configuration: Kerberos and tokens, hue may speak for alice and for the members of no group of anybody here.
+fn setup(kdc: &Kdc) -> Setup {
+    Setup::new()
+        .env("KRB5_CONFIG", kdc.conf().display())
+        .env("KRB5RCACHENAME", kdc.replay_cache())
+        .set("auth.negotiate.keytab", kdc.keytab().to_str().unwrap())
+        .toml(
+            r#"[auth]
+            schemes = ["negotiate", "token"]
+            groups = "none"
+            tenants = [{ tenant = "acme", realms = ["HEARTH.TEST"] }]
+            proxies = [
+                { principal = "hue", users = ["alice"], addresses = ["127.0.0.1"] },
+                { principal = "elsewhere", users = ["*"], addresses = ["10.0.0.0/8"] },
+            ]"#,
+        )
+}
+
+/// The head and the body of the last answer that curl shows.
+fn last(output: &str) -> (String, Value) {
+    let start = output.rfind("HTTP/").unwrap();
+    let (head, body) = output[start..].split_once("\r\n\r\n").unwrap();
+    (head.to_owned(), serde_json::from_str(body).unwrap_or(Value::Null))
+}
+
+fn localhost(gateway: &Gateway, path: &str) -> String {
+    format!("{}{path}", gateway.url().replace("127.0.0.1", "localhost"))
+}
+
+/// The cookie that an answer sets.
+fn cookie(head: &str) -> String {
+    let line = head.lines().find(|line| line.to_ascii_lowercase().starts_with("set-cookie:")).expect(head);
+    line.split_once(": ").unwrap().1.split(';').next().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn a_ticket_shows_who_is_asking_and_a_cookie_stands_for_it() {
+    let kdc = Kdc::start(&["alice", "svc-etl"]).await;
+    let gateway = setup(&kdc).start().await;
+    let livy = gateway.livy();
+
+    let nobody = livy.get("/sessions").await;
+    assert_eq!(nobody.status, 401);
+    let offered: Vec<&str> = nobody.headers.get_all("www-authenticate").iter().map(|v| v.to_str().unwrap()).collect();
+    assert_eq!(offered[0], "Negotiate");
+    assert_eq!(nobody.json()["msg"], "authentication is required");
+    assert_eq!(livy.get("/api/v1/contexts").await.expect(401)["code"], "unauthenticated");
+
+    let (head, login) = last(&kdc.curl("alice", &[&localhost(&gateway, "/api/v1/login")]));
+    assert!(head.starts_with("HTTP/1.1 200"), "{head}");
+    assert!(head.to_ascii_lowercase().contains("www-authenticate: negotiate "), "the server shows itself too: {head}");
+    assert_eq!(
+        (&login["user"], &login["tenant"], &login["scheme"]),
+        (&json!("alice"), &json!("acme"), &json!("negotiate"))
+    );
+    // The rules of krb5.conf map principals to users.
+    let (_, mapped) = last(&kdc.curl("svc-etl", &[&localhost(&gateway, "/api/v1/login")]));
+    assert_eq!(mapped["user"], "etl");
+
+    let cookie = cookie(&head);
+    let with_cookie = |method, path: &str| livy.request(method, path).header("cookie", cookie.as_str());
+    let known = livy.send(with_cookie(Method::GET, "/api/v1/login")).await.expect(200);
+    assert_eq!((&known["user"], &known["scheme"]), (&json!("alice"), &json!("cookie")));
+    // Two good credentials of two people are nobody's.
+    let both =
+        kdc.curl("svc-etl", &["-H", &format!("Cookie: {cookie}"), "-H", "Expect:", &localhost(&gateway, "/sessions")]);
+    assert!(last(&both).0.starts_with("HTTP/1.1 400"), "{both}");
+    livy.send(with_cookie(Method::DELETE, "/api/v1/login")).await;
+    let stolen = livy.send(with_cookie(Method::GET, "/sessions")).await;
+    assert_eq!(stolen.status, 401, "after the logout the cookie is nobody's");
+    assert!(stolen.header("set-cookie").contains("Max-Age=0"), "and it is cleared");
+    gateway.end().await;
+}
+
+#[tokio::test]
+async fn a_ticket_is_taken_once_and_errors_show_the_server_too() {
+    let kdc = Kdc::start(&["alice", "hue", "elsewhere", "bob"]).await;
+    let gateway = setup(&kdc).start().await;
+    let livy = gateway.livy();
+
+    let missing = kdc.curl("alice", &["-v", &localhost(&gateway, "/sessions/77")]);
+    let (head, body) = last(&missing);
+    assert!(head.starts_with("HTTP/1.1 404"), "{head}");
+    assert!(head.to_ascii_lowercase().contains("www-authenticate: negotiate "), "{head}");
+    assert_eq!(body["msg"], "Session '77' not found.");
+
+    // What curl has sent, sent again by another.
+    let traced = kdc.curl("alice", &["--trace-ascii", "-", "--http1.1", &localhost(&gateway, "/sessions")]);
+    let joined: String = traced.lines().map(|line| line.split_once(": ").map_or("", |(_, rest)| rest)).collect();
+    let token = joined.split("Authorization: Negotiate ").nth(1).expect("curl sent a token");
+    // The next header follows without a line's end, which the trace does not show.
+    let token = token.split("User-Agent:").next().unwrap();
+    let replay =
+        livy.send(livy.request(Method::GET, "/sessions").header("authorization", format!("Negotiate {token}")));
+    assert_eq!(replay.await.status, 401, "a replayed ticket");
+    let garbage = livy.send(livy.request(Method::GET, "/sessions").header("authorization", "Negotiate YII=")).await;
+    assert_eq!(garbage.status, 401);
+
+    // A trusted proxy speaks for whom it may, and nobody else does.
+    let as_alice = localhost(&gateway, "/sessions?doAs=alice");
+    assert!(last(&kdc.curl("hue", &[&as_alice])).0.starts_with("HTTP/1.1 200"));
+    let (head, refused) = last(&kdc.curl("hue", &[&localhost(&gateway, "/sessions?doAs=bob")]));
+    assert!(head.starts_with("HTTP/1.1 403"), "{head}");
+    assert_eq!(refused["msg"], "User 'hue' not allowed to impersonate 'Some(bob)'.");
+    for stranger in ["bob", "elsewhere"] {
+        assert!(last(&kdc.curl(stranger, &[&as_alice])).0.starts_with("HTTP/1.1 403"), "{stranger}");
+    }
+    let twice = localhost(&gateway, "/sessions?doAs=alice&doAs=bob");
+    assert!(last(&kdc.curl("hue", &[&twice])).0.starts_with("HTTP/1.1 400"));
+    let body = r#"{"kind":"pyspark","proxyUser":"bob"}"#;
+    let create =
+        ["-H", "Content-Type: application/json", "-d", body, &localhost(&gateway, "/sessions")].map(str::to_owned);
+    let (head, _) = last(&kdc.curl("hue", &create.each_ref().map(String::as_str)));
+    assert!(head.starts_with("HTTP/1.1 403"), "{head}");
+    gateway.end().await;
+}
+
+#[tokio::test]
+async fn over_tls_the_same_ticket_and_tokens_with_a_scope() {
+    let kdc = Kdc::start(&["alice"]).await;
+    let folder = tempfile::tempdir().unwrap();
+    let authority = Authority::new(folder.path());
+    let (certificate, key) = authority.sign("gateway", &["localhost", "127.0.0.1"]);
+    let gateway = setup(&kdc)
+        .set("http.tls.certificate", certificate.to_str().unwrap())
+        .set("http.tls.key", key.to_str().unwrap())
+        .start()
+        .await;
+    assert!(gateway.url().starts_with("https://"));
+    let ca = authority.pem().display().to_string();
+    let tls = ["--cacert", ca.as_str()];
+
+    let url = localhost(&gateway, "/api/v1/tokens");
+    let new = r#"{"name":"reader","scope":"view","ttl":"1h"}"#;
+    let (head, made) =
+        last(&kdc.curl("alice", &[&tls[..], &["-H", "Content-Type: application/json", "-d", new, &url]].concat()));
+    assert!(head.contains(" 201"), "{head}");
+    assert!(head.to_ascii_lowercase().contains("strict-transport-security"), "{head}");
+    assert!(head.contains("__Host-hearth="), "{head}");
+    let secret = made["secret"].as_str().unwrap();
+
+    let trusted = reqwest::Certificate::from_pem(&std::fs::read(authority.pem()).unwrap()).unwrap();
+    let client = reqwest::Client::builder().add_root_certificate(trusted).no_proxy().build().unwrap();
+    let get = |path: &str| client.get(localhost(&gateway, path));
+    let login: Value = get("/api/v1/login").bearer_auth(secret).send().await.unwrap().json().await.unwrap();
+    assert_eq!((&login["user"], &login["scope"], &login["scheme"]), (&json!("alice"), &json!("view"), &json!("token")));
+    // Clients that know Basic alone give it as the password.
+    assert_eq!(get("/sessions").basic_auth("alice", Some(secret)).send().await.unwrap().status(), 200);
+    assert_eq!(get("/sessions").basic_auth("bob", Some(secret)).send().await.unwrap().status(), 401);
+    assert_eq!(get("/sessions").bearer_auth(format!("{secret}x")).send().await.unwrap().status(), 401);
+    let listed: Value = get("/api/v1/tokens").bearer_auth(secret).send().await.unwrap().json().await.unwrap();
+    assert_eq!(listed["items"][0]["name"], "reader");
+    assert!(!listed.to_string().contains(secret), "the secret is shown once");
+    let wider = json!({"name": "wider", "scope": "manage"});
+    let wider = client.post(&url).bearer_auth(secret).json(&wider).send().await.unwrap();
+    assert_eq!(wider.status(), 403, "a token makes none that may do more");
+    let path = format!("/api/v1/tokens/{}", made["id"].as_str().unwrap());
+    assert_eq!(client.delete(localhost(&gateway, &path)).bearer_auth(secret).send().await.unwrap().status(), 204);
+    assert_eq!(get("/sessions").bearer_auth(secret).send().await.unwrap().status(), 401, "revoked");
+    assert!(!gateway.log().contains(secret), "no secret in the log");
+    gateway.end().await;
+}
