@@ -1,5 +1,6 @@
 //! The composition root: configuration in, running gateway out. The only file that knows every part.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::ExitCode;
@@ -8,14 +9,18 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use dashmap::DashMap;
+use nix::unistd::Uid;
 use sqlx::PgPool;
 use tracing::{info, warn};
 
+use crate::audit::seal::Sealer;
 use crate::config::Config;
 use crate::context::driver::Door;
 use crate::context::launch::folder::Folder;
+use crate::context::launch::launcher::Client;
+use crate::context::launch::run_as::{self, RunAs};
 use crate::context::launch::start::{self, Starter};
-use crate::context::launch::sweep;
+use crate::context::launch::{Admission, Profile, sweep};
 use crate::context::reconcile::Reconciler;
 use crate::home::{Home, write_private};
 use crate::http::listener::{Listener, Manner};
@@ -37,16 +42,22 @@ const DRIVERS_END: Duration = Duration::from_secs(20);
 ///
 /// # Errors
 /// Whatever keeps it from starting, with what to do about it.
-pub async fn serve(config: Config) -> anyhow::Result<ExitCode> {
+pub async fn serve(config: Config, attached: bool) -> anyhow::Result<ExitCode> {
     let signals = Signals::listen()?;
-    check_address(config.http.listen, config.http.tls.is_on(), !config.auth.schemes.is_empty())?;
-    let home = Home::open(&config.home)?;
+    let authenticates = !config.auth.schemes.is_empty();
+    check_address(config.http.listen, config.http.tls.is_on(), authenticates)?;
     let (life, watch) = Life::new();
+    let launcher = launcher(&config, attached, &life)?;
+    run_as::check(&config.profiles, run_as::Setup { authenticates, has_launcher: launcher.is_some() })?;
+    let home = Home::open(&config.home)?;
+    if launcher.is_some() {
+        home.let_through()?;
+    }
     let program = Program::current()?;
     let path = crate::config::environment().get("PATH").map(Into::into);
     let database = Database::open(&config.database.url, &config.postgres, path, &home, &program, &life).await?;
     let pool = store::pool(database.address(), config.database.connections);
-    let outcome = run(config, &home, &life, (watch, signals), program, &pool, database.is_embedded()).await;
+    let outcome = run(config, &home, &life, (watch, signals), (program, launcher), &pool, database.is_embedded()).await;
     life.end().await;
     pool.close().await;
     database.close().await;
@@ -59,7 +70,7 @@ async fn run(
     home: &Home,
     life: &Life,
     (mut watch, mut signals): (Watch, Signals),
-    program: Program,
+    (program, launcher): (Program, Option<Client>),
     pool: &PgPool,
     own_database: bool,
 ) -> anyhow::Result<ExitCode> {
@@ -83,6 +94,7 @@ async fn run(
         Folder::all(&config.home),
         config.profiles.clone(),
         config.launch.clone(),
+        Admission { authenticates: identity.is_on(), users: config.launch.users.clone(), launcher: launcher.clone() },
         Notifier::new(pool.clone(), life),
     );
     let sessions = session::service::Service::new(contexts.clone(), config.session.clone());
@@ -101,6 +113,7 @@ async fn run(
         config: config.launch.clone(),
         gateways: format!("{scheme}://{local}"),
         certificate: tls.as_ref().map(|tls| tls.driver_fingerprint()),
+        launcher,
         life: life.clone(),
         found: DashMap::new(),
     });
@@ -111,9 +124,9 @@ async fn run(
             () = stopping.cancelled() => {}
         }
     });
-    let drivers = starter.user().and_then(|name| shim::user(name).ok()).map(|user| user.uid);
+    let drivers = service_accounts(&config.profiles);
     life.spawn("batches", batch::reconcile::Reconciler::new(batches.clone(), starter.clone(), life.clone()).run());
-    let reconciler = Reconciler::new(contexts.clone(), sink, starter, life.clone(), former);
+    let reconciler = Reconciler::new(contexts.clone(), sink, starter.clone(), life.clone(), former);
     life.spawn("contexts", reconciler.run());
     let links = contexts.links().clone();
     life.spawn(
@@ -121,7 +134,8 @@ async fn run(
         store::notify::listen(pool.clone(), life.clone(), move |id| links.look(id.map(Into::into))),
     );
     let keep = config.launch.keep_folders.0;
-    life.spawn("sweep", sweep::run(pool.clone(), config.home.clone(), keep, life.clone()));
+    life.spawn("sweep", sweep::run(pool.clone(), starter.clone(), keep, life.clone()));
+    life.spawn("audit", Sealer::new(pool.clone(), me, home.path())?.run(life.clone()));
     life.spawn("session clocks", session::expire::run(sessions.clone(), life.clone()));
     let doors = Doors::new(Parts {
         identity: identity.clone(),
@@ -143,7 +157,7 @@ async fn run(
     let manner = Manner {
         prefix: config.http.prefix.trim_end_matches('/').into(),
         tls,
-        local_users: (!identity.is_on()).then(|| drivers.into_iter().collect()),
+        local_users: (!identity.is_on()).then_some(drivers),
         proxy_protocol: config.http.proxy_protocol_from.clone().into(),
     };
     life.spawn("listener", listener.serve(http::router(doors), manner));
@@ -153,6 +167,28 @@ async fn run(
         end_drivers(&contexts, &batches).await;
     }
     Ok(if stop == Stop::Failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// The launcher, where there is one. The gateway does not go on without the one that was started with it.
+fn launcher(config: &Config, attached: bool, life: &Life) -> anyhow::Result<Option<Client>> {
+    if attached {
+        let (client, carry) = Client::attached().context("the launcher that was started with this gateway")?;
+        life.spawn("launcher", carry);
+        return Ok(Some(client));
+    }
+    if Uid::effective().is_root() {
+        warn!("Hearth runs as root: set launch.gateway_user to the OS user that it is to become");
+    }
+    Ok(Some(&config.launch.launcher).filter(|socket| !socket.is_empty()).map(Client::at))
+}
+
+/// The OS users that profiles name.
+fn service_accounts(profiles: &BTreeMap<String, Profile>) -> Vec<Uid> {
+    let names = profiles.values().filter_map(|profile| match &profile.run_as {
+        RunAs::Service(name) => Some(name),
+        RunAs::User | RunAs::Gateway => None,
+    });
+    names.filter_map(|name| shim::user(name).ok()).map(|user| user.uid).collect()
 }
 
 /// Takes the state folder over from the gateway that had it before: says who that was, and writes down who has it now.

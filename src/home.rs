@@ -39,8 +39,8 @@ pub enum Error {
 impl Home {
     /// Makes the folder where it is missing, sees to its rights and takes its lock.
     ///
-    /// The rights are 0700. Started as root they are 0711, for then the embedded database and the drivers run as other users
-    /// and must be able to pass through, though not to list.
+    /// The rights are 0700. Started as root they are 0711, for then the embedded database runs as another user and must be able to pass
+    /// through, though not to list.
     ///
     /// # Errors
     /// [`Error::Taken`] while another process holds the folder.
@@ -69,6 +69,14 @@ impl Home {
         lock.set_len(0).map_err(unusable)?;
         writeln!(lock, "{}", std::process::id()).map_err(unusable)?;
         Ok(Self { path: path.to_path_buf(), _lock: lock })
+    }
+
+    /// Lets others pass through, though not list: drivers of other OS users have folders of their own below.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn let_through(&self) -> io::Result<()> {
+        fs::set_permissions(&self.path, fs::Permissions::from_mode(0o711))
     }
 
     /// The name of the machine that the folder is of: `current` when it was first asked, and the same for ever after. What was launched

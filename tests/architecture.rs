@@ -24,6 +24,7 @@ const CHAIN: &[&[&str]] = &[
     &["session"],
     &["context"],
     &["access"],
+    &["audit"],
     &["identity"],
     &["store"],
     &["telemetry"],

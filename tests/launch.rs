@@ -5,7 +5,6 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::process::CommandExt;
-use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -15,7 +14,7 @@ use hearth::context::launch::{table, tail};
 use hearth::life::Life;
 use hearth::shim::Program;
 use nix::sys::signal::{Signal, kill};
-use nix::unistd::{Pid, Uid};
+use nix::unistd::Pid;
 use tokio::time::{sleep, timeout};
 use uuid::Uuid;
 
@@ -28,14 +27,11 @@ struct Launch {
 }
 
 impl Launch {
-    fn new(user: Option<&str>, script: &str) -> Self {
+    fn new(script: &str) -> Self {
         let home = tempfile::tempdir().unwrap();
-        if user.is_some() {
-            open_to_all(home.path());
-        }
-        let folder = Folder::create(home.path(), Uuid::now_v7(), user).unwrap();
+        let folder = Folder::create(home.path(), Uuid::now_v7(), false).unwrap();
         let (life, _) = Life::new();
-        let spec = spec(&folder, user, &["/bin/sh", "-c", script]);
+        let spec = spec(&folder, &["/bin/sh", "-c", script]);
         process::start(&Program::at(env!("CARGO_BIN_EXE_hearth")), &life, &folder, &spec).unwrap();
         Self { folder, life, _home: home }
     }
@@ -79,18 +75,13 @@ impl Drop for Launch {
     }
 }
 
-fn spec(folder: &Folder, user: Option<&str>, argv: &[&str]) -> Spec {
+fn spec(folder: &Folder, argv: &[&str]) -> Spec {
     Spec {
         argv: argv.iter().map(|a| (*a).to_owned()).collect(),
         env: BTreeMap::from([("PATH".to_owned(), "/usr/bin:/bin".to_owned())]),
         cwd: folder.work(),
-        user: user.map(str::to_owned),
+        user: None,
     }
-}
-
-fn open_to_all(path: &Path) {
-    use std::os::unix::fs::PermissionsExt;
-    fs::set_permissions(path, fs::Permissions::from_mode(0o711)).unwrap();
 }
 
 async fn until<T>(mut look: impl FnMut() -> Option<T>) -> T {
@@ -112,7 +103,7 @@ fn lives(pid: i32) -> bool {
 
 #[tokio::test]
 async fn exit_status_and_output_are_recorded() {
-    let launch = Launch::new(None, "echo out; echo err >&2; exit 3");
+    let launch = Launch::new("echo out; echo err >&2; exit 3");
     let exit = launch.end().await;
     assert_eq!((exit.code, exit.signal, exit.error), (Some(3), None, None));
     assert_eq!(launch.output(), ["out"]);
@@ -122,7 +113,7 @@ async fn exit_status_and_output_are_recorded() {
 
 #[tokio::test]
 async fn a_signal_is_recorded_as_one() {
-    let launch = Launch::new(None, "kill -KILL $$");
+    let launch = Launch::new("kill -KILL $$");
     let exit = launch.end().await;
     assert_eq!((exit.code, exit.signal), (None, Some(9)));
 }
@@ -130,9 +121,9 @@ async fn a_signal_is_recorded_as_one() {
 #[tokio::test]
 async fn a_program_that_is_not_there_ends_with_the_reason() {
     let home = tempfile::tempdir().unwrap();
-    let folder = Folder::create(home.path(), Uuid::now_v7(), None).unwrap();
+    let folder = Folder::create(home.path(), Uuid::now_v7(), false).unwrap();
     let (life, _) = Life::new();
-    let spec = spec(&folder, None, &["/no/such/program"]);
+    let spec = spec(&folder, &["/no/such/program"]);
     process::start(&Program::at(env!("CARGO_BIN_EXE_hearth")), &life, &folder, &spec).unwrap();
     let exit = until(|| match process::status(&folder).unwrap() {
         Status::Ended(exit) => Some(exit),
@@ -144,10 +135,8 @@ async fn a_program_that_is_not_there_ends_with_the_reason() {
 
 #[tokio::test]
 async fn the_environment_is_the_given_one_and_input_is_empty() {
-    let launch = Launch::new(
-        None,
-        "env | grep -v -e ^PWD= -e ^SHLVL= -e ^_= -e ^OLDPWD=; cat; umask; ls -l /proc/self/fd | wc -l",
-    );
+    let launch =
+        Launch::new("env | grep -v -e ^PWD= -e ^SHLVL= -e ^_= -e ^OLDPWD=; cat; umask; ls -l /proc/self/fd | wc -l");
     launch.end().await;
     let output = launch.output();
     assert_eq!(output[..2], ["PATH=/usr/bin:/bin", "0077"]);
@@ -157,19 +146,18 @@ async fn the_environment_is_the_given_one_and_input_is_empty() {
 async fn termination_reaches_grandchildren_in_groups_of_their_own() {
     // A worker in a process group of its own, one in a session of its own, and one that will not be asked twice.
     let launch = Launch::new(
-        None,
         "set -m; sleep 1000 & echo $! > group; setsid sh -c 'echo $$ > session; exec sleep 1000' & \
          sh -c 'trap \"\" TERM; echo $$ > deaf; while :; do sleep 1; done' & wait",
     );
     let pids = [launch.pid_in("group").await, launch.pid_in("session").await, launch.pid_in("deaf").await];
-    let status = process::terminate(&launch.folder, Duration::from_millis(300)).await.unwrap();
+    let status = process::terminate(&launch.folder, Duration::from_millis(300), None).await.unwrap();
     assert!(matches!(status, Status::Ended(_)), "{status:?}");
     assert_eq!(pids.map(lives), [false; 3]);
 }
 
 #[tokio::test]
 async fn what_a_killed_program_leaves_behind_is_ended() {
-    let launch = Launch::new(None, "set -m; sleep 1000 & echo $! > worker; echo $$ > own; wait");
+    let launch = Launch::new("set -m; sleep 1000 & echo $! > worker; echo $$ > own; wait");
     let (worker, own) = (launch.pid_in("worker").await, launch.pid_in("own").await);
     kill(Pid::from_raw(own), Signal::SIGKILL).unwrap();
     assert_eq!(launch.end().await.signal, Some(9));
@@ -178,7 +166,7 @@ async fn what_a_killed_program_leaves_behind_is_ended() {
 
 #[tokio::test]
 async fn a_watcher_cannot_be_asked_to_go_and_a_killed_one_leaves_a_lost_launch() {
-    let launch = Launch::new(None, "echo $$ > own; exec sleep 1000");
+    let launch = Launch::new("echo $$ > own; exec sleep 1000");
     let (own, shim) = (launch.pid_in("own").await, launch.shim().await);
     for asked in [Signal::SIGTERM, Signal::SIGHUP, Signal::SIGINT] {
         kill(Pid::from_raw(shim), asked).unwrap();
@@ -187,13 +175,13 @@ async fn a_watcher_cannot_be_asked_to_go_and_a_killed_one_leaves_a_lost_launch()
     kill(Pid::from_raw(shim), Signal::SIGKILL).unwrap();
     until(|| (!lives(shim)).then_some(())).await;
     assert_eq!(launch.status(), Status::Running { pid: own }, "the program goes on");
-    assert_eq!(process::terminate(&launch.folder, BOUND).await.unwrap(), Status::Lost);
+    assert_eq!(process::terminate(&launch.folder, BOUND, None).await.unwrap(), Status::Lost);
     assert!(!lives(own));
 }
 
 #[tokio::test]
 async fn a_reused_pid_is_not_taken_for_the_program() {
-    let launch = Launch::new(None, "exit 0");
+    let launch = Launch::new("exit 0");
     launch.end().await;
     fs::remove_file(launch.folder.path().join("exit.json")).unwrap();
     // As after a restart of the machine: the recorded numbers belong to this very test, which began at another time.
@@ -202,15 +190,15 @@ async fn a_reused_pid_is_not_taken_for_the_program() {
     let record = serde_json::json!({"shim": other, "program": other});
     fs::write(launch.folder.path().join("process.json"), record.to_string()).unwrap();
     assert_eq!(launch.status(), Status::Lost);
-    assert_eq!(process::signal(&launch.folder, Signal::SIGKILL).unwrap(), 0);
+    assert_eq!(process::signal(&launch.folder, Signal::SIGKILL).unwrap().count, 0);
 }
 
 #[tokio::test]
 async fn a_launch_outlives_the_kill_of_all_that_started_it() {
     let home = tempfile::tempdir().unwrap();
-    let folder = Folder::create(home.path(), Uuid::now_v7(), None).unwrap();
+    let folder = Folder::create(home.path(), Uuid::now_v7(), false).unwrap();
     let script = "echo $$ > own; while [ -e own ] && [ ! -e go ]; do sleep 0.02; done; echo done; exit 7";
-    let spec = spec(&folder, None, &["/bin/sh", "-c", script]);
+    let spec = spec(&folder, &["/bin/sh", "-c", script]);
     fs::write(folder.path().join("launch.json"), serde_json::to_vec(&spec).unwrap()).unwrap();
     let mut starter = std::process::Command::new("/bin/sh")
         .args(["-c", "\"$0\" child \"$1\" & wait", env!("CARGO_BIN_EXE_hearth")])
@@ -234,32 +222,4 @@ async fn a_launch_outlives_the_kill_of_all_that_started_it() {
     .await;
     assert_eq!(exit.code, Some(7));
     assert_eq!(tail::read(&folder.stdout(), 0, 1 << 20, true).unwrap().lines, ["done"]);
-}
-
-#[tokio::test]
-async fn another_user_owns_only_its_own_part() {
-    if !Uid::effective().is_root() {
-        // Only root can become another; as anybody else there is nothing to see but the refusal.
-        let launch = Launch::new(Some(&nix::unistd::User::from_uid(Uid::effective()).unwrap().unwrap().name), "id -un");
-        assert_eq!(launch.end().await.code, Some(0));
-        return;
-    }
-    let launch = Launch::new(
-        Some("nobody"),
-        "id -un; echo $HOME $USER; touch mine && echo wrote; echo x > ../exit.json; ls ..; kill -KILL $PPID; cat ../process.json",
-    );
-    let exit = launch.end().await;
-    assert_eq!(exit.error, None);
-    let output = launch.output();
-    assert_eq!(output.first().map(String::as_str), Some("nobody"));
-    assert!(output[1].ends_with(" nobody"), "{output:?}");
-    assert_eq!(output.len(), 3, "{output:?}");
-    assert_eq!(output[2], "wrote");
-}
-
-#[tokio::test]
-async fn a_user_who_is_not_there_is_named() {
-    let home = tempfile::tempdir().unwrap();
-    let error = Folder::create(home.path(), Uuid::now_v7(), Some("no-such-user")).unwrap_err();
-    assert!(error.to_string().contains("no-such-user"), "{error}");
 }

@@ -63,7 +63,7 @@ async fn run(profile: Profile) {
     assert!(matches!(command, JavaCommand::Java { .. }), "{command:?}");
     assert_eq!(JavaCommand::of(&spark, home.path(), &environment).await, command, "kept");
 
-    let folder = Folder::create(home.path(), Uuid::now_v7(), None).unwrap();
+    let folder = Folder::create(home.path(), Uuid::now_v7(), false).unwrap();
     let file = home.path().join("job.py");
     fs::write(&file, SCRIPT).unwrap();
     let resources = Resources { driver_memory: Some("1g".into()), ..Resources::default() };
@@ -83,7 +83,7 @@ async fn run(profile: Profile) {
     let args = ["an é argument".to_owned()];
     let submission =
         submit::batch(&setting, &Job { file: file.to_str().unwrap(), class_name: None, args: &args }).unwrap();
-    folder.hand_over(PROPERTIES, submission.properties.expose_secret().as_bytes(), None).unwrap();
+    folder.hand_over(PROPERTIES, submission.properties.expose_secret().as_bytes()).unwrap();
     let (life, _) = Life::new();
     process::start(&Program::at(env!("CARGO_BIN_EXE_hearth")), &life, &folder, &submission.spec).unwrap();
     let exit = timeout(BOUND, async {

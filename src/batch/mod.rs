@@ -13,7 +13,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::access::{Refused, Resource};
-use crate::context::launch::files;
+use crate::context::launch::files::{self, Local};
 use crate::context::launch::resources::{Invalid, Resources};
 use crate::id::{BatchId, LivyId};
 use crate::kind::{Classify, Kind};
@@ -95,11 +95,11 @@ pub struct Request {
 }
 
 impl Request {
-    /// Checks what can be checked without Spark, and makes the names of local files plain.
+    /// Checks what can be checked without Spark, makes the name of the file plain, and gives the file when it is this machine's.
     ///
     /// # Errors
     /// Says which field is wrong and what it should be.
-    fn check(&mut self) -> Result<(), Invalid> {
+    fn check(&mut self) -> Result<Vec<Local>, Invalid> {
         if self.file.is_empty() {
             return Err(Invalid("file is required: the path or URL of a jar or a Python file".to_owned()));
         }
@@ -117,9 +117,9 @@ impl Request {
         if self.class_name.as_deref().is_some_and(|c| !is_class(c)) {
             return Err(Invalid("className: not the name of a class".to_owned()));
         }
-        self.file = files::check("file", &self.file)?;
-        self.resources.check()?;
-        files::check_all(&mut self.resources)
+        let mut local = Vec::new();
+        self.file = files::name("file", &self.file, &mut local)?;
+        Ok(local)
     }
 }
 

@@ -18,7 +18,7 @@ use crate::context::launch::folder::Folder;
 use crate::context::launch::follow;
 use crate::context::launch::line::{self, Limits};
 use crate::context::launch::process::{self, Status};
-use crate::context::launch::start::{self, Starter};
+use crate::context::launch::start::{self, Starter, Wanted};
 use crate::context::launch::submit::{self, Job};
 use crate::id::BatchId;
 use crate::life::Life;
@@ -148,9 +148,10 @@ impl Reconciler {
             return;
         }
         let (set, id, stopping) = (self.ending.clone(), batch.id, self.life.stopping());
+        let starter = self.starter.clone();
         self.life.spawn_short("batch end", async move {
             tokio::select! {
-                ended = process::terminate(&folder, GRACE) => {
+                ended = process::terminate(&folder, GRACE, starter.launcher()) => {
                     if let Err(e) = ended {
                         error!(batch.id = %id, error = %e, "Batch {id} could not be ended");
                     }
@@ -214,11 +215,12 @@ async fn start(starter: &Starter, batches: &Service, batch: &Batch) -> Result<()
     let profile = contexts.profile(&batch.profile)?;
     let installed = starter.installed(&batch.profile, profile).await?;
     // What a gateway left that died before it had started anything.
-    Folder::at(&batch.launch_dir).remove()?;
-    let folder = Folder::create(starter.home(), batch.id.0, starter.user())?;
+    starter.remove(&Folder::at(&batch.launch_dir)).await?;
+    let folder = starter.folder(batch.id.0, profile)?;
     let request = &batch.request;
     let name = batch.name.clone().unwrap_or_else(|| format!("hearth-batch-{}", batch.livy_id));
-    let setting = starter.setting(&installed, profile, &request.resources, &folder, contexts.host(), &name);
+    let wanted = Wanted { profile, resources: &request.resources, run_as: &batch.run_as, name: &name };
+    let setting = starter.setting(&installed, wanted, &folder, contexts.host());
     let job = Job { file: &request.file, class_name: request.class_name.as_deref(), args: &request.args };
     let submission = submit::batch(&setting, &job).map_err(context::Error::from)?;
     let state = async {
@@ -227,9 +229,9 @@ async fn start(starter: &Starter, batches: &Service, batch: &Batch) -> Result<()
     };
     // When it has been told to end meanwhile the next pass ends it; when the database is away a later one launches it anew.
     if !matches!(state.await, Ok(Some(State::Starting))) {
-        return Ok(folder.remove()?);
+        return starter.remove(&folder).await;
     }
-    Ok(starter.run(&folder, &submission)?)
+    starter.run((&batch.profile, profile), &folder, submission).await
 }
 
 async fn fail(batches: &Service, id: BatchId, cause: &str) -> Result<(), sqlx::Error> {

@@ -10,7 +10,6 @@ use tokio::time::Instant;
 use super::{Batch, Error, NewBatch, State, View, store};
 use crate::access::{self, Action, Allowed, Manage};
 use crate::context;
-use crate::context::launch::files;
 use crate::context::log::{self, LogPage, Wanted};
 use crate::context::service::DEFAULT_PROFILE;
 use crate::id::{self, BatchId};
@@ -83,8 +82,13 @@ impl Service {
             return Err(Error::BadName(name.chars().take(140).collect()));
         }
         let mut request = new.request;
+        let profile = new.profile.as_deref().unwrap_or(DEFAULT_PROFILE);
         // Looked at before the transaction, and told after the key: what was made once is made, whatever became of its files.
-        let checked = files::looked_at(move || request.check().map(|()| request)).await;
+        let checked = async {
+            let file = request.check()?;
+            self.0.contexts.may_ask(who, profile, request.resources.clone(), file).await
+        };
+        let checked = checked.await;
         let id = BatchId::generate();
         let mut tx = self.0.contexts.pool().begin().await?;
         if let Some(key) = key
@@ -94,14 +98,14 @@ impl Service {
             let batch = store::load_batch(&mut tx, made).await?.ok_or(Error::Inconsistent(id))?;
             return Ok(self.shown(batch));
         }
-        let request = checked?;
-        let profile = new.profile.as_deref().unwrap_or(DEFAULT_PROFILE);
+        let admitted = checked?;
+        request.resources = admitted.resources;
         self.0.contexts.admit(&mut tx, profile).await?;
         let host = self.0.contexts.host();
         let dir = self.0.contexts.launches().join(id.to_string());
         let launch_dir = &*dir.to_string_lossy();
-        let (name, request) = (new.name.as_deref(), &request);
-        let row = store::New { id, who, name, profile, request, host, launch_dir };
+        let (name, request, run_as) = (new.name.as_deref(), &request, &*admitted.run_as);
+        let row = store::New { id, who, run_as, name, profile, request, host, launch_dir };
         if let Err(e) = store::insert_batch(&mut tx, row).await {
             drop(tx);
             return Err(self.name_taken(who, new.name, e).await);

@@ -72,6 +72,7 @@ impl TryFrom<Row> for Batch {
 pub(super) struct New<'a> {
     pub id: BatchId,
     pub who: &'a Principal,
+    pub run_as: &'a str,
     pub name: Option<&'a str>,
     pub profile: &'a str,
     pub request: &'a Request,
@@ -83,7 +84,7 @@ pub(super) struct New<'a> {
 pub(super) async fn insert_batch(db: &mut PgConnection, b: New<'_>) -> Result<(), sqlx::Error> {
     sqlx::query!(
         "insert into batch (batch_id, tenant, owner, via, run_as, name, profile, state, request, host, launch_dir)
-         values ($1, $2, $3, $4, $3, $5, $6, 'waiting', $7, $8, $9)",
+         values ($1, $2, $3, $4, $10, $5, $6, 'waiting', $7, $8, $9)",
         b.id.0,
         &*b.who.tenant,
         &*b.who.user,
@@ -92,7 +93,8 @@ pub(super) async fn insert_batch(db: &mut PgConnection, b: New<'_>) -> Result<()
         b.profile,
         Json(b.request) as _,
         b.host,
-        b.launch_dir
+        b.launch_dir,
+        b.run_as
     )
     .execute(db)
     .await?;

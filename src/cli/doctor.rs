@@ -17,6 +17,7 @@ use super::serve::Settings;
 use crate::config::{self, Config};
 use crate::context::launch::Profile;
 use crate::context::launch::environment::Environment;
+use crate::context::launch::run_as::RunAs;
 use crate::context::launch::spark_home::{self, SparkHome};
 use crate::gateway;
 use crate::home::{self, Home};
@@ -143,17 +144,23 @@ async fn database(config: &Config, environment: &Environment) -> Finding {
     }
 }
 
+/// As whom Hearth and its drivers run. Whether a scheme is configured decides more; `hearth serve` says so.
 fn run_as(config: &Config) -> Finding {
-    let user = &config.launch.user;
+    let user = &config.launch.gateway_user;
+    let others = config.profiles.values().any(|profile| profile.run_as != RunAs::Gateway);
     match (Uid::effective().is_root(), user.is_empty()) {
         (true, true) => Finding::Warn(
-            "drivers run as root: name an OS user in launch.user, or start Hearth as another user".to_owned(),
+            "Hearth and its drivers run as root: name an OS user in launch.gateway_user, or start Hearth as another user".to_owned(),
         ),
         (true, false) => match shim::user(user) {
-            Ok(_) => Finding::Ok(format!("drivers run as {user}")),
-            Err(e) => Finding::Fail(format!("launch.user: {e}")),
+            Ok(_) => Finding::Ok(format!("started as root, Hearth becomes {user}")),
+            Err(e) => Finding::Fail(format!("launch.gateway_user: {e}")),
         },
-        (false, _) => Finding::Ok("drivers run as the user who starts Hearth".to_owned()),
+        (false, _) if others && config.launch.launcher.is_empty() => Finding::Fail(
+            "a profile runs as another OS user, and there is no launcher: run `hearth launcher` and name its socket in launch.launcher"
+                .to_owned(),
+        ),
+        (false, _) => Finding::Ok("Hearth runs as the user who starts it".to_owned()),
     }
 }
 
@@ -170,7 +177,7 @@ async fn look_at(name: &str, profile: &Profile, config: &Config, environment: &E
         python(name, &spark, environment).await,
         agent(name, &spark, config),
     ];
-    findings.extend(readable(name, &spark, config));
+    findings.extend(readable(name, profile, &spark, config));
     if let Some(place) = profile.master.strip_prefix("spark://") {
         let first = place.split(',').next().unwrap_or_default();
         findings.push(match timeout(PATIENCE, TcpStream::connect(first)).await {
@@ -184,9 +191,14 @@ async fn look_at(name: &str, profile: &Profile, config: &Config, environment: &E
     findings
 }
 
-/// Whether the OS user of drivers can read what they are started from; nothing to find where that is the user of Hearth.
-fn readable(name: &str, spark: &SparkHome, config: &Config) -> Option<Finding> {
-    let user = Some(config.launch.user.as_str()).filter(|user| Uid::effective().is_root() && !user.is_empty())?;
+/// Whether the OS user that Hearth becomes, or that the profile names, can read what drivers are started from; nothing to find where that
+/// is the user who asks.
+fn readable(name: &str, profile: &Profile, spark: &SparkHome, config: &Config) -> Option<Finding> {
+    let user = match &profile.run_as {
+        RunAs::Service(service) => service,
+        RunAs::User | RunAs::Gateway => &config.launch.gateway_user,
+    };
+    let user = Some(user).filter(|user| Uid::effective().is_root() && !user.is_empty())?;
     let program = Program::current().ok()?;
     let closed = [spark.path.join("jars"), config.cache.clone()].into_iter().find(|path| {
         let looked = program.run_as(user, "test").arg("-x").arg(path).stderr(Stdio::null()).status();
@@ -194,7 +206,7 @@ fn readable(name: &str, spark: &SparkHome, config: &Config) -> Option<Finding> {
     })?;
     let closed = closed.display();
     Some(Finding::Fail(format!(
-        "profile {name}: the OS user {user} of launch.user cannot read {closed}: open it and the folders above to others, or move it"
+        "profile {name}: the OS user {user} cannot read {closed}: open it and the folders above to others, or move it"
     )))
 }
 

@@ -2,6 +2,7 @@
 
 mod agent;
 mod doctor;
+mod launcher;
 mod migrate;
 mod serve;
 
@@ -11,7 +12,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::context::launch::child;
+use crate::context::launch::{child, enter};
 use crate::shim;
 
 /// Spark as a service: a gateway that speaks Apache Livy's REST API and more.
@@ -27,7 +28,18 @@ struct Hearth {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Runs a gateway until it is told to stop.
-    Serve,
+    Serve {
+        /// The standard input is the launcher that was started with this gateway.
+        #[arg(long, hide = true)]
+        attached: bool,
+    },
+    /// Runs a launcher, which starts drivers as the OS users they belong to, for a gateway that has no privileges. Needs root, or the
+    /// capabilities CAP_SETUID, CAP_SETGID and CAP_KILL.
+    Launcher {
+        /// The standard input is the gateway.
+        #[arg(long, hide = true)]
+        attached: bool,
+    },
     /// Brings the schema of the database up to this version.
     Migrate,
     /// Says what is wrong with the set-up (Spark, Java, Python, Postgres, ports, folders), and what to do about it.
@@ -43,8 +55,14 @@ enum Command {
 #[derive(Debug, clap::Args)]
 struct Child {
     /// The launch folder.
-    #[arg(required_unless_present = "user", conflicts_with = "user")]
+    #[arg(required_unless_present_any = ["user", "enter"], conflicts_with = "user")]
     folder: Option<PathBuf>,
+    /// Watch as this OS user, the gateway's.
+    #[arg(long, requires = "folder")]
+    gateway: Option<String>,
+    /// Do as the OS user what the standard input says.
+    #[arg(long, conflicts_with_all = ["folder", "user"])]
+    enter: bool,
     /// The OS user to become.
     #[arg(long = "as", requires = "argv")]
     user: Option<String>,
@@ -58,11 +76,13 @@ struct Child {
 pub fn main() -> ExitCode {
     let Hearth { settings, command } = Hearth::parse();
     match command {
-        Command::Serve => report(serve::serve(&settings)),
+        Command::Serve { attached } => report(serve::serve(&settings, attached)),
+        Command::Launcher { attached } => report(launcher::launcher(&settings, attached)),
         Command::Migrate => report(migrate::migrate(&settings)),
         Command::Doctor => report(doctor::doctor(&settings)),
         Command::Agent(command) => report(agent::run(&settings, command)),
-        Command::Child(Child { folder: Some(folder), .. }) => child::run(&folder),
+        Command::Child(Child { enter: true, .. }) => enter::run(),
+        Command::Child(Child { folder: Some(folder), gateway, .. }) => child::run(&folder, gateway.as_deref()),
         Command::Child(Child { user, argv, .. }) => {
             let Err(e) = shim::exec_as(&user.unwrap_or_default(), &argv);
             eprintln!("hearth: {e}");

@@ -1,5 +1,6 @@
 //! `hearth serve`: runs a gateway.
 
+use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
@@ -7,6 +8,9 @@ use std::process::{Command, ExitCode};
 
 use anyhow::Context as _;
 
+use nix::unistd::Uid;
+
+use super::launcher;
 use crate::config::{Config, Overrides};
 use crate::{gateway, telemetry};
 
@@ -28,6 +32,18 @@ pub(super) struct Settings {
 }
 
 impl Settings {
+    /// The flags again, for another command of this program.
+    pub(super) fn flags(&self) -> Vec<OsString> {
+        let text = |value: &dyn ToString| OsString::from(value.to_string());
+        let flags = [
+            ("--config", self.config.as_ref().map(|path| path.clone().into_os_string())),
+            ("--home", self.home.as_ref().map(|path| path.clone().into_os_string())),
+            ("--listen", self.listen.as_ref().map(|address| text(address))),
+            ("--database-url", self.database_url.as_ref().map(|url| text(url))),
+        ];
+        flags.into_iter().filter_map(|(flag, value)| Some([flag.into(), value?])).flatten().collect()
+    }
+
     /// Loads the configuration.
     pub(super) fn load(&self) -> anyhow::Result<Config> {
         let overrides = Overrides {
@@ -40,9 +56,12 @@ impl Settings {
     }
 }
 
-/// Runs a gateway until it is told to stop.
-pub(super) fn serve(settings: &Settings) -> anyhow::Result<ExitCode> {
+/// Runs a gateway until it is told to stop. As root with `launch.gateway_user` set, this process becomes that user first.
+pub(super) fn serve(settings: &Settings, attached: bool) -> anyhow::Result<ExitCode> {
     let config = settings.load()?;
+    if Uid::effective().is_root() && !config.launch.gateway_user.is_empty() {
+        return Err(launcher::leave_behind(settings, &config));
+    }
     if let Some((name, value)) = config.auth.negotiate.keytab_variable()
         && std::env::var_os(name).is_none_or(|set| *set != *value)
     {
@@ -53,7 +72,7 @@ pub(super) fn serve(settings: &Settings) -> anyhow::Result<ExitCode> {
     }
     telemetry::init(&config.log.filter, config.log.json);
     let runtime = tokio::runtime::Runtime::new()?;
-    let outcome = runtime.block_on(gateway::serve(config));
+    let outcome = runtime.block_on(gateway::serve(config, attached));
     // What had to end in order has. A thread may wait on for what never comes: another process's lock, a dead mount.
     runtime.shutdown_background();
     outcome

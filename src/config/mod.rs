@@ -14,6 +14,7 @@ use nix::unistd::Uid;
 use secrecy::SecretString;
 use serde::Deserialize;
 
+use crate::audit;
 use crate::context::launch::environment::Environment;
 use crate::context::launch::{self, Profile};
 use crate::http;
@@ -45,6 +46,8 @@ pub struct Config {
     pub session: SessionLimits,
     /// Who may come in.
     pub auth: identity::config::Config,
+    /// Who did what.
+    pub audit: audit::Config,
     /// Logs of Hearth itself.
     pub log: Log,
     /// Templates of contexts, by name.

@@ -168,6 +168,12 @@ pub enum Error {
     /// The request asks Spark for something that cannot be.
     #[error(transparent)]
     BadRequest(#[from] launch::resources::Invalid),
+    /// There is nobody to run as.
+    #[error(transparent)]
+    NobodyToRunAs(#[from] launch::launcher::rules::Refused),
+    /// The launcher.
+    #[error(transparent)]
+    Launcher(#[from] launch::launcher::Error),
     /// The line for launches is full.
     #[error("{0} applications wait in line already, which is the limit (launch.queue); try again later")]
     LineFull(i64),
@@ -191,6 +197,16 @@ pub enum Error {
 impl From<sqlx::Error> for Error {
     fn from(e: sqlx::Error) -> Self {
         Self::Store(e.into())
+    }
+}
+
+impl From<launch::NotAdmitted> for Error {
+    fn from(e: launch::NotAdmitted) -> Self {
+        match e {
+            launch::NotAdmitted::User(e) => e.into(),
+            launch::NotAdmitted::Request(e) => e.into(),
+            launch::NotAdmitted::Launcher(e) => e.into(),
+        }
     }
 }
 
@@ -219,7 +235,8 @@ impl Classify for Error {
     fn kind(&self) -> Kind {
         match self {
             Self::NotFound(_) => Kind::NotFound,
-            Self::Denied => Kind::Denied,
+            Self::Denied | Self::NobodyToRunAs(_) | Self::Launcher(launch::launcher::Error::Refused(_)) => Kind::Denied,
+            Self::Launcher(_) => Kind::Unavailable { retry_after: std::time::Duration::from_secs(10) },
             Self::NameTaken(_) | Self::Over(..) => Kind::Conflict,
             Self::BadName(_) | Self::NoProfile { .. } | Self::BadRequest(_) => Kind::Invalid,
             Self::LineFull(_) => Kind::TooMany { retry_after: std::time::Duration::from_secs(10) },

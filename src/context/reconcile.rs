@@ -197,11 +197,11 @@ impl Reconciler {
         if lock(&self.ending).insert(context.id) {
             let body = serde_json::json!({ "reason": cause });
             self.contexts.links().tell(context.id, Signal::Send(Outgoing::new("shutdown", &body)));
-            let folder = Folder::at(&application.launch_dir);
+            let (folder, starter) = (Folder::at(&application.launch_dir), self.starter.clone());
             let (set, id) = (self.ending.clone(), context.id);
             self.life.spawn_short("application end", async move {
                 for _ in 0..TRIES {
-                    match process::terminate(&folder, GRACE).await {
+                    match process::terminate(&folder, GRACE, starter.launcher()).await {
                         Ok(_) => return,
                         // Its program may be about to start.
                         Err(e) => {

@@ -12,7 +12,9 @@ use tokio::time::Instant;
 
 use super::driver::wire::ContextState;
 use super::driver::{Links, Signal};
-use super::launch::{self, Profile};
+use super::launch::files::Local;
+use super::launch::resources::Resources;
+use super::launch::{self, Admission, Admitted, Profile};
 use super::live::Live;
 use super::log::{self, LogPage, Wanted};
 use super::{Context, Error, NewContext, State, application, is_name, store};
@@ -39,6 +41,7 @@ struct Parts {
     launches: PathBuf,
     profiles: BTreeMap<String, Profile>,
     launch: launch::Config,
+    admission: Admission,
     links: Links,
     live: Live,
     wake: Notify,
@@ -57,11 +60,25 @@ impl Service {
         launches: PathBuf,
         profiles: BTreeMap<String, Profile>,
         launch: launch::Config,
+        admission: Admission,
         others: Notifier,
     ) -> Self {
         let (links, live, wake) = (Links::default(), Live::default(), Notify::new());
         let refuses_new = AtomicBool::new(false);
-        Self(Arc::new(Parts { pool, me, host, launches, profiles, launch, links, live, wake, others, refuses_new }))
+        Self(Arc::new(Parts {
+            pool,
+            me,
+            host,
+            launches,
+            profiles,
+            launch,
+            admission,
+            links,
+            live,
+            wake,
+            others,
+            refuses_new,
+        }))
     }
 
     /// Tells the context's link something, or, when another gateway holds it, tells that one to look at the rows.
@@ -151,8 +168,9 @@ impl Service {
         key: Option<&idempotency::Key>,
     ) -> Result<Context, Error> {
         let NewContext { name, profile, outlives_sessions, request } = new;
+        let profile = profile.as_deref().unwrap_or(DEFAULT_PROFILE);
         // Looked at before the transaction, and told after the key: what was made once is made, whatever became of its files.
-        let checked = launch::files::checked(request).await;
+        let admitted = self.may_ask(who, profile, request, Vec::new()).await;
         let mut tx = self.0.pool.begin().await?;
         let id = ContextId::generate();
         if let Some(key) = key
@@ -161,16 +179,15 @@ impl Service {
             let made = made.parse().map_err(|_| Error::Inconsistent(id))?;
             return store::load_context(&mut tx, made).await?.ok_or(Error::Inconsistent(id));
         }
-        let new = NewContext { name, profile, outlives_sessions, request: checked? };
-        let context = self.insert(&mut tx, who, id, new).await?;
+        let context = self.insert(&mut tx, who, id, (name, outlives_sessions), admitted?).await?;
         tx.commit().await?;
         let _kept = self.0.live.keep(id);
         self.wake();
         Ok(context)
     }
 
-    /// Writes a new context in the caller's transaction; its request is [`launch::files::checked`]. After its commit the caller keeps the
-    /// context ([`Live::keep`]) and wakes the reconciler.
+    /// Writes a new context in the caller's transaction: its name, and whether it lives on after its last session. After its commit the
+    /// caller keeps the context ([`Live::keep`]) and wakes the reconciler.
     ///
     /// # Errors
     /// As [`Service::create`].
@@ -179,10 +196,10 @@ impl Service {
         db: &mut PgConnection,
         who: &Principal,
         id: ContextId,
-        new: NewContext,
+        (name, outlives_sessions): (Option<String>, bool),
+        Admitted { profile, resources, run_as }: Admitted,
     ) -> Result<Context, Error> {
-        let profile = new.profile.unwrap_or_else(|| DEFAULT_PROFILE.to_owned());
-        if let Some(name) = new.name.as_ref().filter(|n| !is_name(n)) {
+        if let Some(name) = name.as_ref().filter(|n| !is_name(n)) {
             return Err(Error::BadName(name.chars().take(140).collect()));
         }
         self.admit(db, &profile).await?;
@@ -191,13 +208,13 @@ impl Service {
             tenant: who.tenant.to_string(),
             owner: who.user.to_string(),
             via: who.via.as_ref().map(ToString::to_string),
-            run_as: who.user.to_string(),
-            name: new.name,
+            run_as,
+            name,
             profile,
-            outlives_sessions: new.outlives_sessions,
+            outlives_sessions,
             state: State::Waiting,
             cause: None,
-            request: new.request,
+            request: resources,
             host: self.0.host.clone(),
             epoch: 0,
             held_by: Some(self.0.me),
@@ -211,6 +228,20 @@ impl Service {
             _ => e.into(),
         })?;
         Ok(context)
+    }
+
+    /// Decides whether `who` may ask this of a profile, and as whom it will run. `more` are files that are named elsewhere.
+    ///
+    /// # Errors
+    /// No such profile, nobody to run as, something that a request may not have.
+    pub async fn may_ask(
+        &self,
+        who: &Principal,
+        profile: &str,
+        resources: Resources,
+        more: Vec<Local>,
+    ) -> Result<Admitted, Error> {
+        Ok(self.0.admission.admit((profile, self.profile(profile)?), who, resources, more).await?)
     }
 
     /// Refuses every launch from now on.

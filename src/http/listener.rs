@@ -8,7 +8,7 @@ use axum::Router;
 use axum::extract::Request;
 use axum::http::header::{CACHE_CONTROL, CONNECTION, STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS};
 use axum::http::{HeaderValue, StatusCode};
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
@@ -28,6 +28,8 @@ use super::tls::Tls;
 use super::{peer, proxy_protocol, request};
 use crate::life::Life;
 
+/// Where agents dial.
+const DRIVER_DOOR: &str = "/driver/";
 /// After a failed accept (no file descriptors), a pause.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -46,7 +48,8 @@ pub struct Manner {
     pub prefix: Arc<str>,
     /// TLS, when it is on.
     pub tls: Option<Arc<Tls>>,
-    /// Without a scheme: the OS users who may connect, beside root and the gateway's own. None with one.
+    /// Without a scheme: the OS users of drivers, whose agents may dial; of others only root and the gateway's own may connect. None
+    /// with a scheme.
     pub local_users: Option<Vec<Uid>>,
     /// Proxies that begin each connection with the PROXY protocol.
     pub proxy_protocol: Arc<[IpNet]>,
@@ -86,9 +89,8 @@ impl Listener {
                     }
                 },
             };
-            if let Some(users) = &manner.local_users
-                && !is_allowed(remote, self.local, users)
-            {
+            let who = manner.local_users.as_ref().map_or(Who::Anybody, |drivers| who(remote, self.local, drivers));
+            if who == Who::Stranger {
                 warn!(peer = %remote, "A connection of another OS user is refused: no authentication is configured");
                 continue;
             }
@@ -96,28 +98,39 @@ impl Listener {
                 (router.clone(), manner.clone(), self.limits.clone(), stopping.clone());
             self.life.spawn_short("connection", async move {
                 let _place = place;
-                connection(stream, remote, router, manner, &limits, stopping).await;
+                connection(stream, (remote, who), router, manner, &limits, stopping).await;
             });
         }
     }
 }
 
-/// Without a scheme only the gateway's own user, its drivers' and root may come, where the system tells who is there.
-fn is_allowed(remote: SocketAddr, local: SocketAddr, users: &[Uid]) -> bool {
+/// Who is at the other end, where the system tells and no scheme does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Who {
+    /// One who may ask for anything: the gateway's own user, root; with a scheme, whoever the scheme knows.
+    Anybody,
+    /// An OS user of drivers: the agents may dial, and the code beside them in the driver may do nothing else.
+    Driver,
+    /// Another OS user.
+    Stranger,
+}
+
+fn who(remote: SocketAddr, local: SocketAddr, drivers: &[Uid]) -> Who {
     match peer::owner(remote, local) {
-        peer::Owner::Uid(uid) => {
-            let uid = Uid::from_raw(uid);
-            uid.is_root() || uid == Uid::effective() || users.contains(&uid)
-        }
-        peer::Owner::Nobody => false,
-        peer::Owner::Untold => true,
+        peer::Owner::Uid(uid) => match Uid::from_raw(uid) {
+            uid if uid.is_root() || uid == Uid::effective() => Who::Anybody,
+            uid if drivers.contains(&uid) => Who::Driver,
+            _ => Who::Stranger,
+        },
+        peer::Owner::Nobody => Who::Stranger,
+        peer::Owner::Untold => Who::Anybody,
     }
 }
 
 /// What precedes HTTP on a connection, within the time that a head may take: who is behind a proxy, the TLS handshake.
 async fn connection(
     mut stream: TcpStream,
-    remote: SocketAddr,
+    (remote, who): (SocketAddr, Who),
     router: Router,
     manner: Manner,
     limits: &Limits,
@@ -141,7 +154,7 @@ async fn connection(
     };
     let Some(current) = current else {
         let from = Connection { peer, is_secure: false, certificate: None, bindings: None };
-        return serve(stream, from, router, manner.prefix, limits, stopping).await;
+        return serve(stream, (from, who), router, manner.prefix, limits, stopping).await;
     };
     let handshake = TlsAcceptor::from(current.config.clone()).accept(stream);
     match tokio::time::timeout(limits.header_timeout.0, handshake).await {
@@ -150,7 +163,7 @@ async fn connection(
             let certificate = certificates.and_then(|chain| chain.first()).map(|leaf| leaf.as_ref().into());
             let bindings = Some(current.bindings.clone());
             let from = Connection { peer, is_secure: true, certificate, bindings };
-            serve(stream, from, router, manner.prefix, limits, stopping).await;
+            serve(stream, (from, who), router, manner.prefix, limits, stopping).await;
         }
         Ok(Err(e)) => debug!(peer = %remote, error = %e, "A TLS handshake failed"),
         Err(_) => debug!(peer = %remote, "A TLS handshake took too long"),
@@ -159,7 +172,7 @@ async fn connection(
 
 async fn serve<S>(
     stream: S,
-    from: Connection,
+    (from, who): (Connection, Who),
     router: Router,
     prefix: Arc<str>,
     limits: &Limits,
@@ -171,8 +184,14 @@ async fn serve<S>(
     let service = hyper::service::service_fn(move |request: Request<Incoming>| {
         let mut request = request::plain(request, &prefix);
         request.extensions_mut().insert(from.clone());
+        let is_beside = who == Who::Driver && !request.uri().path().starts_with(DRIVER_DOOR);
         let answer = router.clone().oneshot(request);
-        async move { answer.await.map(|answer| dressed(closing(answer), is_secure)) }
+        async move {
+            if is_beside {
+                return Ok(StatusCode::FORBIDDEN.into_response());
+            }
+            answer.await.map(|answer| dressed(closing(answer), is_secure))
+        }
     });
     let mut builder = Builder::new(TokioExecutor::new());
     builder.http1().timer(TokioTimer::new()).header_read_timeout(limits.header_timeout.0).max_buf_size(64 * 1024);

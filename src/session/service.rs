@@ -14,13 +14,13 @@ use uuid::Uuid;
 use super::live::{Live, LiveSession};
 use super::{Error, Kind, Limits, NewSession, Session, State, View, is_over, store};
 use crate::access::{self, Action, Allowed, Attach, Manage};
+use crate::context;
 use crate::context::driver::Signal;
 use crate::context::driver::wire::{Complete, Outgoing};
-use crate::context::launch::files;
-use crate::context::launch::resources::{Invalid, Resources};
+use crate::context::launch::Admitted;
 use crate::context::live::Facts;
 use crate::context::log::{LogPage, Wanted};
-use crate::context::{self, NewContext};
+use crate::context::service::DEFAULT_PROFILE;
 use crate::id::{self, ContextId, SessionId};
 use crate::identity::Principal;
 use crate::store::{Page, Range, constraint, idempotency};
@@ -45,6 +45,14 @@ struct Parts {
     /// Who waits for an answer, and from which context it may come.
     completions: Completions,
     next_completion: AtomicU64,
+}
+
+/// Where a new session is to live.
+enum Place {
+    /// In a context that is there.
+    In(Allowed<Attach, context::Context>),
+    /// In one of its own.
+    New(Admitted),
 }
 
 type Completions = DashMap<u64, (ContextId, oneshot::Sender<Vec<String>>)>;
@@ -111,11 +119,18 @@ impl Service {
             None => None,
         };
         // Looked at before the transaction, and told after the key: what was made once is made, whatever became of its files.
-        let resources = match &attach {
-            Some(_) => Ok(Resources::default()),
-            None => files::checked(new.request.resources.clone()).await,
+        let place = match attach {
+            Some(context) => Ok(Place::In(context)),
+            None => {
+                let profile = new.profile.as_deref().unwrap_or(DEFAULT_PROFILE);
+                let resources = new.request.resources.clone();
+                self.0.contexts.may_ask(who, profile, resources, Vec::new()).await.map(Place::New)
+            }
         };
-        let held_here = attach.as_ref().is_none_or(|c| c.held_by == Some(self.0.contexts.me()));
+        let held_here = match &place {
+            Ok(Place::In(context)) => context.held_by == Some(self.0.contexts.me()),
+            _ => true,
+        };
         let id = SessionId::generate();
         let mut tx = self.0.contexts.pool().begin().await?;
         if let Some(key) = key
@@ -125,7 +140,7 @@ impl Service {
             drop(tx);
             return self.view(made).await?.ok_or(Error::Inconsistent(id));
         }
-        let (context_id, number, run_as) = self.place(&mut tx, who, new.profile.clone(), resources, attach).await?;
+        let (context_id, number, run_as) = self.place(&mut tx, who, place?).await?;
         let row = store::New {
             id,
             context_id,
@@ -158,16 +173,12 @@ impl Service {
         &self,
         db: &mut PgConnection,
         who: &Principal,
-        profile: Option<String>,
-        resources: Result<Resources, Invalid>,
-        attach: Option<Allowed<Attach, context::Context>>,
+        place: Place,
     ) -> Result<(ContextId, i32, String), Error> {
-        let (id, run_as) = match attach {
-            Some(context) => (context.id, context.run_as.clone()),
-            None => {
-                let request = resources.map_err(context::Error::from)?;
-                let wanted = NewContext { name: None, profile, outlives_sessions: false, request };
-                let made = self.0.contexts.insert(db, who, ContextId::generate(), wanted).await?;
+        let (id, run_as) = match place {
+            Place::In(context) => (context.id, context.run_as.clone()),
+            Place::New(admitted) => {
+                let made = self.0.contexts.insert(db, who, ContextId::generate(), (None, false), admitted).await?;
                 (made.id, made.run_as)
             }
         };

@@ -6,7 +6,6 @@
 //!
 //! The JVM believes a file of that name blindly: it appears whole, by rename, after a JVM has been seen to take it.
 
-use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::PermissionsExt;
@@ -113,15 +112,8 @@ async fn train(
     room: &Path,
 ) -> io::Result<Result<PathBuf, String>> {
     let made = room.join("made.jsa");
-    let folder = Folder::create(room, Uuid::now_v7(), None)?;
-    let profile = Profile {
-        spark_home: String::new(),
-        master: "local[2]".to_owned(),
-        python: String::new(),
-        driver_memory: "1g".to_owned(),
-        java_options: String::new(),
-        conf: BTreeMap::new(),
-    };
+    let folder = Folder::create(room, Uuid::now_v7(), false)?;
+    let profile = Profile { master: "local[2]".to_owned(), ..Profile::default() };
     let options = format!(
         "-Dscala.usejavacp=true -Xlog:cds=off -Xlog:cds+dynamic=off -XX:ArchiveClassesAtExit={}",
         made.display()
@@ -142,7 +134,7 @@ async fn train(
     };
     let job = Job { file: "spark-shell", class_name: Some("org.apache.spark.repl.Main"), args: &[] };
     let submission = submit::batch(&setting, &job).map_err(io::Error::other)?;
-    folder.hand_over(PROPERTIES, submission.properties.expose_secret().as_bytes(), None)?;
+    folder.hand_over(PROPERTIES, submission.properties.expose_secret().as_bytes())?;
     fs::write(folder.path().join("stdin"), SCRIPT)?;
     let output = File::create(folder.stdout())?;
     let mut shell = Command::new("nice");

@@ -25,7 +25,9 @@ const WORDS: usize = 4_000;
 pub(super) async fn compile(spark: &SparkHome, draft: &Path, environment: &Environment) -> Result<(), Error> {
     let failed = |source| Error::Cache { path: draft.to_path_buf(), source };
     let own = format!("scala-{}/", spark.scala);
-    let wanted = |name: &str| name.starts_with("scala/") || name.starts_with(&own);
+    // Spark 4 moved to the Jakarta names of the servlet API.
+    let servlet = if spark.version.starts_with("3.") { "servlet-javax/" } else { "servlet-jakarta/" };
+    let wanted = |name: &str| ["scala/", &own, servlet].iter().any(|folder| name.starts_with(folder));
     if !SOURCES.iter().any(|(name, _)| name.starts_with(&own)) {
         return Err(Error::Scala(spark.scala.clone()));
     }

@@ -1,14 +1,16 @@
-//! The folder of one launch: what the gateway, `hearth child` and the program leave there for each other.
+//! The two folders of one launch: what the gateway and `hearth child` leave there for each other, and what is the program's own.
 //!
-//! Everything that is believed later (who the processes are, how it ended) is written by `hearth child` as the gateway's own
-//! user. A program that runs as another OS user owns only `work/` and the files made for it.
+//! `<home>/launch/<uuid>` is the gateway's alone: everything that is believed later (who the processes are, how it ended, what it
+//! printed) is written there by `hearth child` as the gateway's own user. `<home>/work/<uuid>` is the program's: where it runs as
+//! another OS user, that user makes it, so that no privileged process has to give anything away.
 
 use std::collections::BTreeMap;
-use std::fs::{self, DirBuilder};
+use std::fs::{self, DirBuilder, Permissions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, chown};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use nix::unistd::Uid;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -16,6 +18,11 @@ use uuid::Uuid;
 use super::table::Process;
 use crate::home;
 use crate::time::Timestamp;
+
+/// Where a state folder keeps what belongs to programs.
+const WORK: &str = "work";
+const TEMPORARY: &str = "tmp";
+const SCRATCH: &str = "scratch";
 
 /// What to run.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -60,30 +67,30 @@ pub struct Exit {
     pub at: Timestamp,
 }
 
-/// The folder of one launch: `<home>/launch/<uuid>`.
+/// The folders of one launch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Folder(PathBuf);
 
 impl Folder {
-    /// Makes the folder of a new launch and its `work/` for the program.
+    /// Makes the folders of a new launch. The program's own is made only where the program runs as this very process's user; one of
+    /// another user (`is_other_user`) makes it itself ([`super::enter`]), in a place where everybody may make a folder and nobody can look
+    /// around, as in `/tmp`.
     ///
     /// # Errors
-    /// When it exists, the user is unknown, or the disk says no.
-    pub fn create(home: &Path, id: Uuid, user: Option<&str>) -> io::Result<Self> {
-        let owner = owner(user)?;
-        // Another OS user must pass through to what is its own; it cannot list.
-        let mode = if owner.is_some() { 0o711 } else { 0o700 };
-        let all = Self::all(home);
-        DirBuilder::new()
-            .recursive(true)
-            .mode(if nix::unistd::Uid::effective().is_root() { 0o711 } else { 0o700 })
-            .create(&all)?;
-        let folder = Self(all.join(id.to_string()));
-        DirBuilder::new().mode(mode).create(&folder.0)?;
-        let made = [folder.work(), folder.temporary(), folder.scratch()].iter().try_for_each(|own| {
-            DirBuilder::new().mode(0o700).create(own)?;
-            give(own, owner.as_ref())
-        });
+    /// When it exists, or the disk says no.
+    pub fn create(home: &Path, id: Uuid, is_other_user: bool) -> io::Result<Self> {
+        home::create_folder(&Self::all(home))?;
+        let works = home.join(WORK);
+        home::create_folder(&works)?;
+        if is_other_user {
+            fs::set_permissions(&works, Permissions::from_mode(0o1733))?;
+        }
+        let folder = Self(Self::all(home).join(id.to_string()));
+        DirBuilder::new().mode(0o700).create(&folder.0)?;
+        if is_other_user {
+            return Ok(folder);
+        }
+        let made = make_private(&folder.work());
         if made.is_err() {
             folder.remove()?;
         }
@@ -111,19 +118,26 @@ impl Folder {
     /// The program's own: scratch space and working folder.
     #[must_use]
     pub fn work(&self) -> PathBuf {
-        self.0.join("work")
+        let home = self.0.parent().and_then(Path::parent).unwrap_or(&self.0);
+        home.join(WORK).join(self.0.file_name().unwrap_or_default())
+    }
+
+    /// Its launch, when the folder has such a name.
+    #[must_use]
+    pub fn id(&self) -> Option<Uuid> {
+        self.0.file_name()?.to_str()?.parse().ok()
     }
 
     /// Where the program's temporary files go (`java.io.tmpdir`, `TMPDIR`).
     #[must_use]
     pub fn temporary(&self) -> PathBuf {
-        self.work().join("tmp")
+        self.work().join(TEMPORARY)
     }
 
     /// Where the agent keeps classes and spilled output.
     #[must_use]
     pub fn scratch(&self) -> PathBuf {
-        self.work().join("scratch")
+        self.work().join(SCRATCH)
     }
 
     /// What the program wrote to its standard output.
@@ -138,24 +152,37 @@ impl Folder {
         self.0.join("stderr")
     }
 
-    /// Writes a file that only the program (and the gateway) can read, such as its properties with the token.
+    /// Writes a file into the program's own folder, where that is this very process's: such as its properties with the token.
     ///
     /// # Errors
-    /// When the user is unknown or the disk says no.
-    pub fn hand_over(&self, name: &str, bytes: &[u8], user: Option<&str>) -> io::Result<PathBuf> {
-        let path = self.0.join(name);
+    /// When the disk says no.
+    pub fn hand_over(&self, name: &str, bytes: &[u8]) -> io::Result<PathBuf> {
+        let path = self.work().join(name);
         home::write_private(&path, bytes)?;
-        give(&path, owner(user)?.as_ref())?;
         Ok(path)
     }
 
-    /// Removes the folder and all in it; one that is gone is no error.
+    /// The uid of the program's own folder, when that is another than this process's: then only that user can empty it.
+    #[must_use]
+    pub fn stranger(&self) -> Option<Uid> {
+        let owner = Uid::from_raw(fs::symlink_metadata(self.work()).ok()?.uid());
+        Some(owner).filter(|owner| *owner != Uid::effective())
+    }
+
+    /// Removes both folders and all in them; one that is gone is no error. What another user's program has left must be emptied by
+    /// that user before.
     ///
     /// # Errors
     /// As the system says.
     pub fn remove(&self) -> io::Result<()> {
+        let work = self.work();
+        let is_gone = |e: &io::Error| e.kind() == io::ErrorKind::NotFound;
+        match if self.stranger().is_some() { fs::remove_dir(&work) } else { fs::remove_dir_all(&work) } {
+            Err(e) if !is_gone(&e) => return Err(e),
+            _ => {}
+        }
         match fs::remove_dir_all(&self.0) {
-            Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
+            Err(e) if !is_gone(&e) => Err(e),
             _ => Ok(()),
         }
     }
@@ -179,12 +206,14 @@ impl Folder {
     }
 }
 
-fn owner(user: Option<&str>) -> io::Result<Option<nix::unistd::User>> {
-    user.map(|name| crate::shim::user(name).map_err(|e| io::Error::new(io::ErrorKind::NotFound, e))).transpose()
-}
-
-fn give(path: &Path, to: Option<&nix::unistd::User>) -> io::Result<()> {
-    to.map_or(Ok(()), |user| chown(path, Some(user.uid.as_raw()), Some(user.gid.as_raw())))
+/// Makes a program's own folder and what is in it, for this process's user alone.
+///
+/// # Errors
+/// When it exists, or the disk says no.
+pub(super) fn make_private(work: &Path) -> io::Result<()> {
+    [Path::new(""), Path::new(TEMPORARY), Path::new(SCRATCH)]
+        .iter()
+        .try_for_each(|part| DirBuilder::new().mode(0o700).create(work.join(part)))
 }
 
 /// One of the folder's JSON files: there whole or not there.

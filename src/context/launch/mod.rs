@@ -1,32 +1,43 @@
 //! Starting Spark applications.
 
+mod admission;
 pub mod archive;
 pub mod bundle;
 pub mod cause;
 pub mod child;
 mod compile;
 mod conf;
+pub mod conf_policy;
 mod draft;
+pub mod enter;
 pub mod environment;
 pub mod files;
 pub mod folder;
 pub mod follow;
 pub mod java_command;
+pub mod launcher;
 pub mod line;
 pub mod process;
 pub mod properties;
 pub mod resources;
+pub mod run_as;
 pub mod spark_home;
 pub mod start;
 pub mod submit;
 pub mod sweep;
 pub mod table;
 pub mod tail;
+mod variables;
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use serde::Deserialize;
 
+pub use self::admission::{Admission, Admitted, Error as NotAdmitted};
+use self::conf_policy::Unknown;
+use self::launcher::rules::Users;
+use self::run_as::RunAs;
 use crate::time::Span;
 
 /// The section `launch`.
@@ -43,8 +54,12 @@ pub struct Config {
     pub start_timeout: Span,
     /// How long a driver lives without a gateway.
     pub orphan_timeout: Span,
-    /// OS user of drivers when the gateway runs as root; empty: root.
-    pub user: String,
+    /// OS user that the gateway becomes when it is started as root, leaving the launcher behind; empty: it stays root.
+    pub gateway_user: String,
+    /// Socket of a launcher that runs by itself; empty: none.
+    pub launcher: String,
+    /// Which OS users drivers may run as.
+    pub users: Users,
     /// Log lines kept for each application.
     pub log_lines: i64,
     /// How long launch folders of ended applications stay.
@@ -57,33 +72,43 @@ pub struct Config {
 
 /// A named template of a context.
 #[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(default, deny_unknown_fields)]
 pub struct Profile {
     /// Folder of a Spark distribution; empty: found.
-    #[serde(default)]
     pub spark_home: String,
     /// Spark master.
-    #[serde(default = "Profile::default_master")]
     pub master: String,
     /// Python of the sessions; empty: found.
-    #[serde(default)]
     pub python: String,
     /// Driver memory of a request that names none.
-    #[serde(default = "Profile::default_driver_memory")]
     pub driver_memory: String,
     /// Options of the driver's JVM.
-    #[serde(default)]
     pub java_options: String,
     /// Spark conf of every application.
-    #[serde(default)]
     pub conf: BTreeMap<String, String>,
+    /// As whom drivers run.
+    pub run_as: RunAs,
+    /// Where files of this machine may lie that a request names; empty: anywhere without a scheme, else nowhere.
+    pub file_roots: Vec<PathBuf>,
+    /// What becomes of conf keys that `policies/spark-conf.toml` does not know.
+    pub unknown_conf: Unknown,
+    /// Conf keys that requests may set though their class forbids it.
+    pub allowed_conf: Vec<String>,
 }
 
-impl Profile {
-    fn default_master() -> String {
-        "local[*]".to_owned()
-    }
-    fn default_driver_memory() -> String {
-        "1g".to_owned()
+impl Default for Profile {
+    fn default() -> Self {
+        Self {
+            spark_home: String::new(),
+            master: "local[*]".to_owned(),
+            python: String::new(),
+            driver_memory: "1g".to_owned(),
+            java_options: String::new(),
+            conf: BTreeMap::new(),
+            run_as: RunAs::default(),
+            file_roots: Vec::new(),
+            unknown_conf: Unknown::default(),
+            allowed_conf: Vec::new(),
+        }
     }
 }

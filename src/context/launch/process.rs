@@ -9,9 +9,11 @@ use std::time::Duration;
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use tokio::process::Child;
 use tokio::time::{Instant, sleep};
 
 use super::folder::{Exit, Folder, Spec};
+use super::launcher::{self, Client};
 use super::table::{self, Process};
 use crate::life::Life;
 use crate::shim::Program;
@@ -47,7 +49,8 @@ impl Status {
     }
 }
 
-/// Starts the program of a launch folder under `hearth child`. Returns once that is started, not the program.
+/// Starts the program of a launch folder under `hearth child`, as this process's own user. Returns once that is started, not the
+/// program.
 ///
 /// # Errors
 /// When the folder cannot be written or no process can be made. A program that cannot be started shows as [`Status::Ended`]
@@ -56,16 +59,34 @@ pub fn start(program: &Program, life: &Life, folder: &Folder, spec: &Spec) -> io
     folder.spec().write(spec)?;
     let mut command = tokio::process::Command::from(program.watch(folder.path()));
     command.env_clear().stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    let mut child = command.spawn()?;
+    collect(life, command.spawn()?);
+    Ok(())
+}
+
+/// As [`start`], as the OS user of the launch, by the launcher.
+///
+/// # Errors
+/// What the launcher refuses, and as [`start`].
+pub async fn start_as(
+    launcher: &Client,
+    folder: &Folder,
+    spec: &Spec,
+    start: launcher::Start,
+) -> Result<(), launcher::Error> {
+    // Its age tells a launch that is about to start from one that never will.
+    folder.spec().write(spec)?;
+    launcher.start(start).await
+}
+
+/// Collects the exit status of a watcher, so that no zombie stays. Who stops leaves that to the system.
+pub(super) fn collect(life: &Life, mut child: Child) {
     let stopping = life.stopping();
-    // Collects the exit status, so that no zombie stays. A gateway that stops leaves that to the system.
     life.spawn_short("launch", async move {
         tokio::select! {
             _ = child.wait() => {}
             () = stopping.cancelled() => {}
         }
     });
-    Ok(())
 }
 
 /// Where the program of a launch folder stands.
@@ -90,20 +111,44 @@ pub fn status(folder: &Folder) -> io::Result<Status> {
     }
 }
 
-/// Sends a signal to the program and to all that it started. Says how many processes that were.
+/// What became of a signal.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Sent {
+    /// How many processes have it.
+    pub count: usize,
+    /// Those of another OS user, who may not be signalled by this process.
+    pub refused: Vec<Process>,
+}
+
+/// Sends a signal to the program and to all that it started.
 ///
 /// # Errors
-/// When the folder cannot be read, or the system refuses the signal.
-pub fn signal(folder: &Folder, signal: Signal) -> io::Result<usize> {
-    let mut sent = 0;
+/// When the folder cannot be read, or the system refuses the signal for another reason than whose the process is.
+pub fn signal(folder: &Folder, signal: Signal) -> io::Result<Sent> {
+    let mut sent = Sent::default();
     for process in members(folder)? {
         match kill(Pid::from_raw(process.pid), signal) {
-            Ok(()) => sent += 1,
+            Ok(()) => sent.count += 1,
             Err(Errno::ESRCH) => {}
+            Err(Errno::EPERM) => sent.refused.push(process),
             Err(e) => return Err(e.into()),
         }
     }
     Ok(sent)
+}
+
+/// Ends processes of another OS user: by their watcher, which is of this process's user and listens; where that is gone, by the
+/// launcher.
+async fn end_refused(folder: &Folder, refused: Vec<Process>, hard: bool, launcher: Option<&Client>) -> io::Result<()> {
+    let watcher = folder.processes().read()?.map(|p| p.shim).filter(Process::lives);
+    if let Some(watcher) = watcher {
+        let ask = if hard { Signal::SIGUSR2 } else { Signal::SIGUSR1 };
+        return Ok(kill(Pid::from_raw(watcher.pid), ask)?);
+    }
+    match (launcher, folder.stranger()) {
+        (Some(launcher), Some(owner)) => launcher.end(owner, refused, hard).await.map_err(io::Error::other),
+        _ => Err(io::ErrorKind::PermissionDenied.into()),
+    }
 }
 
 /// The program and all that it started and that still lives; never its watcher.
@@ -111,11 +156,12 @@ fn members(folder: &Folder) -> io::Result<Vec<Process>> {
     Ok(folder.processes().read()?.map(|p| table::family(&p.shim)).unwrap_or_default())
 }
 
-/// Ends the program and all that it started: SIGTERM, and after the grace SIGKILL. Returns how it ended.
+/// Ends the program and all that it started: SIGTERM, and after the grace SIGKILL. Returns how it ended. What runs as another OS user
+/// than this process is ended through its watcher, or through the launcher.
 ///
 /// # Errors
 /// When the folder cannot be read, the system refuses a signal, or a killed process does not go away.
-pub async fn terminate(folder: &Folder, grace: Duration) -> io::Result<Status> {
+pub async fn terminate(folder: &Folder, grace: Duration, launcher: Option<&Client>) -> io::Result<Status> {
     let began = Instant::now();
     let mut asked = false;
     loop {
@@ -127,7 +173,11 @@ pub async fn terminate(folder: &Folder, grace: Duration) -> io::Result<Status> {
         let late = began.elapsed() >= grace;
         if late || (!asked && left > 0) {
             let how = if late { Signal::SIGKILL } else { Signal::SIGTERM };
-            asked |= signal(folder, how)? > 0;
+            let sent = signal(folder, how)?;
+            asked |= sent.count + sent.refused.len() > 0;
+            if !sent.refused.is_empty() {
+                end_refused(folder, sent.refused, late, launcher).await?;
+            }
         }
         if began.elapsed() > grace + KILL_PATIENCE {
             return Err(io::Error::new(io::ErrorKind::TimedOut, "a killed process does not go away"));

@@ -37,26 +37,6 @@ pub struct Resources {
 #[error("{0}")]
 pub struct Invalid(pub String);
 
-/// Keys that Hearth sets itself, and why a request may not. A key that ends with a dot stands for all below it.
-const OWNED: &[(&str, &str)] = &[
-    ("spark.master", "the profile chooses the master"),
-    ("spark.submit.deployMode", "the profile chooses where the driver runs"),
-    ("spark.hearth.", "these are Hearth's own"),
-    ("spark.authenticate", "Hearth secures each application itself"),
-    ("spark.authenticate.", "Hearth secures each application itself"),
-    ("spark.network.crypto.", "Hearth secures each application itself"),
-    ("spark.io.encryption.", "Hearth secures each application itself"),
-    ("spark.driver.host", "Hearth chooses addresses and ports"),
-    ("spark.driver.bindAddress", "Hearth chooses addresses and ports"),
-    ("spark.driver.port", "Hearth chooses addresses and ports"),
-    ("spark.driver.blockManager.port", "Hearth chooses addresses and ports"),
-    ("spark.blockManager.port", "Hearth chooses addresses and ports"),
-    ("spark.ui.port", "Hearth chooses addresses and ports"),
-    ("spark.local.dir", "Hearth gives each application a folder of its own"),
-    ("spark.repl.", "Hearth's interpreters set it"),
-    ("spark.launcher.", "Hearth starts the application itself"),
-];
-
 /// Where the driver's memory cannot go below: Spark refuses to start with less than 450 MiB of usable heap.
 const LEAST_DRIVER_MIB: u64 = 512;
 const MOST_MIB: u64 = 1 << 30;
@@ -101,9 +81,6 @@ fn conf_entry(key: &str, value: &str) -> Result<(), Invalid> {
         return Err(Invalid(format!(
             "{short:?} is not a conf key: it must have 1 to {LONGEST_KEY} characters and no blanks"
         )));
-    }
-    if let Some((_, why)) = OWNED.iter().find(|(own, _)| key == *own || (own.ends_with('.') && key.starts_with(own))) {
-        return Err(Invalid(format!("conf {key} cannot be set by a request: {why}")));
     }
     if value.len() > LONGEST_VALUE || value.contains('\0') {
         return Err(Invalid(format!(
@@ -197,13 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn conf_that_is_hearths_own_is_refused_by_name() {
-        for key in
-            ["spark.master", "spark.hearth.token", "spark.authenticate", "spark.authenticate.secret", "spark.ui.port"]
-        {
-            let text = refusal(|r| drop(r.conf.insert(key.into(), "x".into())));
-            assert!(text.contains(key) && text.contains("cannot be set"), "{text}");
-        }
+    fn conf_is_checked_for_what_nobody_could_mean() {
         assert!(refusal(|r| drop(r.conf.insert("a b".into(), "x".into()))).contains("not a conf key"));
         assert!(refusal(|r| drop(r.conf.insert("spark.x".into(), "a\0".into()))).contains("NUL"));
         let key = "spark.driver.extraJavaOptions";

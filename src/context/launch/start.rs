@@ -12,13 +12,16 @@ use rand::rngs::OsRng;
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 use tracing::{info, warn};
+use uuid::Uuid;
 
 use super::archive;
 use super::bundle::{self, Agent};
 use super::environment::Environment;
 use super::folder::Folder;
 use super::java_command::JavaCommand;
+use super::launcher::{self, Client};
 use super::resources::Resources;
+use super::run_as::{self, RunAs};
 use super::spark_home::{self, SparkHome};
 use super::submit::{self, Driver, Setting, Submission};
 use super::{Config, Profile, process};
@@ -46,6 +49,8 @@ pub struct Parts {
     pub config: Config,
     /// Base address that agents dial.
     pub gateways: String,
+    /// Starts what runs as another OS user.
+    pub launcher: Option<Client>,
     /// SHA-256, in hexadecimal, of the certificate that the gateway shows to drivers, where it speaks TLS.
     pub certificate: Option<String>,
     /// Supervises the shims.
@@ -67,6 +72,19 @@ pub struct Installed {
     pub archive: Option<PathBuf>,
 }
 
+/// What a launch is to be.
+#[derive(Debug, Clone, Copy)]
+pub struct Wanted<'a> {
+    /// The template.
+    pub profile: &'a Profile,
+    /// What the request asks for.
+    pub resources: &'a Resources,
+    /// The identity of the row.
+    pub run_as: &'a str,
+    /// Name of the application.
+    pub name: &'a str,
+}
+
 /// Why a program could not be started.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -79,6 +97,12 @@ pub enum Error {
     /// The folder or the process.
     #[error("the launch folder or process could not be made: {0}")]
     System(#[from] std::io::Error),
+    /// Something is to run as another OS user, and nobody can start it.
+    #[error("it is to run as another OS user, and there is no launcher")]
+    NoLauncher,
+    /// The launcher.
+    #[error(transparent)]
+    Launcher(#[from] launcher::Error),
     /// The system gives no randomness.
     #[error("the system gives no random numbers")]
     Random,
@@ -100,11 +124,29 @@ impl Starter {
         &self.0.home
     }
 
-    /// The OS user that runs what is started, when that is not the gateway's.
+    /// The launcher, where there is one.
     #[must_use]
-    pub fn user(&self) -> Option<&str> {
-        let is_root = nix::unistd::Uid::effective().is_root();
-        Some(self.0.config.user.as_str()).filter(|u| is_root && !u.is_empty())
+    pub fn launcher(&self) -> Option<&Client> {
+        self.0.launcher.as_ref()
+    }
+
+    /// Makes the folders of a launch.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn folder(&self, id: Uuid, profile: &Profile) -> std::io::Result<Folder> {
+        Folder::create(&self.0.home, id, profile.run_as != RunAs::Gateway && !run_as::is_yarn(&profile.master))
+    }
+
+    /// Removes the folders of a launch.
+    ///
+    /// # Errors
+    /// The system's, or the launcher's.
+    pub async fn remove(&self, folder: &Folder) -> Result<(), Error> {
+        match &self.0.launcher {
+            Some(launcher) => Ok(launcher.remove(folder).await?),
+            None => Ok(folder.remove()?),
+        }
     }
 
     /// What is passed on of Hearth's environment.
@@ -171,9 +213,10 @@ impl Starter {
         let agent = self.agent(&installed.spark).await?;
         let id = ApplicationId::generate();
         let token = SecretString::from(random()?);
-        let folder = Folder::create(&self.0.home, id.0, self.user())?;
+        let folder = self.folder(id.0, profile)?;
         let name = context.name.clone().unwrap_or_else(|| format!("hearth-{}", context.id));
-        let setting = self.setting(&installed, profile, &context.request, &folder, contexts.host(), &name);
+        let wanted = Wanted { profile, resources: &context.request, run_as: &context.run_as, name: &name };
+        let setting = self.setting(&installed, wanted, &folder, contexts.host());
         let warm: Vec<&str> = warm.into_iter().collect();
         let gateways = [self.0.gateways.clone()];
         let driver = Driver {
@@ -192,9 +235,9 @@ impl Starter {
             application::insert_application(&mut db, id, context.id, contexts.host(), &hash, &dir).await
         };
         if !inserted.await.map_err(crate::context::Error::from)? {
-            return Ok(folder.remove()?);
+            return self.remove(&folder).await;
         }
-        self.run(&folder, &submission)?;
+        self.run((&context.profile, profile), &folder, submission).await?;
         info!(context.id = %context.id, application.id = %id, "Context {} is launched", context.id);
         Ok(())
     }
@@ -204,11 +247,9 @@ impl Starter {
     pub fn setting<'a>(
         &'a self,
         installed: &'a Installed,
-        profile: &'a Profile,
-        resources: &'a Resources,
+        Wanted { profile, resources, run_as, name }: Wanted<'a>,
         folder: &'a Folder,
         host: &'a str,
-        name: &'a str,
     ) -> Setting<'a> {
         Setting {
             profile,
@@ -219,19 +260,38 @@ impl Starter {
             archive: installed.archive.as_deref().filter(|archive| archive.is_file()),
             environment: &self.0.environment,
             folder,
-            user: self.user(),
+            user: Some(run_as).filter(|_| profile.run_as != RunAs::Gateway),
             host,
             name,
         }
     }
 
-    /// Starts what was submitted in its folder.
+    /// Starts what was submitted from a profile in its folder: as the gateway's own user, or by the launcher.
     ///
     /// # Errors
-    /// The system's.
-    pub fn run(&self, folder: &Folder, submission: &Submission) -> std::io::Result<()> {
-        folder.hand_over(submit::PROPERTIES, submission.properties.expose_secret().as_bytes(), self.user())?;
-        process::start(&self.0.program, &self.0.life, folder, &submission.spec)
+    /// The system's, or the launcher's.
+    pub async fn run(
+        &self,
+        (name, profile): (&str, &Profile),
+        folder: &Folder,
+        Submission { spec, properties }: Submission,
+    ) -> Result<(), Error> {
+        let properties = properties.expose_secret();
+        if profile.run_as == RunAs::Gateway || run_as::is_yarn(&profile.master) {
+            folder.hand_over(submit::PROPERTIES, properties.as_bytes())?;
+            return Ok(process::start(&self.0.program, &self.0.life, folder, &spec)?);
+        }
+        let (Some(launcher), Some(launch), Some(user)) = (&self.0.launcher, folder.id(), &spec.user) else {
+            return Err(Error::NoLauncher);
+        };
+        let start = launcher::Start {
+            launch,
+            user: user.clone(),
+            profile: name.to_owned(),
+            argv: spec.argv.clone(),
+            properties: properties.to_owned(),
+        };
+        Ok(process::start_as(launcher, folder, &spec, start).await?)
     }
 }
 

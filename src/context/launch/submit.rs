@@ -3,7 +3,7 @@
 //! Secrets stand in the properties file alone (0600): a command line can be read by everybody on the machine.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use secrecy::{ExposeSecret, SecretString};
 
@@ -14,11 +14,14 @@ use super::folder::{Folder, Spec};
 use super::java_command::{JavaCommand, SUBMIT, split_options};
 use super::resources::{Invalid, Resources};
 use super::spark_home::SparkHome;
-use super::{conf, properties};
+use super::{conf, properties, run_as, variables};
 use crate::id::ApplicationId;
 
-/// Name of the properties file in the launch folder.
+/// Name of the properties file in the program's own folder.
 pub const PROPERTIES: &str = "spark.conf";
+
+/// The agent's filter that lets nobody but the gateway see the Spark UI.
+const UI_FILTER: &str = "hearth.agent.ui.GatewayOnly";
 
 /// The one address that only this machine reaches.
 pub(super) const LOOPBACK: &str = "127.0.0.1";
@@ -42,7 +45,7 @@ pub struct Setting<'a> {
     pub environment: &'a Environment,
     /// The launch folder.
     pub folder: &'a Folder,
-    /// OS user to run as; none: as the gateway.
+    /// User to run as; none: as the gateway.
     pub user: Option<&'a str>,
     /// This machine's name, by which executors elsewhere find the driver.
     pub host: &'a str,
@@ -87,6 +90,12 @@ pub struct Submission {
     pub properties: SecretString,
 }
 
+/// The programs that launches with a Spark start.
+#[must_use]
+pub fn programs(spark: &SparkHome) -> [PathBuf; 2] {
+    [spark.java.program.clone(), spark.path.join("bin/spark-submit")]
+}
+
 /// The application of a context.
 ///
 /// # Errors
@@ -104,6 +113,15 @@ pub fn driver(setting: &Setting<'_>, driver: &Driver<'_>) -> Result<Submission, 
         ("scratch", setting.folder.scratch().display().to_string()),
     ];
     conf.extend(own.map(|(key, value)| (format!("spark.hearth.{key}"), value)));
+    if setting.user.is_some() {
+        // Others than who asks are on this machine, and the UI of Spark knows nobody.
+        let own = [UI_FILTER]
+            .into_iter()
+            .chain(conf.get("spark.ui.filters").map(String::as_str))
+            .collect::<Vec<_>>()
+            .join(",");
+        conf.insert("spark.ui.filters".to_owned(), own);
+    }
     let arguments = ["--class", "hearth.agent.Agent"].map(str::to_owned);
     Ok(submission(setting, &conf, arguments.into_iter().chain([driver.agent.jar.display().to_string()])))
 }
@@ -123,7 +141,12 @@ pub fn batch(setting: &Setting<'_>, job: &Job<'_>) -> Result<Submission, Invalid
     }
     let class = job.class_name.map(|name| ["--class".to_owned(), name.to_owned()]).into_iter().flatten();
     let arguments = class.chain([job.file.to_owned()]).chain(job.args.iter().cloned());
-    Ok(submission(setting, &conf::of(setting)?, arguments))
+    let mut conf = conf::of(setting)?;
+    if setting.user.is_some() {
+        // A program of somebody's own has no agent that could guard it.
+        conf.insert("spark.ui.enabled".to_owned(), "false".to_owned());
+    }
+    Ok(submission(setting, &conf, arguments))
 }
 
 fn submission(
@@ -131,17 +154,13 @@ fn submission(
     conf: &BTreeMap<String, String>,
     arguments: impl Iterator<Item = String>,
 ) -> Submission {
-    let mut env = environment(setting);
+    let Setting { profile, spark, defaults, environment, folder, .. } = setting;
+    let env = variables::of(profile, spark, defaults, environment, folder);
     let value = |key: &str| conf.get(key).map(String::as_str).unwrap_or_default();
     let mut argv = match setting.command {
         JavaCommand::Script(script) => vec![script.display().to_string()],
         JavaCommand::Java { class_path, options } => {
             // What the script does with these keys.
-            let libraries = value("spark.driver.extraLibraryPath");
-            if !libraries.is_empty() {
-                let path = env.entry("LD_LIBRARY_PATH".to_owned()).or_default();
-                *path = if path.is_empty() { libraries.to_owned() } else { format!("{libraries}:{path}") };
-            }
             let first = value("spark.driver.extraClassPath");
             let class_path = if first.is_empty() { class_path.clone() } else { format!("{first}:{class_path}") };
             let java = setting.spark.java.program.display().to_string();
@@ -166,41 +185,19 @@ fn submission(
                 .collect()
         }
     };
-    argv.extend(["--properties-file".to_owned(), setting.folder.path().join(PROPERTIES).display().to_string()]);
+    argv.extend(["--properties-file".to_owned(), setting.folder.work().join(PROPERTIES).display().to_string()]);
+    // On the command line, for spark-submit takes it from nowhere else. Everybody may know it.
+    if let (true, Some(user)) = (run_as::is_yarn(&setting.profile.master), setting.user) {
+        argv.extend(["--proxy-user".to_owned(), user.to_owned()]);
+    }
     argv.extend(arguments);
     let user = setting.user.map(str::to_owned);
     let properties = properties::write(conf).into();
     Submission { spec: Spec { argv, env, cwd: setting.folder.work(), user }, properties }
 }
 
-/// A clean environment: what is passed on, and what Spark and its Pythons go by.
-fn environment(setting: &Setting<'_>) -> BTreeMap<String, String> {
-    let mut env = setting.environment.passed.clone();
-    if !env.contains_key("LC_ALL") {
-        // Without it Java and Python would take every text for ASCII.
-        env.entry("LANG".to_owned()).or_insert_with(|| "C.UTF-8".to_owned());
-    }
-    let spark = setting.spark;
-    let java_home = spark.java.program.parent().and_then(|bin| bin.parent());
-    let own = [
-        ("SPARK_HOME", spark.path.display().to_string()),
-        ("JAVA_HOME", java_home.map(|home| home.display().to_string()).unwrap_or_default()),
-        ("PYSPARK_PYTHON", spark.python.clone()),
-        // As the script does: all Pythons of an application must put a key into the same partition.
-        ("PYTHONHASHSEED", "0".to_owned()),
-        ("TMPDIR", setting.folder.temporary().display().to_string()),
-        // Where the Spark UI listens, and the name in its address: only the gateway is to reach it.
-        ("SPARK_LOCAL_IP", LOOPBACK.to_owned()),
-        ("SPARK_PUBLIC_DNS", LOOPBACK.to_owned()),
-    ];
-    env.extend(own.map(|(name, value)| (name.to_owned(), value)));
-    env
-}
-
 #[cfg(test)]
 mod tests {
-    use std::path::PathBuf;
-
     use super::super::spark_home::Java;
     use super::*;
 
@@ -283,14 +280,8 @@ mod tests {
         assert!(!conf.contains_key("hearth.profile"));
         let argv = made.spec.argv;
         assert_eq!(argv[..5], ["/jre/bin/java", "-cp", "/spark/jars/*", "-Xmx1024m", "--add-opens=x"]);
-        let end = [
-            SUBMIT,
-            "--properties-file",
-            "/home/launch/1/spark.conf",
-            "--class",
-            "hearth.agent.Agent",
-            "/a b/agent.jar",
-        ];
+        let end =
+            [SUBMIT, "--properties-file", "/home/work/1/spark.conf", "--class", "hearth.agent.Agent", "/a b/agent.jar"];
         assert_eq!(argv[argv.len() - 6..], end);
     }
 
@@ -332,6 +323,19 @@ mod tests {
     }
 
     #[test]
+    fn yarn_is_told_for_whom() {
+        let parts = Parts::new("yarn");
+        let job = Job { file: "a.jar", class_name: Some("A"), args: &[] };
+        let made = batch(&Setting { user: Some("alice"), ..parts.setting() }, &job).unwrap();
+        let at = made.spec.argv.iter().position(|word| word == "--proxy-user").unwrap();
+        assert_eq!(made.spec.argv[at + 1], "alice");
+        assert!(at < made.spec.argv.iter().position(|word| word == "a.jar").unwrap(), "not an argument of the program");
+        assert!(!parts.batch().0.contains(&"--proxy-user".to_owned()));
+        let local = batch(&Setting { user: Some("alice"), ..Parts::new("local").setting() }, &job).unwrap();
+        assert!(!local.spec.argv.contains(&"--proxy-user".to_owned()), "the OS user says it there");
+    }
+
+    #[test]
     fn a_standalone_cluster_is_asked_for_cores() {
         let mut parts = Parts::new("spark://far:7077");
         (parts.resources.num_executors, parts.resources.executor_cores) = (Some(3), Some(2));
@@ -362,6 +366,6 @@ mod tests {
         let (argv, conf) = parts.batch();
         assert_eq!(argv[..2], ["/spark/bin/spark-submit", "--properties-file"]);
         assert_eq!(conf["spark.driver.memory"], "1024m");
-        assert!(conf["spark.driver.extraJavaOptions"].contains("-Djava.io.tmpdir=/home/launch/1/work/tmp"));
+        assert!(conf["spark.driver.extraJavaOptions"].contains("-Djava.io.tmpdir=/home/work/1/tmp"));
     }
 }

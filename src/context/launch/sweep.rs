@@ -9,6 +9,7 @@ use tracing::{debug, warn};
 use uuid::Uuid;
 
 use super::folder::Folder;
+use super::start::Starter;
 use crate::identity::login;
 use crate::life::Life;
 use crate::store::{self, idempotency};
@@ -16,10 +17,10 @@ use crate::store::{self, idempotency};
 const EVERY: Duration = Duration::from_secs(300);
 
 /// Sweeps until the gateway stops.
-pub async fn run(pool: PgPool, home: PathBuf, keep: Duration, life: Life) {
+pub async fn run(pool: PgPool, starter: Starter, keep: Duration, life: Life) {
     let stopping = life.stopping();
     loop {
-        if let Err(e) = pass(&pool, &home, keep).await {
+        if let Err(e) = pass(&pool, &starter, keep).await {
             warn!(error = %e, "Old launch folders could not be removed now");
         }
         tokio::select! {
@@ -29,11 +30,11 @@ pub async fn run(pool: PgPool, home: PathBuf, keep: Duration, life: Life) {
     }
 }
 
-async fn pass(pool: &PgPool, home: &Path, keep: Duration) -> Result<(), store::Error> {
+async fn pass(pool: &PgPool, starter: &Starter, keep: Duration) -> Result<(), store::Error> {
     let mut db = pool.acquire().await?;
     idempotency::forget_old(&mut db).await?;
     login::forget_old(pool).await?;
-    for (id, path) in old_folders(home, keep) {
+    for (id, path) in old_folders(starter.home(), keep) {
         let lives = sqlx::query_scalar!(
             r#"select exists (select 1 from application where application_id = $1 and ended_at is null)
                    or exists (select 1 from batch where batch_id = $1 and ended_at is null) as "lives!""#,
@@ -42,7 +43,7 @@ async fn pass(pool: &PgPool, home: &Path, keep: Duration) -> Result<(), store::E
         .fetch_one(&mut *db)
         .await?;
         if !lives {
-            match Folder::at(path).remove() {
+            match starter.remove(&Folder::at(path)).await {
                 Ok(()) => debug!(launch = %id, "A launch folder is removed"),
                 Err(e) => warn!(launch = %id, error = %e, "A launch folder cannot be removed"),
             }
@@ -53,7 +54,7 @@ async fn pass(pool: &PgPool, home: &Path, keep: Duration) -> Result<(), store::E
 
 /// Folders in which nothing has changed for so long.
 fn old_folders(home: &Path, keep: Duration) -> Vec<(Uuid, PathBuf)> {
-    let Ok(entries) = std::fs::read_dir(home.join("launch")) else { return Vec::new() };
+    let Ok(entries) = std::fs::read_dir(Folder::all(home)) else { return Vec::new() };
     let limit = SystemTime::now().checked_sub(keep);
     entries
         .filter_map(Result::ok)

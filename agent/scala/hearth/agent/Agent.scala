@@ -3,6 +3,7 @@ package hearth.agent
 import java.nio.file.Files
 
 import hearth.agent.repl.Registry
+import hearth.agent.ui.UiKey
 import org.apache.spark.{SparkConf, SparkContext}
 import org.apache.spark.sql.SparkSession
 
@@ -10,6 +11,7 @@ import org.apache.spark.sql.SparkSession
 object Agent {
   def main(arguments: Array[String]): Unit = {
     val settings = Settings.take()
+    UiKey.derive(settings.token)
     RoutedStream.install()
     val application = new Application(settings)
     application.watchExit()

@@ -1,17 +1,22 @@
 //! The program as its own helper: the hidden command `hearth child`.
 //!
 //! `hearth child FOLDER` watches one launched program (`context::launch::child`); `hearth child --as USER -- PROGRAM …`
-//! becomes another OS user and then that program. A process of its own does the change of user, because in Rust the moment
-//! between fork and exec is open to unsafe code only.
+//! becomes another OS user and then that program; `hearth child --enter` does so by what its standard input says
+//! (`context::launch::enter`). A process of its own does the change of user, because in Rust the moment between fork and exec
+//! is open to unsafe code only.
+
+pub mod privilege;
 
 use std::convert::Infallible;
-use std::ffi::{CString, OsStr, OsString};
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use nix::unistd::{Uid, User};
+
+use self::privilege::Reduced;
 
 /// Where the `hearth` program is, to start its helper forms.
 #[derive(Debug, Clone)]
@@ -41,6 +46,31 @@ impl Program {
         command
     }
 
+    /// `hearth child FOLDER --gateway USER`: as [`Program::watch`], privileged, for the gateway of that OS user. What to run stands in its
+    /// standard input.
+    #[must_use]
+    pub fn watch_for(&self, folder: &Path, gateway: &str) -> Command {
+        let mut command = self.watch(folder);
+        command.arg("--gateway").arg(gateway);
+        command
+    }
+
+    /// `hearth child --enter`: becomes the user and the program that its standard input names.
+    #[must_use]
+    pub fn enter(&self) -> Command {
+        let mut command = self.child();
+        command.arg("--enter");
+        command
+    }
+
+    /// `hearth COMMAND`: arguments may be added.
+    #[must_use]
+    pub fn command(&self, name: &str) -> Command {
+        let mut command = Command::new(&self.0);
+        command.arg0("hearth").arg(name);
+        command
+    }
+
     /// `hearth child --as USER -- PROGRAM`: arguments may be added. Only root can run it.
     #[must_use]
     pub fn run_as(&self, user: &str, program: impl AsRef<OsStr>) -> Command {
@@ -50,9 +80,7 @@ impl Program {
     }
 
     fn child(&self) -> Command {
-        let mut command = Command::new(&self.0);
-        command.arg0("hearth").arg("child");
-        command
+        self.command("child")
     }
 }
 
@@ -97,33 +125,23 @@ pub fn user(name: &str) -> Result<User, Error> {
 pub fn exec_as(name: &str, argv: &[OsString]) -> Result<Infallible, Error> {
     let (program, arguments) = argv.split_first().ok_or(Error::NoProgram)?;
     let user = user(name)?;
+    let mut command = Command::new(program);
+    command.args(arguments);
+    exec(&user, command)
+}
+
+/// Becomes the user, as [`exec_as`] does, and then what the command says. Returns only to say why it could not.
+///
+/// # Errors
+/// See [`Error`].
+pub fn exec(user: &User, mut command: Command) -> Result<Infallible, Error> {
     if user.uid != Uid::effective() {
-        if !Uid::effective().is_root() {
-            return Err(Error::NotRoot(name.to_owned()));
+        if !Uid::effective().is_root() && !Reduced::is_possible() {
+            return Err(Error::NotRoot(user.name.clone()));
         }
-        become_user(&user).map_err(|e| Error::Refused(name.to_owned(), e))?;
+        privilege::become_user(user).map_err(|e| Error::Refused(user.name.clone(), e))?;
     }
-    let source = Command::new(program)
-        .args(arguments)
-        .env("HOME", &user.dir)
-        .env("USER", &user.name)
-        .env("LOGNAME", &user.name)
-        .exec();
-    Err(Error::NoStart { program: program.to_string_lossy().into_owned(), source })
-}
-
-#[cfg(not(any(target_os = "macos", target_os = "ios")))]
-fn become_user(user: &User) -> nix::Result<()> {
-    use nix::unistd::{getgrouplist, setgid, setgroups, setuid};
-    let name = CString::new(user.name.as_str()).map_err(|_| nix::Error::EINVAL)?;
-    // Groups first: once the user is changed, neither may be.
-    setgroups(&getgrouplist(&name, user.gid)?)?;
-    setgid(user.gid)?;
-    setuid(user.uid)
-}
-
-/// The system library of these offers no list of groups through a safe call.
-#[cfg(any(target_os = "macos", target_os = "ios"))]
-fn become_user(_: &User) -> nix::Result<()> {
-    Err(nix::Error::ENOSYS)
+    let program = command.get_program().to_string_lossy().into_owned();
+    let source = command.env("HOME", &user.dir).env("USER", &user.name).env("LOGNAME", &user.name).exec();
+    Err(Error::NoStart { program, source })
 }
