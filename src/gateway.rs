@@ -16,6 +16,7 @@ use tracing::{info, warn};
 use crate::audit::seal::Sealer;
 use crate::config::Config;
 use crate::context::driver::Door;
+use crate::context::launch;
 use crate::context::launch::folder::Folder;
 use crate::context::launch::launcher::Client;
 use crate::context::launch::run_as::{self, RunAs};
@@ -90,8 +91,10 @@ async fn run(
     let contexts = context::service::Service::new(
         pool.clone(),
         me,
-        home.host(&host_name()).context("reading the name of this machine from the state folder")?,
-        Folder::all(&config.home),
+        launch::Site {
+            host: home.host(&host_name()).context("reading the name of this machine from the state folder")?,
+            launches: Folder::all(&config.home),
+        },
         config.profiles.clone(),
         config.launch.clone(),
         Admission { authenticates: identity.is_on(), users: config.launch.users.clone(), launcher: launcher.clone() },

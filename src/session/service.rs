@@ -50,7 +50,7 @@ struct Parts {
 /// Where a new session is to live.
 enum Place {
     /// In a context that is there.
-    In(Allowed<Attach, context::Context>),
+    In(Box<Allowed<Attach, context::Context>>),
     /// In one of its own.
     New(Admitted),
 }
@@ -120,7 +120,7 @@ impl Service {
         };
         // Looked at before the transaction, and told after the key: what was made once is made, whatever became of its files.
         let place = match attach {
-            Some(context) => Ok(Place::In(context)),
+            Some(context) => Ok(Place::In(Box::new(context))),
             None => {
                 let profile = new.profile.as_deref().unwrap_or(DEFAULT_PROFILE);
                 let resources = new.request.resources.clone();

@@ -70,6 +70,15 @@ pub struct Config {
     pub class_archive: bool,
 }
 
+/// Where a gateway launches.
+#[derive(Debug, Clone)]
+pub struct Site {
+    /// The name of the machine, by which what was launched on it is found again.
+    pub host: String,
+    /// Where the launch folders of the gateway's state folder lie.
+    pub launches: PathBuf,
+}
+
 /// A named template of a context.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
