@@ -19,6 +19,7 @@ use crate::audit::Audit;
 use crate::audit::seal::Sealer;
 use crate::config::Config;
 use crate::context::driver::Door;
+use crate::context::launch;
 use crate::context::launch::folder::Folder;
 use crate::context::launch::launcher::Client;
 use crate::context::launch::run_as::{self, RunAs};
@@ -102,9 +103,11 @@ async fn run(
     let scheme = if tls.is_some() { "https" } else { "http" };
     let contexts = context::service::Service::new(
         pool.clone(),
-        me,
-        home.host(&host_name()).context("reading the name of this machine from the state folder")?,
-        Folder::all(&config.home),
+        launch::Site {
+            gateway: me,
+            host: home.host(&host_name()).context("reading the name of this machine from the state folder")?,
+            launches: Folder::all(&config.home),
+        },
         config.profiles.clone(),
         config.launch.clone(),
         Admission { authenticates: identity.is_on(), users: config.launch.users.clone(), launcher: launcher.clone() },

@@ -51,7 +51,7 @@ struct Parts {
 /// Where a new session is to live.
 enum Place {
     /// In a context that is there.
-    In(Allowed<Attach, context::Context>),
+    In(Box<Allowed<Attach, context::Context>>),
     /// In one of its own.
     New(Admitted),
 }
@@ -123,7 +123,7 @@ impl Service {
         let profile = self.0.contexts.choose::<CreateSession>(who, profile).await?;
         // Looked at before the transaction, and told after the key: what was made once is made, whatever became of its files.
         let place = match attach {
-            Some(context) => Ok(Place::In(context)),
+            Some(context) => Ok(Place::In(Box::new(context))),
             None => {
                 let resources = new.request.resources.clone();
                 self.0.contexts.may_ask(who, &profile, resources, Vec::new()).await.map(Place::New)
