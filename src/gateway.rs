@@ -15,8 +15,8 @@ use tracing::{info, warn};
 
 use crate::access::Access;
 use crate::access::engine::Identity;
-use crate::audit::Audit;
 use crate::audit::seal::Sealer;
+use crate::audit::{Audit, Entry, Event};
 use crate::config::Config;
 use crate::context::driver::Door;
 use crate::context::launch;
@@ -31,6 +31,7 @@ use crate::http::listener::{Listener, Manner};
 use crate::http::tls::Tls;
 use crate::http::{self, Doors, Parts};
 use crate::id::GatewayId;
+use crate::identity::Principal;
 use crate::identity::chain::Chain;
 use crate::life::{Life, Signals, Stop, Watch};
 use crate::shim::{self, Program};
@@ -100,14 +101,14 @@ async fn run(
     )
     .context("reading the policies (access.policies)")?;
     access::reload::warn_of_odd(&access);
+    let host = home.host(&host_name()).context("reading the name of this machine from the state folder")?;
+    let me_there = Principal::local();
+    let started = Entry::done(Event::GatewayStarted, &me_there).on("gateway", me).with(format!("on {host} at {local}"));
+    access.note(started).await.context("writing the audit")?;
     let scheme = if tls.is_some() { "https" } else { "http" };
     let contexts = context::service::Service::new(
         pool.clone(),
-        launch::Site {
-            gateway: me,
-            host: home.host(&host_name()).context("reading the name of this machine from the state folder")?,
-            launches: Folder::all(&config.home),
-        },
+        launch::Site { gateway: me, host, launches: Folder::all(&config.home) },
         config.profiles.clone(),
         config.launch.clone(),
         Admission { authenticates: identity.is_on(), users: config.launch.users.clone(), launcher: launcher.clone() },

@@ -172,6 +172,15 @@ impl Access {
         Ok(self.0.audit.record(&mut db, what.entry(Event::Read)).await?)
     }
 
+    /// Writes down what is no action on a row of its own: a login, a refusal.
+    ///
+    /// # Errors
+    /// The database's: then it must not be done.
+    pub async fn note(&self, entry: Entry<'_>) -> Result<(), crate::store::Error> {
+        let mut db = self.0.pool.acquire().await?;
+        Ok(self.0.audit.record(&mut db, entry).await?)
+    }
+
     /// What actions are written down with.
     #[must_use]
     pub fn audit(&self) -> &Audit {
