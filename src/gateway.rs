@@ -14,7 +14,7 @@ use sqlx::PgPool;
 use tracing::{info, warn};
 
 use crate::access::Access;
-use crate::access::engine::Identity;
+use crate::access::engine::ProfileIdentity;
 use crate::audit::seal::Sealer;
 use crate::audit::{Audit, Entry, Event};
 use crate::config::Config;
@@ -214,9 +214,14 @@ fn service_accounts(profiles: &BTreeMap<String, Profile>) -> Vec<Uid> {
 }
 
 /// Whose identity code of each profile has, and whether its owner may share it.
-pub(crate) fn identities(profiles: &BTreeMap<String, Profile>) -> BTreeMap<String, Identity> {
-    let identity =
-        |p: &Profile| Identity { is_person: !matches!(p.run_as, RunAs::Service(_)), may_share: p.share_identity };
+pub(crate) fn identities(profiles: &BTreeMap<String, Profile>) -> BTreeMap<String, ProfileIdentity> {
+    let identity = |profile: &Profile| ProfileIdentity {
+        service: match &profile.run_as {
+            RunAs::Service(name) => Some(name.clone()),
+            RunAs::User | RunAs::Gateway => None,
+        },
+        may_share: profile.share_identity,
+    };
     profiles.iter().map(|(name, profile)| (name.clone(), identity(profile))).collect()
 }
 
