@@ -53,7 +53,7 @@ enum Place {
     /// In a context that is there.
     In(Box<Allowed<Attach, context::Context>>),
     /// In one of its own.
-    New(Admitted),
+    New(Box<Admitted>),
 }
 
 type Completions = DashMap<u64, (ContextId, oneshot::Sender<Vec<String>>)>;
@@ -126,7 +126,11 @@ impl Service {
             Some(context) => Ok(Place::In(Box::new(context))),
             None => {
                 let resources = new.request.resources.clone();
-                self.0.contexts.may_ask(who, &profile, resources, Vec::new()).await.map(Place::New)
+                self.0
+                    .contexts
+                    .may_ask(who, &profile, resources, Vec::new())
+                    .await
+                    .map(|admitted| Place::New(Box::new(admitted)))
             }
         };
         let held_here = match &place {
@@ -182,7 +186,7 @@ impl Service {
         let (id, run_as) = match place {
             Place::In(context) => (context.id, context.run_as.clone()),
             Place::New(admitted) => {
-                let made = self.0.contexts.insert(db, who, ContextId::generate(), (None, false), admitted).await?;
+                let made = self.0.contexts.insert(db, who, ContextId::generate(), (None, false), *admitted).await?;
                 (made.id, made.run_as)
             }
         };
