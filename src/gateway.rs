@@ -16,8 +16,10 @@ use tracing::{info, warn};
 use crate::access::Access;
 use crate::access::engine::ProfileIdentity;
 use crate::audit::seal::Sealer;
+use crate::audit::{Audit, Entry, Event};
 use crate::config::Config;
 use crate::context::driver::Door;
+use crate::context::launch;
 use crate::context::launch::folder::Folder;
 use crate::context::launch::launcher::Client;
 use crate::context::launch::run_as::{self, RunAs};
@@ -29,6 +31,7 @@ use crate::http::listener::{Listener, Manner};
 use crate::http::tls::Tls;
 use crate::http::{self, Doors, Parts};
 use crate::id::GatewayId;
+use crate::identity::Principal;
 use crate::identity::chain::Chain;
 use crate::life::{Life, Signals, Stop, Watch};
 use crate::shim::{self, Program};
@@ -89,24 +92,26 @@ async fn run(
         })?;
     let local = listener.local();
     let others = Notifier::new(pool.clone(), life);
-    let access = Access::new(pool.clone(), config.access.clone(), identities(&config.profiles), others.clone())
-        .context("reading the policies (access.policies)")?;
+    let access = Access::new(
+        pool.clone(),
+        config.access.clone(),
+        identities(&config.profiles),
+        others.clone(),
+        Audit::new(me, &config.audit),
+    )
+    .context("reading the policies (access.policies)")?;
     access::reload::warn_of_odd(&access);
+    let host = home.host(&host_name()).context("reading the name of this machine from the state folder")?;
+    let me_there = Principal::local();
+    let started = Entry::done(Event::GatewayStarted, &me_there).on("gateway", me).with(format!("on {host} at {local}"));
+    access.note(started).await.context("writing the audit")?;
     let scheme = if tls.is_some() { "https" } else { "http" };
     let contexts = context::service::Service::new(
         pool.clone(),
-        me,
-        context::service::Host {
-            name: home.host(&host_name()).context("reading the name of this machine from the state folder")?,
-            launches: Folder::all(&config.home),
-            profiles: config.profiles.clone(),
-            launch: config.launch.clone(),
-            admission: Admission {
-                authenticates: identity.is_on(),
-                users: config.launch.users.clone(),
-                launcher: launcher.clone(),
-            },
-        },
+        launch::Site { gateway: me, host, launches: Folder::all(&config.home) },
+        config.profiles.clone(),
+        config.launch.clone(),
+        Admission { authenticates: identity.is_on(), users: config.launch.users.clone(), launcher: launcher.clone() },
         others,
         access.clone(),
     );
@@ -186,18 +191,6 @@ async fn run(
     Ok(if stop == Stop::Failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
-/// Whose identity code of each profile has, and whether its owner may share it.
-pub(crate) fn identities(profiles: &BTreeMap<String, Profile>) -> BTreeMap<String, ProfileIdentity> {
-    let identity = |profile: &Profile| ProfileIdentity {
-        service: match &profile.run_as {
-            RunAs::Service(name) => Some(name.clone()),
-            RunAs::User | RunAs::Gateway => None,
-        },
-        may_share: profile.share_identity,
-    };
-    profiles.iter().map(|(name, profile)| (name.clone(), identity(profile))).collect()
-}
-
 /// The launcher, where there is one. The gateway does not go on without the one that was started with it.
 fn launcher(config: &Config, attached: bool, life: &Life) -> anyhow::Result<Option<Client>> {
     if attached {
@@ -218,6 +211,18 @@ fn service_accounts(profiles: &BTreeMap<String, Profile>) -> Vec<Uid> {
         RunAs::User | RunAs::Gateway => None,
     });
     names.filter_map(|name| shim::user(name).ok()).map(|user| user.uid).collect()
+}
+
+/// Whose identity code of each profile has, and whether its owner may share it.
+pub(crate) fn identities(profiles: &BTreeMap<String, Profile>) -> BTreeMap<String, ProfileIdentity> {
+    let identity = |profile: &Profile| ProfileIdentity {
+        service: match &profile.run_as {
+            RunAs::Service(name) => Some(name.clone()),
+            RunAs::User | RunAs::Gateway => None,
+        },
+        may_share: profile.share_identity,
+    };
+    profiles.iter().map(|(name, profile)| (name.clone(), identity(profile))).collect()
 }
 
 /// Takes the state folder over from the gateway that had it before: says who that was, and writes down who has it now.

@@ -16,7 +16,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use harness::postgres::Database;
 use hearth::access::engine::ProfileIdentity;
 use hearth::access::{Access, Config, View};
-use hearth::context::launch::Admission;
+use hearth::audit::Audit;
+use hearth::context::launch::{Admission, Site};
 use hearth::id::{Called, GatewayId};
 use hearth::identity::{Principal, Scheme};
 use hearth::life::Life;
@@ -110,17 +111,15 @@ fn services(pool: &PgPool, life: &Life, policies: &str) -> Services {
     let others = Notifier::new(pool.clone(), life);
     let identity = ProfileIdentity { service: None, may_share: true };
     let identities = PROFILES.map(|p| (p.to_owned(), identity.clone())).into_iter().collect::<BTreeMap<_, _>>();
-    let access = Access::new(pool.clone(), config, identities, others.clone()).unwrap();
+    let gateway = GatewayId::generate();
+    let audit = Audit::new(gateway, &all.audit);
+    let access = Access::new(pool.clone(), config, identities, others.clone(), audit).unwrap();
     let contexts = context::service::Service::new(
         pool.clone(),
-        GatewayId::generate(),
-        context::service::Host {
-            name: "here".to_owned(),
-            launches: "/nowhere".into(),
-            profiles: all.profiles,
-            launch: all.launch.clone(),
-            admission: Admission { authenticates: true, users: all.launch.users, launcher: None },
-        },
+        Site { gateway, host: "here".to_owned(), launches: "/nowhere".into() },
+        all.profiles,
+        all.launch.clone(),
+        Admission { authenticates: true, users: all.launch.users, launcher: None },
         others,
         access.clone(),
     );

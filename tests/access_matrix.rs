@@ -83,6 +83,7 @@ const ROUTES: &[(&str, &str, Asks, &str)] = &[
     ("POST", "/api/v1/tokens", Somebody, r#"{"name": ""}"#),
     ("DELETE", "/api/v1/tokens/{token}", Somebody, ""),
     ("GET", "/api/v1/policies", Reader, ""),
+    ("GET", "/api/v1/audit", Reader, ""),
     ("GET", "/api/v1/policies/explain", Somebody, ""),
     ("GET", "/api/v1/contexts", Somebody, ""),
     ("POST", "/api/v1/contexts", Somebody, r#"{"name": "7"}"#),

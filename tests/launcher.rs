@@ -25,6 +25,9 @@ use nix::unistd::{Pid, Uid};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+/// The command line that starts a launcher, of the users that a test has made.
+type Argv = dyn Fn(&OsUsers) -> Vec<String>;
+
 const GATE: usize = 0;
 const ALICE: usize = 1;
 const BOB: usize = 2;
@@ -61,7 +64,7 @@ impl Fixture {
     }
 
     /// `by`: how the launcher is started, when not by root as it is.
-    async fn run_by(script: &str, by: Option<&dyn Fn(&OsUsers) -> Vec<String>>) -> Self {
+    async fn run_by(script: &str, by: Option<&Argv>) -> Self {
         assert!(Uid::effective().is_root(), "only root can try what only root can do");
         let users = OsUsers::new(&["system-gate", "alice", "bob", "system-launch"]);
         let root = tempfile::tempdir().unwrap();

@@ -5,20 +5,22 @@
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
+    clippy::disallowed_methods,
     reason = "a test fails by panicking"
 )]
 
 mod harness;
 
+use std::cell::Cell;
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
+use futures_util::future::join_all;
 use harness::livy::Livy;
 use harness::{BOUND, Gateway, Setup, until};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
-use tokio::sync::watch;
 
 /// The driver's JVM, by what its shim has written down.
 fn driver(gateway: &Gateway) -> Pid {
@@ -120,15 +122,10 @@ async fn a_drained_gateway_leaves_its_drivers() {
 }
 
 /// Sends statements without a pause until told to end; the names of those that were taken, each with its path.
-async fn sends_statements(
-    livy: Livy,
-    session: String,
-    writer: usize,
-    stop: watch::Receiver<bool>,
-) -> Vec<(String, String)> {
+async fn sends_statements(livy: &Livy, session: &str, writer: usize, end: &Cell<bool>) -> Vec<(String, String)> {
     let mut taken = Vec::new();
     for turn in 0.. {
-        if *stop.borrow() {
+        if end.get() {
             break;
         }
         let name = format!("{writer}-{turn}");
@@ -139,10 +136,40 @@ async fn sends_statements(
             503 => assert!(!answer.header("retry-after").is_empty(), "{answer}"),
             _ => panic!("{answer}"),
         }
-        let read = livy.get(&session).await;
+        let read = livy.get(session).await;
         assert!(matches!(read.status, 200 | 503), "{read}");
     }
     taken
+}
+
+/// Twenty seconds without Postgres: every statement is refused with when to come back, and afterwards they are taken again.
+async fn goes_away_and_comes_back(gateway: &Gateway, session: &str) {
+    let livy = gateway.livy();
+    let statements = format!("{session}/statements");
+    until("the load has begun", BOUND, async || {
+        let total = livy.get(&statements).await.expect(200)["total_statements"].as_i64();
+        total.filter(|total| *total > 6)
+    })
+    .await;
+    gateway.postgres().stop();
+    let stopped = Instant::now();
+    let mut refused = 0;
+    // The long statement ends while nothing can be written.
+    while stopped.elapsed() < Duration::from_secs(20) {
+        let answer = livy.post(&statements, json!({ "code": "ran.append('refused')" })).await;
+        assert_eq!(answer.status, 503, "{answer}");
+        assert!(!answer.header("retry-after").is_empty(), "{answer}");
+        refused += 1;
+    }
+    assert!(refused > 2, "an answer takes {:?}", stopped.elapsed() / refused);
+    gateway.postgres().start();
+    let again = until("statements are taken again", BOUND, async || {
+        let answer = livy.post(&statements, json!({ "code": "'again'" })).await;
+        (answer.status == 201).then(|| answer.header("location").to_owned())
+    })
+    .await;
+    let again = livy.get(&format!("{again}?wait=60")).await.expect(200);
+    assert_eq!(again["output"]["data"]["text/plain"], "'again'");
 }
 
 /// Postgres goes away for twenty seconds while statements come and run: 503 with Retry-After, then everything goes on, nothing that
@@ -156,41 +183,17 @@ async fn without_postgres_it_says_so_and_then_goes_on() {
     let code = "for i in range(40):\n    print('tick', i)\n    time.sleep(0.05)\n'over'";
     livy.post(&format!("{session}/statements"), json!({ "code": code })).await.expect(201);
     running(&gateway, &format!("{session}/statements/1")).await;
-    let (end, ending) = watch::channel(false);
-    let writers: Vec<_> = (0..4)
-        .map(|writer| tokio::spawn(sends_statements(gateway.livy(), session.clone(), writer, ending.clone())))
-        .collect();
-    let sent = async || livy.get(&format!("{session}/statements?size=0")).await.json()["total_statements"].as_i64();
-    until("the load has begun", BOUND, async || sent().await.filter(|total| *total > 6)).await;
-
-    gateway.postgres().stop();
-    let stopped = Instant::now();
-    let mut refused = 0;
-    // The long statement ends while nothing can be written.
-    while stopped.elapsed() < Duration::from_secs(20) {
-        let answer = livy.post(&format!("{session}/statements"), json!({ "code": "ran.append('refused')" })).await;
-        assert_eq!(answer.status, 503, "{answer}");
-        assert!(!answer.header("retry-after").is_empty(), "{answer}");
-        refused += 1;
-    }
-    assert!(refused > 2, "an answer takes {:?}", stopped.elapsed() / refused);
-    gateway.postgres().start();
-    let again = until("statements are taken again", BOUND, async || {
-        let answer = livy.post(&format!("{session}/statements"), json!({ "code": "'again'" })).await;
-        (answer.status == 201).then(|| answer.header("location").to_owned())
-    })
-    .await;
-    let again = livy.get(&format!("{again}?wait=60")).await.expect(200);
-    assert_eq!(again["output"]["data"]["text/plain"], "'again'");
-    end.send(true).unwrap();
+    let end = Cell::new(false);
+    let load = join_all((0..4).map(|writer| sends_statements(&livy, &session, writer, &end)));
+    let outage = async {
+        goes_away_and_comes_back(&gateway, &session).await;
+        end.set(true);
+    };
+    let (taken, ()) = tokio::join!(load, outage);
     let long = livy.get(&format!("{session}/statements/1?wait=60")).await.expect(200);
     let ticks: String = (0..40).map(|i| format!("tick {i}\n")).collect();
     assert_eq!(long["output"]["data"]["text/plain"], format!("{ticks}'over'"), "{long}");
-
-    let mut taken = Vec::new();
-    for writer in writers {
-        taken.extend(writer.await.unwrap());
-    }
+    let taken = taken.concat();
     for (name, path) in &taken {
         let done = livy.get(&format!("{path}?wait=60")).await.expect(200);
         assert_eq!(done["output"]["data"]["text/plain"], format!("'{name}'"), "{done}");

@@ -11,6 +11,7 @@
 //! The tenant, ownership, grants and roles are told to Cedar as facts; what follows from them is said in `policies/` alone. Lists ask the
 //! database for the widest set that the base policies can allow ([`service::Reach`]) and Cedar for each row of it.
 
+mod account;
 pub mod action;
 pub mod engine;
 pub mod explain;
@@ -29,6 +30,8 @@ use std::marker::PhantomData;
 use std::ops::Deref;
 use std::sync::Arc;
 
+use crate::audit::{Entry, Event};
+use crate::identity::Principal;
 use crate::kind::{Classify, Kind};
 
 pub use action::{
@@ -45,6 +48,7 @@ pub use service::Access;
 pub struct Allowed<A, R> {
     on: R,
     by: Arc<Verdict>,
+    who: Principal,
     act: PhantomData<fn() -> A>,
 }
 
@@ -53,6 +57,21 @@ impl<A, R> Allowed<A, R> {
     #[must_use]
     pub fn policies(&self) -> &[String] {
         &self.by.policies
+    }
+}
+
+impl<A, R: Resource> Allowed<A, R> {
+    /// Who may.
+    #[must_use]
+    pub fn who(&self) -> &Principal {
+        &self.who
+    }
+
+    /// What the audit is to say of something that this allows.
+    #[must_use]
+    pub fn entry(&self, event: Event) -> Entry<'_> {
+        let entry = Entry::done(event, &self.who).by(&self.by.policies);
+        resource::tell(entry, &self.on.facts())
     }
 }
 

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::audit::Entry;
 use crate::identity::Principal;
 
 /// Something that decisions are made about.
@@ -42,6 +43,17 @@ pub enum Facts<'a> {
     },
     /// What concerns a whole tenant: its audit, the policies.
     Tenant(Cow<'a, str>),
+}
+
+/// Names in the audit what something is done to.
+#[must_use]
+pub fn tell<'a>(entry: Entry<'a>, on: &Facts<'_>) -> Entry<'a> {
+    match on {
+        Facts::Owned(owned) => entry.on(owned.kind.as_str(), owned.id),
+        Facts::Profile(name) => entry.on("profile", name),
+        Facts::Account { user, .. } => entry.on("account", user),
+        Facts::Tenant(name) => entry.on("tenant", name),
+    }
 }
 
 /// What belongs to somebody and can be shared.

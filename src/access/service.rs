@@ -17,7 +17,8 @@ use super::known::Known;
 use super::policy::{self, Policies};
 use super::resource::{Facts, Kind, Owned, Resource};
 use super::role::{Config, Role};
-use super::{Allowed, Refused, store};
+use super::{Allowed, Refused, Shareable, resource, store};
+use crate::audit::{Audit, Entry, Event};
 use crate::identity::Principal;
 use crate::store::notify::Notifier;
 use crate::store::{Page, Range};
@@ -37,6 +38,7 @@ struct Parts {
     identities: BTreeMap<String, ProfileIdentity>,
     known: Known,
     others: Notifier,
+    audit: Audit,
 }
 
 /// The widest set that the base policies can let somebody see, for the database.
@@ -62,10 +64,11 @@ impl Access {
         config: Config,
         identities: BTreeMap<String, ProfileIdentity>,
         others: Notifier,
+        audit: Audit,
     ) -> Result<Self, policy::Error> {
         let engine = ArcSwap::from_pointee(Engine::new(Policies::load(folder(&config).as_deref())?));
         let known = Known::new(pool.clone());
-        Ok(Self(Arc::new(Parts { pool, config, engine, identities, known, others })))
+        Ok(Self(Arc::new(Parts { pool, config, engine, identities, known, others, audit })))
     }
 
     /// The folder of the site's policies.
@@ -128,17 +131,60 @@ impl Access {
         if facts.is_seen_first() {
             let view = ask(Verb::View);
             if !view.allowed {
+                self.note_refusal(who, Verb::View, &facts, &view).await?;
                 return Err(Refused::NotFound);
             }
             if A::VERB == Verb::View {
-                return Ok(Allowed { on, by: view, act: PhantomData });
+                return Ok(Allowed { on, by: view, who: who.clone(), act: PhantomData });
             }
         }
         let verdict = ask(A::VERB);
         if !verdict.allowed {
+            self.note_refusal(who, A::VERB, &facts, &verdict).await?;
             return Err(Refused::Denied(denial(A::VERB, &facts, &verdict)));
         }
-        Ok(Allowed { on, by: verdict, act: PhantomData })
+        Ok(Allowed { on, by: verdict, who: who.clone(), act: PhantomData })
+    }
+
+    /// Writes down that something was refused.
+    async fn note_refusal(
+        &self,
+        who: &Principal,
+        verb: Verb,
+        on: &Facts<'_>,
+        verdict: &Verdict,
+    ) -> Result<(), grant::Error> {
+        let entry = Entry::refused(Event::Access, who).by(&verdict.policies).with(verb.as_str());
+        let mut db = self.0.pool.acquire().await?;
+        Ok(self.0.audit.record(&mut db, resource::tell(entry, on)).await?)
+    }
+
+    /// Writes down that output or a log is read, when it is another's than the reader's.
+    ///
+    /// # Errors
+    /// The database's: then it must not be read.
+    pub async fn note_read<A, R: Shareable>(&self, what: &Allowed<A, R>) -> Result<(), crate::store::Error> {
+        let owned = what.owned();
+        if (&*owned.tenant, &*owned.owner) == (&*what.who().tenant, &*what.who().user) {
+            return Ok(());
+        }
+        let mut db = self.0.pool.acquire().await?;
+        Ok(self.0.audit.record(&mut db, what.entry(Event::Read)).await?)
+    }
+
+    /// Writes down what is no action on a row of its own: a login, a refusal.
+    ///
+    /// # Errors
+    /// The database's: then it must not be done.
+    pub async fn note(&self, entry: Entry<'_>) -> Result<(), crate::store::Error> {
+        let mut db = self.0.pool.acquire().await?;
+        Ok(self.0.audit.record(&mut db, entry).await?)
+    }
+
+    /// What actions are written down with.
+    #[must_use]
+    pub fn audit(&self) -> &Audit {
+        &self.0.audit
     }
 
     /// The verdict on one action, logged for those who look for it.

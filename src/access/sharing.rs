@@ -4,6 +4,7 @@ use super::grant::{Error, Grant, Level, MOST, NewGrant};
 use super::resource::{Kind, Owned, Shareable};
 use super::role::Subject;
 use super::{Access, Allowed, Share, ViewGrants, store};
+use crate::audit::Event;
 use crate::id::GrantId;
 use crate::identity::Principal;
 use crate::store::{Page, Range, constraint, idempotency};
@@ -39,6 +40,8 @@ impl Access {
             _ => e.into(),
         })?;
         let grant = store::load_grant(&mut tx, id).await?.ok_or(Error::Inconsistent(id))?;
+        let told = format!("{} to {}, grant {id}", new.level.as_str(), new.to);
+        self.audit().record(&mut tx, on.entry(Event::GrantCreated).with(told)).await?;
         tx.commit().await?;
         self.changed(owned.id);
         Ok(grant)
@@ -91,12 +94,13 @@ impl Access {
         id: GrantId,
     ) -> Result<Grant, Error> {
         let owned = &on.owned();
-        let mut db = self.pool().acquire().await?;
-        if !store::revoke_grant(&mut db, who, owned, id).await? {
+        let mut tx = self.pool().begin().await?;
+        if !store::revoke_grant(&mut tx, who, owned, id).await? {
             return Err(Error::NotFound(id));
         }
-        let grant = store::load_grant(&mut db, id).await?.ok_or(Error::Inconsistent(id))?;
-        drop(db);
+        let grant = store::load_grant(&mut tx, id).await?.ok_or(Error::Inconsistent(id))?;
+        self.audit().record(&mut tx, on.entry(Event::GrantRevoked).with(format!("grant {id}"))).await?;
+        tx.commit().await?;
         self.changed(owned.id);
         Ok(grant)
     }

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use super::{Batch, Error, NewBatch, State, View, store};
 use crate::access::resource::Kind;
 use crate::access::{self, Action, Allowed, CreateBatch, Manage};
+use crate::audit::{Entry, Event};
 use crate::context;
 use crate::context::log::{self, LogPage, Wanted};
 use crate::id::{self, BatchId};
@@ -81,15 +82,14 @@ impl Service {
         if let Some(name) = new.name.as_ref().filter(|n| !context::is_name(n)) {
             return Err(Error::BadName(name.chars().take(140).collect()));
         }
-        let mut request = new.request;
         let profile = self.0.contexts.choose::<CreateBatch>(who, new.profile.as_deref()).await?;
+        let mut request = new.request;
         // Looked at before the transaction, and told after the key: what was made once is made, whatever became of its files.
         let checked = async {
             let file = request.check()?;
             self.0.contexts.may_ask(who, &profile, request.resources.clone(), file).await
         };
         let checked = checked.await;
-        let profile = profile.0.as_str();
         let id = BatchId::generate();
         let mut tx = self.0.contexts.pool().begin().await?;
         if let Some(key) = key
@@ -101,6 +101,7 @@ impl Service {
         }
         let admitted = checked?;
         request.resources = admitted.resources;
+        let profile = profile.0.as_str();
         self.0.contexts.admit(&mut tx, profile).await?;
         let host = self.0.contexts.host();
         let dir = self.0.contexts.launches().join(id.to_string());
@@ -112,6 +113,9 @@ impl Service {
             return Err(self.name_taken(who, new.name, e).await);
         }
         let batch = store::load_batch(&mut tx, id).await?.ok_or(Error::Inconsistent(id))?;
+        let entry = Entry::done(Event::BatchCreated, who).by(&admitted.by).on("batch", id);
+        let entry = entry.with(format!("runs as {}", admitted.run_as));
+        self.0.contexts.access().audit().record(&mut tx, entry).await?;
         tx.commit().await?;
         self.wake();
         Ok(self.shown(batch))
@@ -203,8 +207,10 @@ impl Service {
     /// # Errors
     /// The database's.
     pub async fn stop(&self, batch: &Allowed<Manage, View>, cause: &str) -> Result<(), Error> {
-        let mut db = self.0.contexts.pool().acquire().await?;
-        if store::mark_ending(&mut db, batch.batch.id, cause).await? {
+        let mut tx = self.0.contexts.pool().begin().await?;
+        if store::mark_ending(&mut tx, batch.batch.id, cause).await? {
+            self.0.contexts.access().audit().record(&mut tx, batch.entry(Event::BatchStopped)).await?;
+            tx.commit().await?;
             self.waits(batch.batch.id, None);
             self.wake();
         }
@@ -225,6 +231,7 @@ impl Service {
     /// # Errors
     /// The database's.
     pub async fn log(&self, batch: &Allowed<access::View, View>, wanted: Wanted) -> Result<LogPage, Error> {
+        self.0.contexts.access().note_read(batch).await?;
         let mut db = self.0.contexts.pool().acquire().await?;
         Ok(log::read(&mut db, batch.batch.id.0, wanted).await?)
     }

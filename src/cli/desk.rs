@@ -5,9 +5,10 @@ use secrecy::ExposeSecret;
 use sqlx::PgPool;
 
 use crate::access::Access;
+use crate::audit::Audit;
 use crate::config::Config;
-use crate::context::launch::Admission;
 use crate::context::launch::folder::Folder;
+use crate::context::launch::{Admission, Site};
 use crate::id::GatewayId;
 use crate::identity::Principal;
 use crate::life::Life;
@@ -37,19 +38,16 @@ impl Desk {
         let (life, _watch) = Life::new();
         let others = Notifier::new(pool.clone(), &life);
         let identities = gateway::identities(&config.profiles);
-        let access = Access::new(pool.clone(), config.access.clone(), identities, others.clone())
+        let me = GatewayId::generate();
+        let audit = Audit::new(me, &config.audit);
+        let access = Access::new(pool.clone(), config.access.clone(), identities, others.clone(), audit)
             .context("reading the policies (access.policies)")?;
         let contexts = context::service::Service::new(
             pool.clone(),
-            GatewayId::generate(),
-            context::service::Host {
-                name: gateway::host_name(),
-                launches: Folder::all(&config.home),
-                profiles: config.profiles.clone(),
-                launch: config.launch.clone(),
-                // Nothing is launched from here.
-                admission: Admission { authenticates: true, users: config.launch.users.clone(), launcher: None },
-            },
+            Site { gateway: me, host: gateway::host_name(), launches: Folder::all(&config.home) },
+            config.profiles.clone(),
+            config.launch.clone(),
+            Admission { authenticates: true, users: config.launch.users.clone(), launcher: None },
             others,
             access,
         );
@@ -61,6 +59,11 @@ impl Desk {
     /// What decides.
     pub(super) fn access(&self) -> &Access {
         self.contexts.access()
+    }
+
+    /// The database.
+    pub(super) fn pool(&self) -> &PgPool {
+        &self.pool
     }
 
     /// Lets go of the database.

@@ -255,8 +255,8 @@ impl Classify for Error {
             Self::Denied(_) | Self::NobodyToRunAs(_) | Self::Launcher(launch::launcher::Error::Refused(_)) => {
                 Kind::Denied
             }
-            Self::Grants(e) => e.kind(),
             Self::Launcher(_) => Kind::Unavailable { retry_after: std::time::Duration::from_secs(10) },
+            Self::Grants(e) => e.kind(),
             Self::NameTaken(_) | Self::Over(..) => Kind::Conflict,
             Self::BadName(_) | Self::NoProfile { .. } | Self::BadRequest(_) => Kind::Invalid,
             Self::LineFull(_) => Kind::TooMany { retry_after: std::time::Duration::from_secs(10) },

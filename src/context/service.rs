@@ -1,7 +1,7 @@
 //! Use cases of contexts: create, find, list, stop, read the log.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -20,6 +20,7 @@ use super::log::{self, LogPage, Wanted};
 use super::{Context, Error, NewContext, State, application, is_name, store};
 use crate::access::resource::{Kind, ProfileName};
 use crate::access::{Access, Action, Allowed, CreateContext, Manage, View};
+use crate::audit::{Entry, Event};
 use crate::id::{ContextId, GatewayId};
 use crate::identity::Principal;
 use crate::store::notify::Notifier;
@@ -37,9 +38,7 @@ pub struct Service(Arc<Parts>);
 
 struct Parts {
     pool: PgPool,
-    me: GatewayId,
-    host: String,
-    launches: PathBuf,
+    site: launch::Site,
     profiles: BTreeMap<String, Profile>,
     launch: launch::Config,
     admission: Admission,
@@ -47,37 +46,28 @@ struct Parts {
     live: Live,
     wake: Notify,
     others: Notifier,
-    access: Access,
     /// Whether nothing new may begin: the gateway stops, and its drivers with it.
     refuses_new: AtomicBool,
-}
-
-/// The host of a gateway, and what launches on it go by.
-pub struct Host {
-    /// Its name.
-    pub name: String,
-    /// Where launch folders lie.
-    pub launches: PathBuf,
-    /// The profiles by name.
-    pub profiles: BTreeMap<String, Profile>,
-    /// The section `launch`.
-    pub launch: launch::Config,
-    /// What requests may ask for.
-    pub admission: Admission,
+    access: Access,
 }
 
 impl Service {
-    /// The contexts of the gateway `me` on `host`, whose launch folders lie in `launches`.
+    /// The contexts of one gateway.
     #[must_use]
-    pub fn new(pool: PgPool, me: GatewayId, host: Host, others: Notifier, access: Access) -> Self {
-        let Host { name: host, launches, profiles, launch, admission } = host;
+    pub fn new(
+        pool: PgPool,
+        site: launch::Site,
+        profiles: BTreeMap<String, Profile>,
+        launch: launch::Config,
+        admission: Admission,
+        others: Notifier,
+        access: Access,
+    ) -> Self {
         let (links, live, wake) = (Links::default(), Live::default(), Notify::new());
         let refuses_new = AtomicBool::new(false);
         Self(Arc::new(Parts {
             pool,
-            me,
-            host,
-            launches,
+            site,
             profiles,
             launch,
             admission,
@@ -118,19 +108,19 @@ impl Service {
     /// This gateway.
     #[must_use]
     pub fn me(&self) -> GatewayId {
-        self.0.me
+        self.0.site.gateway
     }
 
     /// The name of this host.
     #[must_use]
     pub fn host(&self) -> &str {
-        &self.0.host
+        &self.0.site.host
     }
 
     /// Where the launch folders of this gateway lie.
     #[must_use]
     pub fn launches(&self) -> &Path {
-        &self.0.launches
+        &self.0.site.launches
     }
 
     /// The section `launch`.
@@ -226,7 +216,7 @@ impl Service {
         who: &Principal,
         id: ContextId,
         (name, outlives_sessions): (Option<String>, bool),
-        Admitted { profile, resources, run_as }: Admitted,
+        Admitted { profile, resources, run_as, by }: Admitted,
     ) -> Result<Context, Error> {
         if let Some(name) = name.as_ref().filter(|n| !is_name(n)) {
             return Err(Error::BadName(name.chars().take(140).collect()));
@@ -244,9 +234,9 @@ impl Service {
             state: State::Waiting,
             cause: None,
             request: resources,
-            host: self.0.host.clone(),
+            host: self.0.site.host.clone(),
             epoch: 0,
-            held_by: Some(self.0.me),
+            held_by: Some(self.0.site.gateway),
             created_at: crate::time::now(),
             ready_at: None,
             ended_at: None,
@@ -256,6 +246,8 @@ impl Service {
             (Some("context_name_per_tenant"), Some(name)) => Error::NameTaken(name.clone()),
             _ => e.into(),
         })?;
+        let entry = Entry::done(Event::ContextCreated, who).by(&by).on("context", id);
+        self.0.access.audit().record(db, entry.with(format!("runs as {}", context.run_as))).await?;
         Ok(context)
     }
 
@@ -263,7 +255,7 @@ impl Service {
     ///
     /// # Errors
     /// No such profile, nobody to run as, something that a request may not have.
-    pub async fn may_ask<A: Action>(
+    pub async fn may_ask<A>(
         &self,
         who: &Principal,
         profile: &Allowed<A, ProfileName>,
@@ -271,7 +263,8 @@ impl Service {
         more: Vec<Local>,
     ) -> Result<Admitted, Error> {
         let name = profile.0.as_str();
-        Ok(self.0.admission.admit((name, self.profile(name)?), who, resources, more).await?)
+        let admitted = self.0.admission.admit((name, self.profile(name)?), who, resources, more).await?;
+        Ok(Admitted { by: profile.policies().to_vec(), ..admitted })
     }
 
     /// Refuses every launch from now on.
@@ -289,7 +282,7 @@ impl Service {
         if self.0.refuses_new.load(Ordering::Relaxed) {
             return Err(Error::Stopping);
         }
-        let waiting = launch::line::lock_end(db, &self.0.host, &self.0.launches).await?;
+        let waiting = launch::line::lock_end(db, &self.0.site.host, &self.0.site.launches).await?;
         if usize::try_from(waiting).unwrap_or(usize::MAX) >= self.0.launch.queue {
             return Err(Error::LineFull(waiting));
         }
@@ -302,7 +295,7 @@ impl Service {
     /// The database's.
     pub async fn census(&self) -> Result<Vec<launch::line::Counted>, Error> {
         let mut db = self.0.pool.acquire().await?;
-        Ok(launch::line::census(&mut db, &self.0.host).await?)
+        Ok(launch::line::census(&mut db, &self.0.site.host).await?)
     }
 
     /// Finds a context by id, or by the name of a living one, and decides whether `who` may do `A` to it.
@@ -365,10 +358,16 @@ impl Service {
     /// # Errors
     /// The database's.
     pub async fn stop(&self, context: &Allowed<Manage, Context>, cause: &str) -> Result<(), Error> {
-        self.stop_by_id(context.id, cause).await
+        let mut tx = self.0.pool.begin().await?;
+        if store::mark_stopping(&mut tx, context.id, cause).await? {
+            self.0.access.audit().record(&mut tx, context.entry(Event::ContextStopped)).await?;
+            tx.commit().await?;
+            self.wake();
+        }
+        Ok(())
     }
 
-    /// As [`Service::stop`], on behalf of a launch that has failed.
+    /// As [`Service::stop`], where nobody asks: a launch has failed, a session was the last, the gateway ends.
     ///
     /// # Errors
     /// The database's.
@@ -385,6 +384,7 @@ impl Service {
     /// # Errors
     /// The database's.
     pub async fn log(&self, context: &Allowed<View, Context>, wanted: Wanted) -> Result<LogPage, Error> {
+        self.0.access.note_read(context).await?;
         self.log_by_id(context.id, wanted).await
     }
 
@@ -472,8 +472,8 @@ impl Service {
     }
 
     async fn held(&self, db: &mut PgConnection) -> Result<Vec<Context>, Error> {
-        let mut living = store::living_on(db, &self.0.host).await?;
-        living.retain(|c| c.held_by == Some(self.0.me));
+        let mut living = store::living_on(db, &self.0.site.host).await?;
+        living.retain(|c| c.held_by == Some(self.0.site.gateway));
         Ok(living)
     }
 }

@@ -15,6 +15,7 @@ use super::live::{Live, LiveSession};
 use super::{Error, Kind, Limits, NewSession, Session, State, View, is_over, store};
 use crate::access::resource::Kind as Thing;
 use crate::access::{self, Action, Allowed, Attach, CreateSession, Manage, Verb};
+use crate::audit::{Entry, Event};
 use crate::context;
 use crate::context::driver::Signal;
 use crate::context::driver::wire::{Complete, Outgoing};
@@ -164,6 +165,8 @@ impl Service {
             return Err(self.name_taken(who, new.name, e).await);
         }
         let session = store::load_session(&mut tx, id).await?.ok_or(Error::Inconsistent(id))?;
+        let entry = Entry::done(Event::SessionCreated, who).by(profile.policies()).on("session", id);
+        self.0.contexts.access().audit().record(&mut tx, entry.with(format!("runs as {run_as}"))).await?;
         tx.commit().await?;
         if held_here {
             self.0.live.keep_new(session, self.0.contexts.live().keep(context_id));
@@ -218,7 +221,7 @@ impl Service {
             None => self.find(who, called).await?.ok_or_else(|| Error::NotFound(called.to_string()))?,
         };
         let access = self.0.contexts.access();
-        let allowed = access.require::<A, _>(who, view).await.map_err(|r| Error::refused(r, &called.to_string()))?;
+        let allowed = access.require(who, view).await.map_err(|r| Error::refused(r, &called.to_string()))?;
         if A::VERB == Verb::Attach {
             self.check_context(who, &allowed.session).await?;
         }
@@ -353,10 +356,11 @@ impl Service {
     /// # Errors
     /// The database's.
     pub async fn stop(&self, session: &Allowed<Manage, View>, cause: &str) -> Result<(), Error> {
-        self.stop_row(&session.session, cause).await
+        self.stop_row(&session.session, cause, Some(session.entry(Event::SessionStopped))).await
     }
 
-    pub(super) async fn stop_row(&self, session: &Session, cause: &str) -> Result<(), Error> {
+    /// Ends it; by whom, unless a clock did.
+    pub(super) async fn stop_row(&self, session: &Session, cause: &str, entry: Option<Entry<'_>>) -> Result<(), Error> {
         if is_over(session.state) {
             return Ok(());
         }
@@ -367,6 +371,9 @@ impl Service {
             context::store::mark_stopping(&mut tx, session.context_id, cause).await?;
         }
         store::mark_ending(&mut tx, session.id, cause).await?;
+        if let Some(entry) = entry {
+            self.0.contexts.access().audit().record(&mut tx, entry).await?;
+        }
         tx.commit().await?;
         if let Some(live) = self.0.live.get(session.id) {
             live.change(|s| {
@@ -401,6 +408,7 @@ impl Service {
     /// # Errors
     /// The database's.
     pub async fn log(&self, session: &Allowed<access::View, View>, wanted: Wanted) -> Result<LogPage, Error> {
+        self.0.contexts.access().note_read(session).await?;
         Ok(self.0.contexts.log_by_id(session.session.context_id, wanted).await?)
     }
 

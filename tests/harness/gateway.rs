@@ -3,6 +3,7 @@
 use std::env;
 use std::fs;
 use std::io::{BufRead, BufReader};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
@@ -23,6 +24,7 @@ const READY: &str = "Hearth is ready at ";
 #[derive(Debug, Default)]
 pub struct Setup {
     own_postgres: bool,
+    gateway_user: Option<String>,
     toml: String,
     env: Vec<(String, String)>,
 }
@@ -50,6 +52,12 @@ impl Setup {
         self
     }
 
+    /// Lets it become this OS user, with a launcher left behind, an embedded database, and a cache of its own. The test is root.
+    pub fn gateway_user(mut self, name: &str) -> Self {
+        self.gateway_user = Some(name.to_owned());
+        self.set("launch.gateway_user", name).set("launch.class_archive", "false")
+    }
+
     /// Adds a piece of configuration file, such as `[profiles.cluster]\nmaster = "spark://…"`.
     pub fn toml(mut self, piece: &str) -> Self {
         self.toml.push_str(piece);
@@ -75,7 +83,16 @@ impl Setup {
         let keeper = Keeper::new("KILL");
         let file = keeper.folder().join("hearth.toml");
         fs::write(&file, &self.toml).unwrap();
-        let own = self.set("database.url", database.url()).set("database.migrate", "true");
+        let is_other_user = self.gateway_user.is_some();
+        let own = if is_other_user {
+            // Everybody may pass through to what is theirs.
+            fs::set_permissions(keeper.folder(), fs::Permissions::from_mode(0o711)).unwrap();
+            let cache = keeper.folder().join("cache").display().to_string();
+            self.set("cache", &cache)
+        } else {
+            fs::create_dir_all(keeper.folder().join("home")).unwrap();
+            self.set("database.url", database.url()).set("database.migrate", "true")
+        };
         let listen = "127.0.0.1:0".to_owned();
         let mut gateway = Gateway {
             database,
@@ -174,7 +191,6 @@ impl Gateway {
 
     async fn launch(&mut self) {
         let home = self.home();
-        fs::create_dir_all(&home).unwrap();
         let log = fs::File::options().create(true).append(true).open(self.log_file()).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_hearth"));
         // Nothing of the developer's own configuration.

@@ -38,6 +38,7 @@ pub use self::admission::{Admission, Admitted, Error as NotAdmitted};
 use self::conf_policy::Unknown;
 use self::launcher::rules::Users;
 use self::run_as::RunAs;
+use crate::id::GatewayId;
 use crate::time::Span;
 
 /// The section `launch`.
@@ -70,6 +71,17 @@ pub struct Config {
     pub class_archive: bool,
 }
 
+/// Which gateway launches, and where.
+#[derive(Debug, Clone)]
+pub struct Site {
+    /// This incarnation of the gateway.
+    pub gateway: GatewayId,
+    /// The name of the machine, by which what was launched on it is found again.
+    pub host: String,
+    /// Where the launch folders of the gateway's state folder lie.
+    pub launches: PathBuf,
+}
+
 /// A named template of a context.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -86,8 +98,6 @@ pub struct Profile {
     pub java_options: String,
     /// Spark conf of every application.
     pub conf: BTreeMap<String, String>,
-    /// Whether an owner may let others run code in what runs as the owner.
-    pub share_identity: bool,
     /// As whom drivers run.
     pub run_as: RunAs,
     /// Where files of this machine may lie that a request names; empty: anywhere without a scheme, else nowhere.
@@ -96,6 +106,8 @@ pub struct Profile {
     pub unknown_conf: Unknown,
     /// Conf keys that requests may set though their class forbids it.
     pub allowed_conf: Vec<String>,
+    /// Whether an owner may let others run code in what runs as the owner.
+    pub share_identity: bool,
 }
 
 impl Default for Profile {
@@ -107,11 +119,11 @@ impl Default for Profile {
             driver_memory: "1g".to_owned(),
             java_options: String::new(),
             conf: BTreeMap::new(),
-            share_identity: false,
             run_as: RunAs::default(),
             file_roots: Vec::new(),
             unknown_conf: Unknown::default(),
             allowed_conf: Vec::new(),
+            share_identity: false,
         }
     }
 }
