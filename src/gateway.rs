@@ -13,8 +13,14 @@ use nix::unistd::Uid;
 use sqlx::PgPool;
 use tracing::{info, warn};
 
+use crate::access::Access;
+use crate::access::engine::Identity;
+use crate::audit::Audit;
+use crate::audit::seal::Sealer;
 use crate::config::Config;
 use crate::context::driver::Door;
+use crate::context::launch;
+use crate::context::launch::folder::Folder;
 use crate::context::launch::launcher::Client;
 use crate::context::launch::run_as::{self, RunAs};
 use crate::context::launch::start::{self, Starter};
@@ -31,7 +37,7 @@ use crate::shim::{self, Program};
 use crate::store::database::Database;
 use crate::store::notify::Notifier;
 use crate::telemetry::metrics::Metrics;
-use crate::{batch, context, session, statement, store};
+use crate::{access, batch, context, session, statement, store};
 
 /// How long Ctrl-C waits for drivers to end.
 const DRIVERS_END: Duration = Duration::from_secs(20);
@@ -84,20 +90,34 @@ async fn run(
             format!("listening on {} (http.listen): is another Hearth or Livy running there?", config.http.listen)
         })?;
     let local = listener.local();
+    let others = Notifier::new(pool.clone(), life);
+    let access = Access::new(
+        pool.clone(),
+        config.access.clone(),
+        identities(&config.profiles),
+        others.clone(),
+        Audit::new(me, &config.audit),
+    )
+    .context("reading the policies (access.policies)")?;
+    access::reload::warn_of_odd(&access);
     let scheme = if tls.is_some() { "https" } else { "http" };
     let contexts = context::service::Service::new(
         pool.clone(),
-        me,
-        home.host(&host_name()).context("reading the name of this machine from the state folder")?,
+        launch::Site {
+            gateway: me,
+            host: home.host(&host_name()).context("reading the name of this machine from the state folder")?,
+            launches: Folder::all(&config.home),
+        },
         config.profiles.clone(),
         config.launch.clone(),
         Admission { authenticates: identity.is_on(), users: config.launch.users.clone(), launcher: launcher.clone() },
-        Notifier::new(pool.clone(), life),
+        others,
+        access.clone(),
     );
     let sessions = session::service::Service::new(contexts.clone(), config.session.clone());
     let metrics = Arc::new(Metrics::default());
     let statements = statement::service::Service::new(sessions.clone(), metrics.clone(), life.clone());
-    let batches = batch::service::Service::new(contexts.clone(), &config.home, config.session.retain);
+    let batches = batch::service::Service::new(contexts.clone(), config.session.retain);
     let sink = Arc::new(statements.clone());
     let orphan = config.launch.orphan_timeout.0;
     let door =
@@ -125,13 +145,18 @@ async fn run(
     life.spawn("batches", batch::reconcile::Reconciler::new(batches.clone(), starter.clone(), life.clone()).run());
     let reconciler = Reconciler::new(contexts.clone(), sink, starter.clone(), life.clone(), former);
     life.spawn("contexts", reconciler.run());
-    let links = contexts.links().clone();
+    let (links, told) = (contexts.links().clone(), access.clone());
     life.spawn(
         "notifications",
-        store::notify::listen(pool.clone(), life.clone(), move |id| links.look(id.map(Into::into))),
+        store::notify::listen(pool.clone(), life.clone(), move |id| {
+            told.forget(id);
+            links.look(id.map(Into::into));
+        }),
     );
+    life.spawn("policies", access::reload::run(access, life.clone()));
     let keep = config.launch.keep_folders.0;
     life.spawn("sweep", sweep::run(pool.clone(), starter.clone(), keep, life.clone()));
+    life.spawn("audit", Sealer::new(pool.clone(), me, home.path())?.run(life.clone()));
     life.spawn("session clocks", session::expire::run(sessions.clone(), life.clone()));
     let doors = Doors::new(Parts {
         identity: identity.clone(),
@@ -187,6 +212,13 @@ fn service_accounts(profiles: &BTreeMap<String, Profile>) -> Vec<Uid> {
     names.filter_map(|name| shim::user(name).ok()).map(|user| user.uid).collect()
 }
 
+/// Whose identity code of each profile has, and whether its owner may share it.
+pub(crate) fn identities(profiles: &BTreeMap<String, Profile>) -> BTreeMap<String, Identity> {
+    let identity =
+        |p: &Profile| Identity { is_person: !matches!(p.run_as, RunAs::Service(_)), may_share: p.share_identity };
+    profiles.iter().map(|(name, profile)| (name.clone(), identity(profile))).collect()
+}
+
 /// Takes the state folder over from the gateway that had it before: says who that was, and writes down who has it now.
 fn succeed(home: &Path, me: GatewayId) -> anyhow::Result<Option<GatewayId>> {
     let file = home.join("gateway");
@@ -214,7 +246,8 @@ pub fn check_address(address: SocketAddr, has_tls: bool, has_scheme: bool) -> an
     bail!("http.listen is {address}, which others can reach, but {lacks}, or listen on 127.0.0.1 or [::1]")
 }
 
-fn host_name() -> String {
+/// The name of this host.
+pub(crate) fn host_name() -> String {
     nix::unistd::gethostname().map_or_else(|_| "localhost".to_owned(), |n| n.to_string_lossy().into_owned())
 }
 
@@ -231,22 +264,20 @@ async fn end_drivers(contexts: &context::service::Service, batches: &batch::serv
     let ended = tokio::time::timeout(DRIVERS_END, async {
         const CAUSE: &str = "Hearth was stopped (Ctrl-C)";
         contexts.refuse_new();
-        // Again each time: what was being created when this began has committed since.
+        // Again each time, and once more when none is left: what was being created when this began commits meanwhile.
+        let mut quiet = 0;
         let ask = async || -> Result<usize, batch::Error> {
             contexts.stop_all(CAUSE).await?;
             batches.stop_all(CAUSE).await?;
             Ok(contexts.count_living().await? + batches.count_living().await?)
         };
-        loop {
-            let pause = match ask().await {
-                Ok(0) => return,
-                Ok(_) => Duration::from_millis(100),
-                Err(e) => {
-                    warn!(error = %e, "Cannot tell the drivers to end now");
-                    Duration::from_millis(500)
-                }
-            };
-            tokio::time::sleep(pause).await;
+        while quiet < 2 {
+            match ask().await {
+                Ok(0) => quiet += 1,
+                Ok(_) => quiet = 0,
+                Err(e) => warn!(error = %e, "Cannot tell the drivers to end now"),
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
         }
     });
     match ended.await {

@@ -25,6 +25,8 @@ pub enum Application {}
 pub enum Session {}
 /// What batch ids name.
 pub enum Batch {}
+/// What grant ids name.
+pub enum Grant {}
 
 /// One gateway process; random, never reused.
 pub type GatewayId = Id<Gateway>;
@@ -36,6 +38,8 @@ pub type ApplicationId = Id<Application>;
 pub type SessionId = Id<Session>;
 /// A batch.
 pub type BatchId = Id<Batch>;
+/// A grant.
+pub type GrantId = Id<Grant>;
 
 /// The small integer by which Livy's clients know a session or a batch; never reused (clients parse it as an int32).
 pub type LivyId = i32;
@@ -64,6 +68,18 @@ impl<T> fmt::Display for Called<'_, T> {
             Self::Livy(id) => id.fmt(f),
             Self::Id(id) => id.fmt(f),
             Self::Name(name) => f.write_str(name),
+        }
+    }
+}
+
+impl<'a, T> Called<'a, T> {
+    /// Reads what a person writes: an id, Livy's number, else a name.
+    #[must_use]
+    pub fn read(text: &'a str) -> Self {
+        match (Uuid::parse_str(text), text.parse()) {
+            (Ok(id), _) => Self::Id(id.into()),
+            (_, Ok(number)) => Self::Livy(number),
+            _ => Self::Name(text),
         }
     }
 }

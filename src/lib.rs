@@ -11,6 +11,7 @@
 //! - [`session`]: an interactive workspace in a context
 //! - [`context`]: a Spark application: launch, link, log, end
 //! - [`access`]: what may they do
+//! - [`audit`]: who did what
 //! - [`identity`]: who is asking
 //! - [`store`]: Postgres, the only durable state
 //! - [`telemetry`], [`life`]: logs, metrics, tasks and stopping
@@ -18,6 +19,7 @@
 //! - [`kind`], [`id`], [`time`]: error kinds, typed ids, time
 
 pub mod access;
+pub mod audit;
 pub mod batch;
 pub mod cli;
 pub mod config;

@@ -24,6 +24,7 @@ const CHAIN: &[&[&str]] = &[
     &["session"],
     &["context"],
     &["access"],
+    &["audit"],
     &["identity"],
     &["store"],
     &["telemetry"],
@@ -41,7 +42,7 @@ const RESERVED: &[(&str, &[&str])] = &[
 ];
 
 /// Modules that never speak SQL themselves: they call the slices.
-const WITHOUT_SQL: &[&str] = &["main", "cli", "gateway", "config", "http", "access", "telemetry", "life"];
+const WITHOUT_SQL: &[&str] = &["main", "cli", "gateway", "config", "http", "telemetry", "life"];
 
 /// Names that say nothing of what a module holds.
 const FORBIDDEN: &[&str] = &["util", "utils", "common", "helper", "helpers", "manager", "managers", "misc"];

@@ -5,20 +5,22 @@
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
+    clippy::disallowed_methods,
     reason = "a test fails by panicking"
 )]
 
 mod harness;
 
+use std::cell::Cell;
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
+use futures_util::future::join_all;
 use harness::livy::Livy;
 use harness::{BOUND, Gateway, Setup, until};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
-use tokio::sync::watch;
 
 /// The driver's JVM, by what its shim has written down.
 fn driver(gateway: &Gateway) -> Pid {
@@ -68,12 +70,17 @@ async fn a_killed_gateway_loses_nothing_and_a_killed_driver_says_why() {
     assert!(began.elapsed() < BOUND);
     assert_eq!(livy.text(&session, "i").await, "29", "the session kept its variables");
 
+    // Its driver dies while what it has said cannot be stored yet.
+    let (storing, said) = ("new.received <> old.received", gateway.log().len());
+    refusing(&gateway, "application", storing, "53100").await;
     livy.post(&format!("{session}/statements"), json!({ "code": "import time; print('begun'); time.sleep(600)" }))
         .await
         .expect(201);
     running(&gateway, &format!("{session}/statements/3")).await;
+    waits(&gateway, said).await;
     let killed = Instant::now();
     kill(driver(&gateway), Signal::SIGKILL).unwrap();
+    taking(&gateway, "application").await;
     let dead = until("the session is dead", BOUND, async || {
         let now = livy.get(&session).await.expect(200);
         (now["state"] == "dead").then_some(now)
@@ -88,6 +95,9 @@ async fn a_killed_gateway_loses_nothing_and_a_killed_driver_says_why() {
     assert!(lost["output"]["evalue"].as_str().unwrap().contains("SIGKILL"), "{lost}");
     let kept = livy.get(&path).await.expect(200);
     assert_eq!(kept["output"], first["output"], "results outlive the driver");
+    let own = livy.get("/api/v1/sessions?all=true").await.expect(200)["items"][0]["id"].as_str().unwrap().to_owned();
+    let last = livy.get(&format!("/api/v1/sessions/{own}/statements/3/output")).await.expect(200);
+    assert_eq!(last["items"][0]["text"], "begun\n", "what it had said is kept: {last}");
     gateway.end().await;
 }
 
@@ -112,15 +122,10 @@ async fn a_drained_gateway_leaves_its_drivers() {
 }
 
 /// Sends statements without a pause until told to end; the names of those that were taken, each with its path.
-async fn sends_statements(
-    livy: Livy,
-    session: String,
-    writer: usize,
-    stop: watch::Receiver<bool>,
-) -> Vec<(String, String)> {
+async fn sends_statements(livy: &Livy, session: &str, writer: usize, end: &Cell<bool>) -> Vec<(String, String)> {
     let mut taken = Vec::new();
     for turn in 0.. {
-        if *stop.borrow() {
+        if end.get() {
             break;
         }
         let name = format!("{writer}-{turn}");
@@ -131,10 +136,40 @@ async fn sends_statements(
             503 => assert!(!answer.header("retry-after").is_empty(), "{answer}"),
             _ => panic!("{answer}"),
         }
-        let read = livy.get(&session).await;
+        let read = livy.get(session).await;
         assert!(matches!(read.status, 200 | 503), "{read}");
     }
     taken
+}
+
+/// Twenty seconds without Postgres: every statement is refused with when to come back, and afterwards they are taken again.
+async fn goes_away_and_comes_back(gateway: &Gateway, session: &str) {
+    let livy = gateway.livy();
+    let statements = format!("{session}/statements");
+    until("the load has begun", BOUND, async || {
+        let total = livy.get(&statements).await.expect(200)["total_statements"].as_i64();
+        total.filter(|total| *total > 6)
+    })
+    .await;
+    gateway.postgres().stop();
+    let stopped = Instant::now();
+    let mut refused = 0;
+    // The long statement ends while nothing can be written.
+    while stopped.elapsed() < Duration::from_secs(20) {
+        let answer = livy.post(&statements, json!({ "code": "ran.append('refused')" })).await;
+        assert_eq!(answer.status, 503, "{answer}");
+        assert!(!answer.header("retry-after").is_empty(), "{answer}");
+        refused += 1;
+    }
+    assert!(refused > 2, "an answer takes {:?}", stopped.elapsed() / refused);
+    gateway.postgres().start();
+    let again = until("statements are taken again", BOUND, async || {
+        let answer = livy.post(&statements, json!({ "code": "'again'" })).await;
+        (answer.status == 201).then(|| answer.header("location").to_owned())
+    })
+    .await;
+    let again = livy.get(&format!("{again}?wait=60")).await.expect(200);
+    assert_eq!(again["output"]["data"]["text/plain"], "'again'");
 }
 
 /// Postgres goes away for twenty seconds while statements come and run: 503 with Retry-After, then everything goes on, nothing that
@@ -148,41 +183,17 @@ async fn without_postgres_it_says_so_and_then_goes_on() {
     let code = "for i in range(40):\n    print('tick', i)\n    time.sleep(0.05)\n'over'";
     livy.post(&format!("{session}/statements"), json!({ "code": code })).await.expect(201);
     running(&gateway, &format!("{session}/statements/1")).await;
-    let (end, ending) = watch::channel(false);
-    let writers: Vec<_> = (0..4)
-        .map(|writer| tokio::spawn(sends_statements(gateway.livy(), session.clone(), writer, ending.clone())))
-        .collect();
-    let sent = async || livy.get(&format!("{session}/statements?size=0")).await.json()["total_statements"].as_i64();
-    until("the load has begun", BOUND, async || sent().await.filter(|total| *total > 6)).await;
-
-    gateway.postgres().stop();
-    let stopped = Instant::now();
-    let mut refused = 0;
-    // The long statement ends while nothing can be written.
-    while stopped.elapsed() < Duration::from_secs(20) {
-        let answer = livy.post(&format!("{session}/statements"), json!({ "code": "ran.append('refused')" })).await;
-        assert_eq!(answer.status, 503, "{answer}");
-        assert!(!answer.header("retry-after").is_empty(), "{answer}");
-        refused += 1;
-    }
-    assert!(refused > 2, "an answer takes {:?}", stopped.elapsed() / refused);
-    gateway.postgres().start();
-    let again = until("statements are taken again", BOUND, async || {
-        let answer = livy.post(&format!("{session}/statements"), json!({ "code": "'again'" })).await;
-        (answer.status == 201).then(|| answer.header("location").to_owned())
-    })
-    .await;
-    let again = livy.get(&format!("{again}?wait=60")).await.expect(200);
-    assert_eq!(again["output"]["data"]["text/plain"], "'again'");
-    end.send(true).unwrap();
+    let end = Cell::new(false);
+    let load = join_all((0..4).map(|writer| sends_statements(&livy, &session, writer, &end)));
+    let outage = async {
+        goes_away_and_comes_back(&gateway, &session).await;
+        end.set(true);
+    };
+    let (taken, ()) = tokio::join!(load, outage);
     let long = livy.get(&format!("{session}/statements/1?wait=60")).await.expect(200);
     let ticks: String = (0..40).map(|i| format!("tick {i}\n")).collect();
     assert_eq!(long["output"]["data"]["text/plain"], format!("{ticks}'over'"), "{long}");
-
-    let mut taken = Vec::new();
-    for writer in writers {
-        taken.extend(writer.await.unwrap());
-    }
+    let taken = taken.concat();
     for (name, path) in &taken {
         let done = livy.get(&format!("{path}?wait=60")).await.expect(200);
         assert_eq!(done["output"]["data"]["text/plain"], format!("'{name}'"), "{done}");
@@ -235,5 +246,81 @@ async fn a_launch_that_was_cut_off_is_made_again() {
     assert_eq!(batch["state"], "success", "{batch}");
     let log = livy.get("/batches/0/log?size=-1").await.expect(200);
     assert_eq!(log["log"].as_array().unwrap().iter().filter(|line| *line == "it ran").count(), 1, "{log}");
+    gateway.end().await;
+}
+
+/// Makes the database refuse an update of rows of `table` for which `when` holds, as if by itself, until it is told to again.
+async fn refusing(gateway: &Gateway, table: &str, when: &str, code: &str) {
+    let sql = format!(
+        "create or replace function refuse() returns trigger language plpgsql as
+             $$ begin raise exception 'refused by the test' using errcode = '{code}'; end $$;
+         create trigger refuse before update on {table} for each row when ({when}) execute function refuse()"
+    );
+    sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&mut gateway.database().connect().await).await.unwrap();
+}
+
+/// Waits until the gateway says that it cannot store what an agent said; `since` is where its log was before.
+async fn waits(gateway: &Gateway, since: usize) {
+    let said = async || gateway.log()[since..].contains("Output waits for the database").then_some(());
+    until("the gateway waits with what the agent said", BOUND, said).await;
+}
+
+async fn taking(gateway: &Gateway, table: &str) {
+    let sql = format!("drop trigger refuse on {table}");
+    sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&mut gateway.database().connect().await).await.unwrap();
+}
+
+/// What an agent says is acknowledged once it is stored, or can never be: a full disk is waited for, a value that is too large is told.
+/// And a session that has ended in its driver stays ended, though the row does not say so yet.
+#[tokio::test]
+async fn what_cannot_be_stored_now_is_stored_later() {
+    let mut gateway = Setup::new().start().await;
+    let livy = gateway.livy();
+    let context = livy.post("/api/v1/contexts", json!({"name": "shared"})).await.expect(201);
+    let create = async |name: &str| {
+        let body = json!({"context": context["id"], "kind": "pyspark", "name": name});
+        let made = livy.post("/api/v1/sessions", body).await.expect(201);
+        (format!("/sessions/{}", made["livy_id"]), format!("/api/v1/sessions/{}", made["id"].as_str().unwrap()))
+    };
+    // Deleted before its driver has ever heard of it.
+    let (early, by_id) = create("early").await;
+    livy.delete(&early).await.expect(200);
+    let (session, own) = create("late").await;
+    livy.idle(&session).await;
+    assert_eq!(livy.get(&by_id).await.expect(200)["state"], "dead", "the agent ends what it never had");
+
+    refusing(&gateway, "statement", "new.completed_at is not null", "53100").await;
+    livy.post(&format!("{session}/statements"), json!({"code": "6 * 7"})).await.expect(201);
+    waits(&gateway, 0).await;
+    taking(&gateway, "statement").await;
+    let first = livy.get(&format!("{session}/statements/0?wait=60")).await.expect(200);
+    assert_eq!(first["output"]["data"]["text/plain"], "42", "{first}");
+
+    refusing(&gateway, "statement", "octet_length(new.output) > 2000", "54000").await;
+    let large = livy.run(&session, json!({"code": "'x' * 5000"})).await;
+    assert_eq!(large["output"]["ename"], "ResultRefused", "{large}");
+    taking(&gateway, "statement").await;
+    assert_eq!(livy.text(&session, "'it goes on'").await, "'it goes on'");
+
+    // The end of a session is said and not stored, and the gateway dies. Its row asks for it again: it is not opened anew.
+    let ran = gateway.home().join("ran");
+    livy.post(&format!("{session}/statements"), json!({"code": "import time; time.sleep(600)"})).await.expect(201);
+    livy.post(&format!("{session}/statements"), json!({"code": format!("open('{}', 'w')", ran.display())})).await;
+    running(&gateway, &format!("{session}/statements/3")).await;
+    refusing(&gateway, "session", "new.state = 'dead'", "53100").await;
+    let before = gateway.log().len();
+    livy.delete(&format!("{own}?wait=0")).await.expect(202);
+    waits(&gateway, before).await;
+    gateway.kill().await;
+    taking(&gateway, "session").await;
+    let back = "update session set state = 'idle' where name = 'late'";
+    sqlx::query(back).execute(&mut gateway.database().connect().await).await.unwrap();
+    gateway.restart().await;
+    let livy = gateway.livy();
+    let dead = async || (livy.get(&own).await.expect(200)["state"] == "dead").then_some(());
+    until("the session is dead", BOUND, dead).await;
+    let waited = livy.get(&format!("{own}/statements/4")).await.expect(200);
+    assert_eq!(waited["output"]["ename"], "SessionEnded", "{waited}");
+    assert!(!ran.exists(), "what waited in it did not run");
     gateway.end().await;
 }

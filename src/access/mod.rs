@@ -3,41 +3,75 @@
 //! A check returns a value and the action takes that value: [`Allowed`] can only be made here, so a use case that wants one
 //! cannot be called without a decision. What one may not see is *not found*; what one may see but not do is *denied*.
 //!
-//! The rule so far is ownership within a tenant. Grants and site policies will widen it here, behind the same two functions.
+//! - [`action`]: every action there is; [`resource`]: what a decision looks at of a thing
+//! - [`role`]: operators, auditors, tenant admins; [`grant`]: what owners let others do
+//! - [`policy`]: the Cedar policies, Hearth's and the site's; [`engine`]: one decision by them
+//! - [`service`]: puts these together, [`sharing`]: gives and revokes grants, [`explain`]: says why, of a [`target`]
+//!
+//! The tenant, ownership, grants and roles are told to Cedar as facts; what follows from them is said in `policies/` alone. Lists ask the
+//! database for the widest set that the base policies can allow ([`service::Reach`]) and Cedar for each row of it.
+
+pub mod action;
+pub mod engine;
+pub mod explain;
+pub mod grant;
+mod known;
+pub mod policy;
+pub mod reload;
+pub mod resource;
+pub mod role;
+pub mod service;
+pub mod sharing;
+mod store;
+pub mod target;
 
 use std::marker::PhantomData;
 use std::ops::Deref;
+use std::sync::Arc;
 
+use crate::audit::{Entry, Event};
 use crate::identity::Principal;
 use crate::kind::{Classify, Kind};
 
-/// Something that belongs to somebody.
-pub trait Resource {
-    /// The tenant it lives in.
-    fn tenant(&self) -> &str;
-    /// The principal who owns it.
-    fn owner(&self) -> &str;
-}
-
-/// An action on a resource.
-pub trait Action {}
-
-/// See it exists, read its state, output and logs.
-pub enum View {}
-/// Run code in it.
-pub enum Attach {}
-/// Share it, stop it.
-pub enum Manage {}
-
-impl Action for View {}
-impl Action for Attach {}
-impl Action for Manage {}
+pub use action::{
+    Action, Attach, CreateBatch, CreateContext, CreateSession, CreateToken, Manage, ReadAudit, ReadPolicies,
+    RevokeToken, Share, Verb, View, ViewGrants, ViewTokens,
+};
+pub use engine::Verdict;
+pub use resource::{Facts, Owned, Resource, Shareable};
+pub use role::Config;
+pub use service::Access;
 
 /// Proof that somebody may do `A` to the resource inside.
 #[derive(Debug)]
 pub struct Allowed<A, R> {
     on: R,
+    by: Arc<Verdict>,
+    who: Principal,
     act: PhantomData<fn() -> A>,
+}
+
+impl<A, R> Allowed<A, R> {
+    /// The ids of the policies that allow it, for the audit.
+    #[must_use]
+    pub fn policies(&self) -> &[String] {
+        &self.by.policies
+    }
+}
+
+impl<A, R: Resource> Allowed<A, R> {
+    /// Who may.
+    #[must_use]
+    pub fn who(&self) -> &Principal {
+        &self.who
+    }
+
+    /// What the audit is to say of something that this allows.
+    #[must_use]
+    pub fn entry(&self, event: Event) -> Entry<'_> {
+        let entry = Entry::done(event, &self.who).by(&self.by.policies);
+        resource::tell(entry, &self.on.facts())
+    }
 }
 
 impl<A, R> Deref for Allowed<A, R> {
@@ -48,34 +82,25 @@ impl<A, R> Deref for Allowed<A, R> {
 }
 
 /// Why an action was not allowed.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, thiserror::Error)]
 pub enum Refused {
     /// Missing, or not to be seen by the caller: the two are not told apart.
     #[error("not found")]
     NotFound,
-    /// To be seen, but not allowed.
-    #[error("not allowed")]
-    Denied,
+    /// To be seen, but not allowed; what and why, for whom it happens to.
+    #[error("{0}")]
+    Denied(String),
+    /// The grants could not be read, so nothing was decided.
+    #[error(transparent)]
+    Grants(#[from] grant::Error),
 }
 
 impl Classify for Refused {
     fn kind(&self) -> Kind {
         match self {
             Self::NotFound => Kind::NotFound,
-            Self::Denied => Kind::Denied,
+            Self::Denied(_) => Kind::Denied,
+            Self::Grants(e) => e.kind(),
         }
     }
-}
-
-/// Decides whether `who` may do `A` to `on`.
-///
-/// # Errors
-/// [`Refused::NotFound`] when they may not even see it.
-pub fn require<A: Action, R: Resource>(who: &Principal, on: R) -> Result<Allowed<A, R>, Refused> {
-    if sees(who, &on) { Ok(Allowed { on, act: PhantomData }) } else { Err(Refused::NotFound) }
-}
-
-/// Whether `who` may see `on`; lists use it for each row of a page.
-pub fn sees<R: Resource>(who: &Principal, on: &R) -> bool {
-    on.tenant() == &*who.tenant && on.owner() == &*who.user
 }

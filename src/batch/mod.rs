@@ -12,7 +12,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::access::{Refused, Resource};
+use crate::access::resource::Kind as Thing;
+use crate::access::{Owned, Refused, Shareable};
 use crate::context::launch::files::{self, Local};
 use crate::context::launch::resources::{Invalid, Resources};
 use crate::id::{BatchId, LivyId};
@@ -170,12 +171,17 @@ pub struct Batch {
     pub tail: Vec<String>,
 }
 
-impl Resource for Batch {
-    fn tenant(&self) -> &str {
-        &self.tenant
-    }
-    fn owner(&self) -> &str {
-        &self.owner
+impl Shareable for Batch {
+    fn owned(&self) -> Owned<'_> {
+        Owned {
+            kind: Thing::Batch,
+            id: self.id.0,
+            tenant: self.tenant.as_str().into(),
+            owner: self.owner.as_str().into(),
+            via: self.via.as_deref().map(Into::into),
+            run_as: self.run_as.as_str().into(),
+            profile: self.profile.as_str().into(),
+        }
     }
 }
 
@@ -188,12 +194,9 @@ pub struct View {
     pub waits: Option<Arc<str>>,
 }
 
-impl Resource for View {
-    fn tenant(&self) -> &str {
-        &self.batch.tenant
-    }
-    fn owner(&self) -> &str {
-        &self.batch.owner
+impl Shareable for View {
+    fn owned(&self) -> Owned<'_> {
+        self.batch.owned()
     }
 }
 
@@ -214,9 +217,12 @@ pub enum Error {
     /// Missing, or not to be seen.
     #[error("batch {0} not found")]
     NotFound(String),
-    /// Not allowed.
-    #[error("you may see this batch, but not do that")]
-    Denied,
+    /// Not allowed; what and why.
+    #[error("{0}")]
+    Denied(String),
+    /// Its grants could not be read.
+    #[error(transparent)]
+    Grants(#[from] crate::access::grant::Error),
     /// A living batch of the tenant has the name.
     #[error("a batch named {name:?} is alive already: batch {livy_id}")]
     NameTaken {
@@ -245,6 +251,13 @@ pub enum Error {
     Inconsistent(BatchId),
 }
 
+impl From<Refused> for Error {
+    /// Of a whole list, which nobody named.
+    fn from(refused: Refused) -> Self {
+        Self::refused(refused, "")
+    }
+}
+
 impl From<sqlx::Error> for Error {
     fn from(e: sqlx::Error) -> Self {
         Self::Store(e.into())
@@ -252,10 +265,11 @@ impl From<sqlx::Error> for Error {
 }
 
 impl Error {
-    fn refused(refused: &Refused, called: &str) -> Self {
+    fn refused(refused: Refused, called: &str) -> Self {
         match refused {
             Refused::NotFound => Self::NotFound(called.to_owned()),
-            Refused::Denied => Self::Denied,
+            Refused::Denied(why) => Self::Denied(why),
+            Refused::Grants(e) => Self::Grants(e),
         }
     }
 }
@@ -264,7 +278,8 @@ impl Classify for Error {
     fn kind(&self) -> Kind {
         match self {
             Self::NotFound(_) => Kind::NotFound,
-            Self::Denied => Kind::Denied,
+            Self::Denied(_) => Kind::Denied,
+            Self::Grants(e) => e.kind(),
             Self::NameTaken { .. } => Kind::Conflict,
             Self::BadName(_) | Self::BadRequest(_) => Kind::Invalid,
             Self::Launch(e) => e.kind(),

@@ -70,7 +70,7 @@ impl Reconciler {
 
     async fn pass(&self) -> Result<(), Error> {
         let mut db = self.batches.contexts().pool().acquire().await?;
-        let (host, launches) = (self.batches.contexts().host(), self.batches.launches());
+        let (host, launches) = (self.batches.contexts().host(), self.batches.contexts().launches());
         let living = store::living_in(&mut db, host, launches).await?;
         drop(db);
         for batch in living.iter().filter(|b| b.state != State::Waiting && !lock(&self.starting).contains(&b.id)) {
@@ -164,8 +164,9 @@ impl Reconciler {
 
     /// Launches as many of the line as may start, and tells the others why they wait.
     async fn launch(&self, living: &[Batch]) -> Result<(), Error> {
-        let mut tx = self.batches.contexts().pool().begin().await?;
-        let line = line::lock(&mut tx, self.batches.contexts().host(), self.batches.launches()).await?;
+        let contexts = self.batches.contexts();
+        let mut tx = contexts.pool().begin().await?;
+        let line = line::lock(&mut tx, contexts.host(), contexts.launches()).await?;
         let may_start = line.may_start(self.limits);
         let mut chosen = Vec::new();
         for (place, waiting) in line.waiting.iter().enumerate().filter(|(_, w)| w.is_batch) {

@@ -1,6 +1,5 @@
 //! Use cases of batches: create, find, list, wait, stop, read the log.
 
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,11 +8,11 @@ use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
 use super::{Batch, Error, NewBatch, State, View, store};
-use crate::access::{self, Action, Allowed, Manage};
+use crate::access::resource::Kind;
+use crate::access::{self, Action, Allowed, CreateBatch, Manage};
+use crate::audit::{Entry, Event};
 use crate::context;
-use crate::context::launch::folder::Folder;
 use crate::context::log::{self, LogPage, Wanted};
-use crate::context::service::DEFAULT_PROFILE;
 use crate::id::{self, BatchId};
 use crate::identity::Principal;
 use crate::store::{Page, Range, constraint, idempotency};
@@ -31,7 +30,6 @@ pub struct Service(Arc<Parts>);
 
 struct Parts {
     contexts: context::service::Service,
-    launches: PathBuf,
     retain: Span,
     waits: DashMap<BatchId, Arc<str>>,
     changes: watch::Sender<u64>,
@@ -39,23 +37,17 @@ struct Parts {
 }
 
 impl Service {
-    /// Batches beside these contexts, launched from the state folder `home`; the Livy door shows ended ones for `retain`.
+    /// Batches beside these contexts; the Livy door shows ended ones for `retain`.
     #[must_use]
-    pub fn new(contexts: context::service::Service, home: &Path, retain: Span) -> Self {
-        let launches = Folder::all(home);
+    pub fn new(contexts: context::service::Service, retain: Span) -> Self {
         let (waits, changes, wake) = (DashMap::new(), watch::Sender::new(0), Notify::new());
-        Self(Arc::new(Parts { contexts, launches, retain, waits, changes, wake }))
+        Self(Arc::new(Parts { contexts, retain, waits, changes, wake }))
     }
 
     /// The contexts that stand in the same line.
     #[must_use]
     pub fn contexts(&self) -> &context::service::Service {
         &self.0.contexts
-    }
-
-    /// Where the launch folders of this gateway's batches lie.
-    pub(super) fn launches(&self) -> &Path {
-        &self.0.launches
     }
 
     /// Wakes the reconciler and all who wait: rows have changed.
@@ -90,12 +82,12 @@ impl Service {
         if let Some(name) = new.name.as_ref().filter(|n| !context::is_name(n)) {
             return Err(Error::BadName(name.chars().take(140).collect()));
         }
+        let profile = self.0.contexts.choose::<CreateBatch>(who, new.profile.as_deref()).await?;
         let mut request = new.request;
-        let profile = new.profile.as_deref().unwrap_or(DEFAULT_PROFILE);
         // Looked at before the transaction, and told after the key: what was made once is made, whatever became of its files.
         let checked = async {
             let file = request.check()?;
-            self.0.contexts.may_ask(who, profile, request.resources.clone(), file).await
+            self.0.contexts.may_ask(who, &profile, request.resources.clone(), file).await
         };
         let checked = checked.await;
         let id = BatchId::generate();
@@ -109,9 +101,10 @@ impl Service {
         }
         let admitted = checked?;
         request.resources = admitted.resources;
+        let profile = profile.0.as_str();
         self.0.contexts.admit(&mut tx, profile).await?;
         let host = self.0.contexts.host();
-        let dir = self.0.launches.join(id.to_string());
+        let dir = self.0.contexts.launches().join(id.to_string());
         let launch_dir = &*dir.to_string_lossy();
         let (name, request, run_as) = (new.name.as_deref(), &request, &*admitted.run_as);
         let row = store::New { id, who, run_as, name, profile, request, host, launch_dir };
@@ -120,6 +113,9 @@ impl Service {
             return Err(self.name_taken(who, new.name, e).await);
         }
         let batch = store::load_batch(&mut tx, id).await?.ok_or(Error::Inconsistent(id))?;
+        let entry = Entry::done(Event::BatchCreated, who).by(&admitted.by).on("batch", id);
+        let entry = entry.with(format!("runs as {}", admitted.run_as));
+        self.0.contexts.access().audit().record(&mut tx, entry).await?;
         tx.commit().await?;
         self.wake();
         Ok(self.shown(batch))
@@ -152,19 +148,26 @@ impl Service {
             Some(id) => store::load_batch(&mut db, id).await?,
             None => None,
         };
+        drop(db);
         let batch = found.ok_or_else(|| Error::NotFound(called.to_string()))?;
-        access::require(who, self.shown(batch)).map_err(|r| Error::refused(&r, &called.to_string()))
+        let access = self.0.contexts.access();
+        access.require(who, self.shown(batch)).await.map_err(|r| Error::refused(r, &called.to_string()))
     }
 
-    /// The caller's batches; ended and deleted ones only when `all`.
+    /// The batches that the caller may see; ended and deleted ones only when `all`.
     ///
     /// # Errors
     /// The database's.
     pub async fn list(&self, who: &Principal, range: Range, all: bool) -> Result<Page<View>, Error> {
-        let mut db = self.0.contexts.pool().acquire().await?;
-        let page = store::list_batches(&mut db, who, range, all, self.0.retain).await?;
-        let rows = page.rows.into_iter().filter(|b| access::sees(who, b)).map(|b| self.shown(b)).collect();
-        Ok(Page { rows, total: page.total })
+        let access = self.0.contexts.access();
+        let reach = access.reach(who, Kind::Batch).await?;
+        let reach = &reach;
+        let fetch = |range| async move {
+            let mut db = self.0.contexts.pool().acquire().await?;
+            store::list_batches(&mut db, who, reach, range, all, self.0.retain).await
+        };
+        let Page { rows, total } = access.page(who, range, fetch).await?;
+        Ok(Page { rows: rows.into_iter().map(|b| self.shown(b)).collect(), total })
     }
 
     fn shown(&self, batch: Batch) -> View {
@@ -204,8 +207,10 @@ impl Service {
     /// # Errors
     /// The database's.
     pub async fn stop(&self, batch: &Allowed<Manage, View>, cause: &str) -> Result<(), Error> {
-        let mut db = self.0.contexts.pool().acquire().await?;
-        if store::mark_ending(&mut db, batch.batch.id, cause).await? {
+        let mut tx = self.0.contexts.pool().begin().await?;
+        if store::mark_ending(&mut tx, batch.batch.id, cause).await? {
+            self.0.contexts.access().audit().record(&mut tx, batch.entry(Event::BatchStopped)).await?;
+            tx.commit().await?;
             self.waits(batch.batch.id, None);
             self.wake();
         }
@@ -226,6 +231,7 @@ impl Service {
     /// # Errors
     /// The database's.
     pub async fn log(&self, batch: &Allowed<access::View, View>, wanted: Wanted) -> Result<LogPage, Error> {
+        self.0.contexts.access().note_read(batch).await?;
         let mut db = self.0.contexts.pool().acquire().await?;
         Ok(log::read(&mut db, batch.batch.id.0, wanted).await?)
     }
@@ -238,7 +244,7 @@ impl Service {
     /// The database's.
     pub async fn stop_all(&self, cause: &str) -> Result<(), Error> {
         let mut db = self.0.contexts.pool().acquire().await?;
-        for batch in store::living_in(&mut db, self.0.contexts.host(), &self.0.launches).await? {
+        for batch in store::living_in(&mut db, self.0.contexts.host(), self.0.contexts.launches()).await? {
             store::mark_ending(&mut db, batch.id, cause).await?;
         }
         self.wake();
@@ -251,6 +257,6 @@ impl Service {
     /// The database's.
     pub async fn count_living(&self) -> Result<usize, Error> {
         let mut db = self.0.contexts.pool().acquire().await?;
-        Ok(store::living_in(&mut db, self.0.contexts.host(), &self.0.launches).await?.len())
+        Ok(store::living_in(&mut db, self.0.contexts.host(), self.0.contexts.launches()).await?.len())
     }
 }

@@ -7,6 +7,7 @@ use sqlx::types::Json;
 
 use super::watch::Facts;
 use super::{Batch, Error, Request, State};
+use crate::access::service::Reach;
 use crate::context::launch::follow::Position;
 use crate::context::launch::line::below;
 use crate::id::{BatchId, LivyId};
@@ -141,10 +142,11 @@ pub(super) async fn find_by_name(
     Ok(row.map(|r| (r.batch_id.into(), r.livy_id)))
 }
 
-/// The caller's batches by Livy's id; those deleted, or ended longer than `retain` ago, only when `all`.
+/// The batches within the caller's reach by Livy's id; those deleted, or ended longer than `retain` ago, only when `all`.
 pub(super) async fn list_batches(
     db: &mut PgConnection,
     who: &Principal,
+    reach: &Reach,
     range: Range,
     all: bool,
     retain: Span,
@@ -157,26 +159,34 @@ pub(super) async fn list_batches(
                 , array(select substring(line from 1 for 2048) from (select number, line from log_line where source_id = batch_id
                                            order by number desc limit 10) as newest order by number) as "tail!"
              from batch
-            where tenant = $1 and owner = $2
-              and ($5 or (deleted_at is null
-                          and (ended_at is null or ended_at > now() - $6::bigint * interval '1 millisecond')))
-            order by livy_id offset $3 limit $4"#,
+            where ($3 or tenant = $1) and ($4 or owner = $2 or ($5 and via = $2) or batch_id = any($6))
+              and ($7 or (deleted_at is null
+                          and (ended_at is null or ended_at > now() - $8::bigint * interval '1 millisecond')))
+            order by livy_id offset $9 limit $10"#,
         &*who.tenant,
         &*who.user,
-        range.from,
-        range.size,
+        reach.anywhere,
+        reach.everybody,
+        reach.as_proxy,
+        &reach.shared,
         all,
-        retain.as_millis()
+        retain.as_millis(),
+        range.from,
+        range.size
     )
     .fetch_all(&mut *db)
     .await?;
     let total = sqlx::query_scalar!(
         r#"select count(*) as "count!" from batch
-            where tenant = $1 and owner = $2
-              and ($3 or (deleted_at is null
-                          and (ended_at is null or ended_at > now() - $4::bigint * interval '1 millisecond')))"#,
+            where ($3 or tenant = $1) and ($4 or owner = $2 or ($5 and via = $2) or batch_id = any($6))
+              and ($7 or (deleted_at is null
+                          and (ended_at is null or ended_at > now() - $8::bigint * interval '1 millisecond')))"#,
         &*who.tenant,
         &*who.user,
+        reach.anywhere,
+        reach.everybody,
+        reach.as_proxy,
+        &reach.shared,
         all,
         retain.as_millis()
     )

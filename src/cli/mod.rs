@@ -1,9 +1,12 @@
 //! The commands.
 
 mod agent;
+mod desk;
 mod doctor;
+mod grant;
 mod launcher;
 mod migrate;
+mod policy;
 mod serve;
 
 use std::ffi::OsString;
@@ -47,6 +50,12 @@ enum Command {
     /// The agent that runs inside Spark drivers.
     #[command(subcommand)]
     Agent(agent::Agent),
+    /// The policies that decide who may do what.
+    #[command(subcommand)]
+    Policy(policy::Policy),
+    /// Whom contexts, sessions and batches are shared with.
+    #[command(subcommand)]
+    Grant(grant::Command),
     /// Watches one launched program, or runs one as another OS user. Started by Hearth itself.
     #[command(hide = true)]
     Child(Child),
@@ -81,6 +90,8 @@ pub fn main() -> ExitCode {
         Command::Migrate => report(migrate::migrate(&settings)),
         Command::Doctor => report(doctor::doctor(&settings)),
         Command::Agent(command) => report(agent::run(&settings, command)),
+        Command::Policy(command) => report(policy::run(&settings, command)),
+        Command::Grant(command) => report(grant::run(&settings, command)),
         Command::Child(Child { enter: true, .. }) => enter::run(),
         Command::Child(Child { folder: Some(folder), gateway, .. }) => child::run(&folder, gateway.as_deref()),
         Command::Child(Child { user, argv, .. }) => {

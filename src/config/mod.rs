@@ -14,6 +14,8 @@ use nix::unistd::Uid;
 use secrecy::SecretString;
 use serde::Deserialize;
 
+use crate::access;
+use crate::audit;
 use crate::context::launch::environment::Environment;
 use crate::context::launch::{self, Profile};
 use crate::http;
@@ -39,12 +41,16 @@ pub struct Config {
     pub database: Database,
     /// The server that Hearth runs itself when no URL is given.
     pub postgres: embedded::Config,
+    /// Who may do what, beside owners and those they share with.
+    pub access: access::Config,
     /// Starting Spark applications.
     pub launch: launch::Config,
     /// Sessions and statements.
     pub session: SessionLimits,
     /// Who may come in.
     pub auth: identity::config::Config,
+    /// Who did what.
+    pub audit: audit::Config,
     /// Logs of Hearth itself.
     pub log: Log,
     /// Templates of contexts, by name.

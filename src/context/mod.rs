@@ -18,7 +18,8 @@ pub mod watch;
 
 use serde::{Deserialize, Serialize};
 
-use crate::access::{Refused, Resource};
+use crate::access::resource::Kind as Thing;
+use crate::access::{Owned, Refused, Shareable};
 use crate::id::{ApplicationId, ContextId, GatewayId};
 use crate::kind::{Classify, Kind};
 use crate::time::Timestamp;
@@ -120,12 +121,17 @@ pub struct Application {
     pub log_lines: i64,
 }
 
-impl Resource for Context {
-    fn tenant(&self) -> &str {
-        &self.tenant
-    }
-    fn owner(&self) -> &str {
-        &self.owner
+impl Shareable for Context {
+    fn owned(&self) -> Owned<'_> {
+        Owned {
+            kind: Thing::Context,
+            id: self.id.0,
+            tenant: self.tenant.as_str().into(),
+            owner: self.owner.as_str().into(),
+            via: self.via.as_deref().map(Into::into),
+            run_as: self.run_as.as_str().into(),
+            profile: self.profile.as_str().into(),
+        }
     }
 }
 
@@ -148,9 +154,12 @@ pub enum Error {
     /// Missing, or not to be seen.
     #[error("context {0} not found")]
     NotFound(String),
-    /// Not allowed.
-    #[error("you may see this context, but not do that")]
-    Denied,
+    /// Not allowed; what and why.
+    #[error("{0}")]
+    Denied(String),
+    /// Its grants could not be read.
+    #[error(transparent)]
+    Grants(#[from] crate::access::grant::Error),
     /// A living context of the tenant has the name.
     #[error("a context named {0:?} is alive already; choose another name or stop that one")]
     NameTaken(String),
@@ -194,6 +203,13 @@ pub enum Error {
     Inconsistent(ContextId),
 }
 
+impl From<Refused> for Error {
+    /// Of a whole list, which nobody named.
+    fn from(refused: Refused) -> Self {
+        Self::refused(refused, "")
+    }
+}
+
 impl From<sqlx::Error> for Error {
     fn from(e: sqlx::Error) -> Self {
         Self::Store(e.into())
@@ -213,10 +229,11 @@ impl From<launch::NotAdmitted> for Error {
 impl Error {
     /// A refusal, with the name that the caller used.
     #[must_use]
-    pub fn refused(refused: &Refused, called: impl ToString) -> Self {
+    pub fn refused(refused: Refused, called: impl ToString) -> Self {
         match refused {
             Refused::NotFound => Self::NotFound(called.to_string()),
-            Refused::Denied => Self::Denied,
+            Refused::Denied(why) => Self::Denied(why),
+            Refused::Grants(e) => Self::Grants(e),
         }
     }
 }
@@ -235,8 +252,11 @@ impl Classify for Error {
     fn kind(&self) -> Kind {
         match self {
             Self::NotFound(_) => Kind::NotFound,
-            Self::Denied | Self::NobodyToRunAs(_) | Self::Launcher(launch::launcher::Error::Refused(_)) => Kind::Denied,
+            Self::Denied(_) | Self::NobodyToRunAs(_) | Self::Launcher(launch::launcher::Error::Refused(_)) => {
+                Kind::Denied
+            }
             Self::Launcher(_) => Kind::Unavailable { retry_after: std::time::Duration::from_secs(10) },
+            Self::Grants(e) => e.kind(),
             Self::NameTaken(_) | Self::Over(..) => Kind::Conflict,
             Self::BadName(_) | Self::NoProfile { .. } | Self::BadRequest(_) => Kind::Invalid,
             Self::LineFull(_) => Kind::TooMany { retry_after: std::time::Duration::from_secs(10) },

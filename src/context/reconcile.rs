@@ -102,14 +102,19 @@ impl Reconciler {
         for id in self.sink.owing(&mut db, me).await? {
             self.contexts.links().tell(id, Signal::Look);
         }
+        // Before the rows: what is launched after they are read is not taken for what nobody launches.
+        let starting = lock(&self.starting).clone();
         let living = store::living_on(&mut db, &host).await?;
         drop(db);
         lock(&self.ending).retain(|id| living.iter().any(|c| c.id == *id));
         for context in living.iter().filter(|c| c.held_by == Some(me)) {
-            if self.contexts.live().get(context.id).is_none() {
-                self.adopt(context.id).await?;
+            if self.contexts.live().get(context.id).is_none()
+                && let Err(e) = self.adopt(context.id).await
+            {
+                // It is looked after none the less, and so are the others.
+                warn!(context.id = %context.id, error = %e, "What context {} holds cannot be read now", context.id);
             }
-            if lock(&self.starting).contains(&context.id) {
+            if starting.contains(&context.id) {
                 continue;
             }
             match &context.application {
@@ -226,8 +231,7 @@ impl Reconciler {
     /// Launches as many of the line as may start, and tells the others why they wait.
     async fn launch(&self, living: &[Context]) -> Result<(), super::Error> {
         let mut tx = self.contexts.pool().begin().await?;
-        let launches = Folder::all(self.starter.home());
-        let line = line::lock(&mut tx, self.contexts.host(), &launches).await?;
+        let line = line::lock(&mut tx, self.contexts.host(), self.contexts.launches()).await?;
         let may_start = line.may_start(self.limits);
         let mut chosen = Vec::new();
         for (place, waiting) in line.waiting.iter().enumerate().filter(|(_, w)| !w.is_batch) {

@@ -1,6 +1,7 @@
 //! Use cases of contexts: create, find, list, stop, read the log.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -17,7 +18,9 @@ use super::launch::{self, Admission, Admitted, Profile};
 use super::live::Live;
 use super::log::{self, LogPage, Wanted};
 use super::{Context, Error, NewContext, State, application, is_name, store};
-use crate::access::{self, Action, Allowed, Manage, View};
+use crate::access::resource::{Kind, ProfileName};
+use crate::access::{Access, Action, Allowed, CreateContext, Manage, View};
+use crate::audit::{Entry, Event};
 use crate::id::{ContextId, GatewayId};
 use crate::identity::Principal;
 use crate::store::notify::Notifier;
@@ -35,8 +38,7 @@ pub struct Service(Arc<Parts>);
 
 struct Parts {
     pool: PgPool,
-    me: GatewayId,
-    host: String,
+    site: launch::Site,
     profiles: BTreeMap<String, Profile>,
     launch: launch::Config,
     admission: Admission,
@@ -46,23 +48,36 @@ struct Parts {
     others: Notifier,
     /// Whether nothing new may begin: the gateway stops, and its drivers with it.
     refuses_new: AtomicBool,
+    access: Access,
 }
 
 impl Service {
-    /// The contexts of the gateway `me` on `host`.
+    /// The contexts of one gateway.
     #[must_use]
     pub fn new(
         pool: PgPool,
-        me: GatewayId,
-        host: String,
+        site: launch::Site,
         profiles: BTreeMap<String, Profile>,
         launch: launch::Config,
         admission: Admission,
         others: Notifier,
+        access: Access,
     ) -> Self {
         let (links, live, wake) = (Links::default(), Live::default(), Notify::new());
         let refuses_new = AtomicBool::new(false);
-        Self(Arc::new(Parts { pool, me, host, profiles, launch, admission, links, live, wake, others, refuses_new }))
+        Self(Arc::new(Parts {
+            pool,
+            site,
+            profiles,
+            launch,
+            admission,
+            links,
+            live,
+            wake,
+            others,
+            access,
+            refuses_new,
+        }))
     }
 
     /// Tells the context's link something, or, when another gateway holds it, tells that one to look at the rows.
@@ -78,6 +93,12 @@ impl Service {
         &self.0.links
     }
 
+    /// What decides who may do what.
+    #[must_use]
+    pub fn access(&self) -> &Access {
+        &self.0.access
+    }
+
     /// The contexts held here.
     #[must_use]
     pub fn live(&self) -> &Live {
@@ -87,13 +108,19 @@ impl Service {
     /// This gateway.
     #[must_use]
     pub fn me(&self) -> GatewayId {
-        self.0.me
+        self.0.site.gateway
     }
 
     /// The name of this host.
     #[must_use]
     pub fn host(&self) -> &str {
-        &self.0.host
+        &self.0.site.host
+    }
+
+    /// Where the launch folders of this gateway lie.
+    #[must_use]
+    pub fn launches(&self) -> &Path {
+        &self.0.site.launches
     }
 
     /// The section `launch`.
@@ -146,9 +173,9 @@ impl Service {
         key: Option<&idempotency::Key>,
     ) -> Result<Context, Error> {
         let NewContext { name, profile, outlives_sessions, request } = new;
-        let profile = profile.as_deref().unwrap_or(DEFAULT_PROFILE);
+        let profile = self.choose::<CreateContext>(who, profile.as_deref()).await?;
         // Looked at before the transaction, and told after the key: what was made once is made, whatever became of its files.
-        let admitted = self.may_ask(who, profile, request, Vec::new()).await;
+        let admitted = self.may_ask(who, &profile, request, Vec::new()).await;
         let mut tx = self.0.pool.begin().await?;
         let id = ContextId::generate();
         if let Some(key) = key
@@ -164,6 +191,20 @@ impl Service {
         Ok(context)
     }
 
+    /// Decides whether `who` may make something of the profile asked for, else of the default one.
+    ///
+    /// # Errors
+    /// Denied.
+    pub async fn choose<A: Action>(
+        &self,
+        who: &Principal,
+        asked: Option<&str>,
+    ) -> Result<Allowed<A, ProfileName>, Error> {
+        let name = asked.unwrap_or(DEFAULT_PROFILE);
+        let profile = self.0.access.require(who, ProfileName(name.to_owned())).await;
+        profile.map_err(|r| Error::refused(r, name))
+    }
+
     /// Writes a new context in the caller's transaction: its name, and whether it lives on after its last session. After its commit the
     /// caller keeps the context ([`Live::keep`]) and wakes the reconciler.
     ///
@@ -175,7 +216,7 @@ impl Service {
         who: &Principal,
         id: ContextId,
         (name, outlives_sessions): (Option<String>, bool),
-        Admitted { profile, resources, run_as }: Admitted,
+        Admitted { profile, resources, run_as, by }: Admitted,
     ) -> Result<Context, Error> {
         if let Some(name) = name.as_ref().filter(|n| !is_name(n)) {
             return Err(Error::BadName(name.chars().take(140).collect()));
@@ -193,9 +234,9 @@ impl Service {
             state: State::Waiting,
             cause: None,
             request: resources,
-            host: self.0.host.clone(),
+            host: self.0.site.host.clone(),
             epoch: 0,
-            held_by: Some(self.0.me),
+            held_by: Some(self.0.site.gateway),
             created_at: crate::time::now(),
             ready_at: None,
             ended_at: None,
@@ -205,6 +246,8 @@ impl Service {
             (Some("context_name_per_tenant"), Some(name)) => Error::NameTaken(name.clone()),
             _ => e.into(),
         })?;
+        let entry = Entry::done(Event::ContextCreated, who).by(&by).on("context", id);
+        self.0.access.audit().record(db, entry.with(format!("runs as {}", context.run_as))).await?;
         Ok(context)
     }
 
@@ -212,14 +255,16 @@ impl Service {
     ///
     /// # Errors
     /// No such profile, nobody to run as, something that a request may not have.
-    pub async fn may_ask(
+    pub async fn may_ask<A>(
         &self,
         who: &Principal,
-        profile: &str,
+        profile: &Allowed<A, ProfileName>,
         resources: Resources,
         more: Vec<Local>,
     ) -> Result<Admitted, Error> {
-        Ok(self.0.admission.admit((profile, self.profile(profile)?), who, resources, more).await?)
+        let name = profile.0.as_str();
+        let admitted = self.0.admission.admit((name, self.profile(name)?), who, resources, more).await?;
+        Ok(Admitted { by: profile.policies().to_vec(), ..admitted })
     }
 
     /// Refuses every launch from now on.
@@ -237,7 +282,7 @@ impl Service {
         if self.0.refuses_new.load(Ordering::Relaxed) {
             return Err(Error::Stopping);
         }
-        let waiting = launch::line::lock_end(db, &self.0.host).await?;
+        let waiting = launch::line::lock_end(db, &self.0.site.host, &self.0.site.launches).await?;
         if usize::try_from(waiting).unwrap_or(usize::MAX) >= self.0.launch.queue {
             return Err(Error::LineFull(waiting));
         }
@@ -250,7 +295,7 @@ impl Service {
     /// The database's.
     pub async fn census(&self) -> Result<Vec<launch::line::Counted>, Error> {
         let mut db = self.0.pool.acquire().await?;
-        Ok(launch::line::census(&mut db, &self.0.host).await?)
+        Ok(launch::line::census(&mut db, &self.0.site.host).await?)
     }
 
     /// Finds a context by id, or by the name of a living one, and decides whether `who` may do `A` to it.
@@ -268,18 +313,22 @@ impl Service {
             Some(id) => store::load_context(&mut db, id).await?.ok_or_else(not_found)?,
             None => return Err(not_found()),
         };
-        access::require(who, context).map_err(|r| Error::refused(&r, called))
+        drop(db);
+        self.0.access.require(who, context).await.map_err(|r| Error::refused(r, called))
     }
 
-    /// The caller's contexts, newest first.
+    /// The contexts that the caller may see, newest first.
     ///
     /// # Errors
     /// The database's.
     pub async fn list(&self, who: &Principal, range: Range) -> Result<Page<Context>, Error> {
-        let mut db = self.0.pool.acquire().await?;
-        let mut page = store::list_contexts(&mut db, who, range).await?;
-        page.rows.retain(|c| access::sees(who, c));
-        Ok(page)
+        let reach = self.0.access.reach(who, Kind::Context).await?;
+        let reach = &reach;
+        let fetch = |range| async move {
+            let mut db = self.0.pool.acquire().await?;
+            store::list_contexts(&mut db, who, reach, range).await
+        };
+        self.0.access.page(who, range, fetch).await
     }
 
     /// Waits until `done` holds of the context, or the time is over; gives the last row either way.
@@ -309,10 +358,16 @@ impl Service {
     /// # Errors
     /// The database's.
     pub async fn stop(&self, context: &Allowed<Manage, Context>, cause: &str) -> Result<(), Error> {
-        self.stop_by_id(context.id, cause).await
+        let mut tx = self.0.pool.begin().await?;
+        if store::mark_stopping(&mut tx, context.id, cause).await? {
+            self.0.access.audit().record(&mut tx, context.entry(Event::ContextStopped)).await?;
+            tx.commit().await?;
+            self.wake();
+        }
+        Ok(())
     }
 
-    /// As [`Service::stop`], on behalf of a launch that has failed.
+    /// As [`Service::stop`], where nobody asks: a launch has failed, a session was the last, the gateway ends.
     ///
     /// # Errors
     /// The database's.
@@ -329,6 +384,7 @@ impl Service {
     /// # Errors
     /// The database's.
     pub async fn log(&self, context: &Allowed<View, Context>, wanted: Wanted) -> Result<LogPage, Error> {
+        self.0.access.note_read(context).await?;
         self.log_by_id(context.id, wanted).await
     }
 
@@ -416,8 +472,8 @@ impl Service {
     }
 
     async fn held(&self, db: &mut PgConnection) -> Result<Vec<Context>, Error> {
-        let mut living = store::living_on(db, &self.0.host).await?;
-        living.retain(|c| c.held_by == Some(self.0.me));
+        let mut living = store::living_on(db, &self.0.site.host).await?;
+        living.retain(|c| c.held_by == Some(self.0.site.gateway));
         Ok(living)
     }
 }

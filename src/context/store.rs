@@ -4,6 +4,7 @@ use sqlx::PgConnection;
 
 use super::launch::resources::Resources;
 use super::{Application, Context, Error, State};
+use crate::access::service::Reach;
 use crate::id::{ApplicationId, ContextId, GatewayId};
 use crate::identity::Principal;
 use crate::store::{Page, Range};
@@ -141,10 +142,11 @@ pub(super) async fn find_living(db: &mut PgConnection, tenant: &str, name: &str)
     Ok(id.map(ContextId::from))
 }
 
-/// The contexts that the caller owns, newest first.
+/// The contexts within the caller's reach, newest first.
 pub(super) async fn list_contexts(
     db: &mut PgConnection,
     who: &Principal,
+    reach: &Reach,
     range: Range,
 ) -> Result<Page<Context>, Error> {
     let rows = sqlx::query_as!(
@@ -156,19 +158,28 @@ pub(super) async fn list_contexts(
              from context c
              left join application a on a.context_id = c.context_id
                   and a.attempt = (select max(attempt) from application where context_id = c.context_id)
-            where c.tenant = $1 and c.owner = $2
-            order by c.created_at desc, c.context_id offset $3 limit $4"#,
+            where ($3 or c.tenant = $1) and ($4 or c.owner = $2 or ($5 and c.via = $2) or c.context_id = any($6))
+            order by c.created_at desc, c.context_id offset $7 limit $8"#,
         &*who.tenant,
         &*who.user,
+        reach.anywhere,
+        reach.everybody,
+        reach.as_proxy,
+        &reach.shared,
         range.from,
         range.size
     )
     .fetch_all(&mut *db)
     .await?;
     let total = sqlx::query_scalar!(
-        r#"select count(*) as "count!" from context where tenant = $1 and owner = $2"#,
+        r#"select count(*) as "count!" from context
+            where ($3 or tenant = $1) and ($4 or owner = $2 or ($5 and via = $2) or context_id = any($6))"#,
         &*who.tenant,
-        &*who.user
+        &*who.user,
+        reach.anywhere,
+        reach.everybody,
+        reach.as_proxy,
+        &reach.shared
     )
     .fetch_one(db)
     .await?;

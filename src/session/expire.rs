@@ -43,7 +43,7 @@ async fn pass(sessions: &Service) -> Result<(), Error> {
         if let Some(cause) = expired(&session, now) {
             let row = session.row();
             info!(session.id = %row.id, cause, "Session {} ends by its clock", row.livy_id);
-            sessions.stop_row(&row, &cause).await?;
+            sessions.stop_row(&row, &cause, None).await?;
         }
     }
     Ok(())

@@ -1,6 +1,6 @@
 //! The sessions that this gateway answers for, in memory: reads of them need no database.
 
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
@@ -46,7 +46,8 @@ pub enum Event {
 pub struct LiveSession {
     row: ArcSwap<Session>,
     context: Arc<LiveContext>,
-    unfinished: AtomicI64,
+    /// Statements that have not ended.
+    unfinished: AtomicUsize,
     /// Last activity, ms since 1970: code sent or ended.
     active: AtomicI64,
     /// Last call of a client on this session, ms since 1970; 0: none yet.
@@ -59,14 +60,14 @@ pub struct LiveSession {
 }
 
 impl LiveSession {
-    fn new(session: Session, context: Arc<LiveContext>, unfinished: i64) -> Self {
+    fn new(session: Session, context: Arc<LiveContext>, unfinished: usize) -> Self {
         Self {
             active: AtomicI64::new(session.last_active_at.timestamp_millis()),
             called: AtomicI64::new(0),
             attending: AtomicI64::new(0),
             row: ArcSwap::from_pointee(session),
             context,
-            unfinished: AtomicI64::new(unfinished),
+            unfinished: AtomicUsize::new(unfinished),
             version: watch::Sender::new(0),
             events: Mutex::default(),
         }
@@ -101,16 +102,13 @@ impl LiveSession {
         self.tell(Event::Session);
     }
 
-    /// One statement more that has not ended.
-    pub fn statement_added(&self, number: i32) {
-        self.unfinished.fetch_add(1, Ordering::Relaxed);
-        self.touch();
-        self.tell(Event::Statement(number));
+    /// So many statements have not ended.
+    pub fn set_unfinished(&self, count: usize) {
+        self.unfinished.store(count, Ordering::Relaxed);
     }
 
-    /// One statement has ended.
-    pub fn statement_ended(&self, number: i32) {
-        self.unfinished.fetch_sub(1, Ordering::Relaxed);
+    /// A statement was taken or has ended.
+    pub fn statement_changed(&self, number: i32) {
         self.touch();
         self.tell(Event::Statement(number));
     }
@@ -197,16 +195,13 @@ pub struct Live {
 }
 
 impl Live {
-    /// Answers for a session from now on. One that is known already keeps its waiters.
-    pub fn keep(&self, session: Session, context: Arc<LiveContext>, unfinished: i64) -> Arc<LiveSession> {
+    /// Answers for a session from now on, with so many `unfinished` statements. One that is known already keeps its waiters and its count.
+    pub fn keep(&self, session: Session, context: Arc<LiveContext>, unfinished: usize) -> Arc<LiveSession> {
         let (id, livy_id) = (session.id, session.livy_id);
         let live = self
             .by_id
             .entry(id)
-            .and_modify(|live| {
-                live.row.store(Arc::new(session.clone()));
-                live.unfinished.store(unfinished, Ordering::Relaxed);
-            })
+            .and_modify(|live| live.row.store(Arc::new(session.clone())))
             .or_insert_with(|| Arc::new(LiveSession::new(session, context, unfinished)))
             .clone();
         self.by_livy_id.insert(livy_id, id);

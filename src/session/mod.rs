@@ -13,7 +13,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::access::{Refused, Resource};
+use crate::access::resource::Kind as Thing;
+use crate::access::{Owned, Refused, Shareable};
 use crate::context::launch::resources::Resources;
 use crate::context::live::Facts;
 use crate::id::{ContextId, LivyId, SessionId};
@@ -119,6 +120,10 @@ pub struct Session {
     pub livy_id: LivyId,
     /// The context it lives in.
     pub context_id: ContextId,
+    /// Who owns that.
+    pub context_owner: String,
+    /// The profile that is made from.
+    pub profile: String,
     /// Its number in the context.
     pub number: i32,
     /// The tenant it lives in.
@@ -155,12 +160,17 @@ pub struct Session {
     pub deleted: bool,
 }
 
-impl Resource for Session {
-    fn tenant(&self) -> &str {
-        &self.tenant
-    }
-    fn owner(&self) -> &str {
-        &self.owner
+impl Shareable for Session {
+    fn owned(&self) -> Owned<'_> {
+        Owned {
+            kind: Thing::Session,
+            id: self.id.0,
+            tenant: self.tenant.as_str().into(),
+            owner: self.owner.as_str().into(),
+            via: self.via.as_deref().map(Into::into),
+            run_as: self.run_as.as_str().into(),
+            profile: self.profile.as_str().into(),
+        }
     }
 }
 
@@ -177,12 +187,9 @@ pub struct View {
     pub tail: Vec<Arc<str>>,
 }
 
-impl Resource for View {
-    fn tenant(&self) -> &str {
-        &self.session.tenant
-    }
-    fn owner(&self) -> &str {
-        &self.session.owner
+impl Shareable for View {
+    fn owned(&self) -> Owned<'_> {
+        self.session.owned()
     }
 }
 
@@ -209,9 +216,12 @@ pub enum Error {
     /// Missing, or not to be seen.
     #[error("Session '{0}' not found.")]
     NotFound(String),
-    /// Not allowed.
-    #[error("you may see this session, but not do that")]
-    Denied,
+    /// Not allowed; what and why.
+    #[error("{0}")]
+    Denied(String),
+    /// Its grants could not be read.
+    #[error(transparent)]
+    Grants(#[from] crate::access::grant::Error),
     /// A living session of the tenant has the name.
     #[error("a session named {name:?} is alive already: session {livy_id}")]
     NameTaken {
@@ -254,6 +264,13 @@ pub enum Error {
     Inconsistent(SessionId),
 }
 
+impl From<Refused> for Error {
+    /// Of a whole list, which nobody named.
+    fn from(refused: Refused) -> Self {
+        Self::refused(refused, "")
+    }
+}
+
 impl From<sqlx::Error> for Error {
     fn from(e: sqlx::Error) -> Self {
         Self::Store(e.into())
@@ -261,10 +278,11 @@ impl From<sqlx::Error> for Error {
 }
 
 impl Error {
-    fn refused(refused: &Refused, called: &str) -> Self {
+    fn refused(refused: Refused, called: &str) -> Self {
         match refused {
             Refused::NotFound => Self::NotFound(called.to_owned()),
-            Refused::Denied => Self::Denied,
+            Refused::Denied(why) => Self::Denied(why),
+            Refused::Grants(e) => Self::Grants(e),
         }
     }
 }
@@ -283,7 +301,8 @@ impl Classify for Error {
     fn kind(&self) -> ErrorKind {
         match self {
             Self::NotFound(_) => ErrorKind::NotFound,
-            Self::Denied => ErrorKind::Denied,
+            Self::Denied(_) => ErrorKind::Denied,
+            Self::Grants(e) => e.kind(),
             Self::NameTaken { .. } | Self::NotAlive(..) => ErrorKind::Conflict,
             Self::BadName(_) | Self::BadTime { .. } | Self::NotOffered(_) => ErrorKind::Invalid,
             Self::Away(_) => ErrorKind::Unavailable { retry_after: std::time::Duration::from_secs(1) },

@@ -13,14 +13,15 @@ use uuid::Uuid;
 
 use super::live::{Live, LiveSession};
 use super::{Error, Kind, Limits, NewSession, Session, State, View, is_over, store};
-use crate::access::{self, Action, Allowed, Attach, Manage};
+use crate::access::resource::Kind as Thing;
+use crate::access::{self, Action, Allowed, Attach, CreateSession, Manage, Verb};
+use crate::audit::{Entry, Event};
 use crate::context;
 use crate::context::driver::Signal;
 use crate::context::driver::wire::{Complete, Outgoing};
 use crate::context::launch::Admitted;
 use crate::context::live::Facts;
 use crate::context::log::{LogPage, Wanted};
-use crate::context::service::DEFAULT_PROFILE;
 use crate::id::{self, ContextId, SessionId};
 use crate::identity::Principal;
 use crate::store::{Page, Range, constraint, idempotency};
@@ -118,13 +119,18 @@ impl Service {
             Some(called) => Some(self.0.contexts.open::<Attach>(who, called).await?),
             None => None,
         };
+        let profile = attach.as_ref().map(|c| c.profile.as_str()).or(new.profile.as_deref());
+        let profile = self.0.contexts.choose::<CreateSession>(who, profile).await?;
         // Looked at before the transaction, and told after the key: what was made once is made, whatever became of its files.
         let place = match attach {
             Some(context) => Ok(Place::In(Box::new(context))),
             None => {
-                let profile = new.profile.as_deref().unwrap_or(DEFAULT_PROFILE);
                 let resources = new.request.resources.clone();
-                self.0.contexts.may_ask(who, profile, resources, Vec::new()).await.map(|admitted| Place::New(Box::new(admitted)))
+                self.0
+                    .contexts
+                    .may_ask(who, &profile, resources, Vec::new())
+                    .await
+                    .map(|admitted| Place::New(Box::new(admitted)))
             }
         };
         let held_here = match &place {
@@ -159,6 +165,8 @@ impl Service {
             return Err(self.name_taken(who, new.name, e).await);
         }
         let session = store::load_session(&mut tx, id).await?.ok_or(Error::Inconsistent(id))?;
+        let entry = Entry::done(Event::SessionCreated, who).by(profile.policies()).on("session", id);
+        self.0.contexts.access().audit().record(&mut tx, entry.with(format!("runs as {run_as}"))).await?;
         tx.commit().await?;
         if held_here {
             self.0.live.keep_new(session, self.0.contexts.live().keep(context_id));
@@ -212,12 +220,32 @@ impl Service {
             Some(live) => live.view(),
             None => self.find(who, called).await?.ok_or_else(|| Error::NotFound(called.to_string()))?,
         };
-        let allowed = access::require(who, view).map_err(|r| Error::refused(&r, &called.to_string()))?;
+        let access = self.0.contexts.access();
+        let allowed = access.require(who, view).await.map_err(|r| Error::refused(r, &called.to_string()))?;
+        if A::VERB == Verb::Attach {
+            self.check_context(who, &allowed.session).await?;
+        }
         // By whatever it is called, and by nobody who may not.
         if let Some(live) = self.0.live.get(allowed.session.id) {
             live.called();
         }
         Ok(allowed)
+    }
+
+    /// Whoever runs code in a session that lives in another's context runs it as that context: a grant on that which was revoked or
+    /// has expired ends it.
+    async fn check_context(&self, who: &Principal, session: &Session) -> Result<(), Error> {
+        if session.context_owner == session.owner {
+            return Ok(());
+        }
+        match self.0.contexts.open::<Attach>(who, &session.context_id.to_string()).await {
+            Ok(_) => Ok(()),
+            Err(context::Error::NotFound(_)) => Err(Error::Denied(format!(
+                "this session lives in a context of {}, which is not shared with you: its owner can grant attach on the context",
+                session.context_owner
+            ))),
+            Err(e) => Err(e.into()),
+        }
     }
 
     async fn find(&self, who: &Principal, called: Called<'_>) -> Result<Option<View>, Error> {
@@ -275,15 +303,21 @@ impl Service {
         Ok(rows.into_iter().map(view).collect())
     }
 
-    /// The caller's sessions; ended and deleted ones only when `all`.
+    /// The sessions that the caller may see; ended and deleted ones only when `all`.
     ///
     /// # Errors
     /// The database's.
     pub async fn list(&self, who: &Principal, range: Range, all: bool) -> Result<Page<View>, Error> {
+        let access = self.0.contexts.access();
+        let reach = access.reach(who, Thing::Session).await?;
+        let reach = &reach;
+        let fetch = |range| async move {
+            let mut db = self.0.contexts.pool().acquire().await?;
+            store::list_sessions(&mut db, who, reach, range, all, self.0.limits.retain).await
+        };
+        let Page { rows, total } = access.page(who, range, fetch).await?;
         let mut db = self.0.contexts.pool().acquire().await?;
-        let page = store::list_sessions(&mut db, who, range, all, self.0.limits.retain).await?;
-        let seen = page.rows.into_iter().filter(|s| access::sees(who, s)).collect();
-        Ok(Page { rows: self.views(&mut db, seen).await?, total: page.total })
+        Ok(Page { rows: self.views(&mut db, rows).await?, total })
     }
 
     /// Waits until `done` holds of the session's view, or the time is over; gives the last view either way.
@@ -322,10 +356,11 @@ impl Service {
     /// # Errors
     /// The database's.
     pub async fn stop(&self, session: &Allowed<Manage, View>, cause: &str) -> Result<(), Error> {
-        self.stop_row(&session.session, cause).await
+        self.stop_row(&session.session, cause, Some(session.entry(Event::SessionStopped))).await
     }
 
-    pub(super) async fn stop_row(&self, session: &Session, cause: &str) -> Result<(), Error> {
+    /// Ends it; by whom, unless a clock did.
+    pub(super) async fn stop_row(&self, session: &Session, cause: &str, entry: Option<Entry<'_>>) -> Result<(), Error> {
         if is_over(session.state) {
             return Ok(());
         }
@@ -336,6 +371,9 @@ impl Service {
             context::store::mark_stopping(&mut tx, session.context_id, cause).await?;
         }
         store::mark_ending(&mut tx, session.id, cause).await?;
+        if let Some(entry) = entry {
+            self.0.contexts.access().audit().record(&mut tx, entry).await?;
+        }
         tx.commit().await?;
         if let Some(live) = self.0.live.get(session.id) {
             live.change(|s| {
@@ -370,6 +408,7 @@ impl Service {
     /// # Errors
     /// The database's.
     pub async fn log(&self, session: &Allowed<access::View, View>, wanted: Wanted) -> Result<LogPage, Error> {
+        self.0.contexts.access().note_read(session).await?;
         Ok(self.0.contexts.log_by_id(session.session.context_id, wanted).await?)
     }
 

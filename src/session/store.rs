@@ -5,6 +5,7 @@ use sqlx::types::Json;
 use std::time::Duration;
 
 use super::{Error, Kind, Request, Session, State};
+use crate::access::service::Reach;
 use crate::id::{ContextId, LivyId, SessionId};
 use crate::identity::Principal;
 use crate::store::{Page, Range};
@@ -14,6 +15,8 @@ struct Row {
     session_id: SessionId,
     livy_id: i32,
     context_id: ContextId,
+    context_owner: String,
+    profile: String,
     number: i32,
     tenant: String,
     owner: String,
@@ -48,6 +51,8 @@ impl TryFrom<Row> for Session {
             id: r.session_id,
             livy_id: r.livy_id,
             context_id: r.context_id,
+            context_owner: r.context_owner,
+            profile: r.profile,
             number: r.number,
             tenant: r.tenant,
             owner: r.owner,
@@ -111,10 +116,11 @@ pub(super) async fn insert_session(db: &mut PgConnection, s: New<'_>) -> Result<
 pub async fn load_session(db: &mut PgConnection, id: SessionId) -> Result<Option<Session>, Error> {
     let row = sqlx::query_as!(
         Row,
-        r#"select session_id as "session_id: _", livy_id, context_id as "context_id: _", number, tenant, owner, via, run_as, name
-                , kind, state, cause, request as "request: _", heartbeat_ms, idle_ms, ttl_ms, created_at, last_active_at, ended_at
-                , (deleted_at is not null) as "deleted!"
-             from session where session_id = $1"#,
+        r#"select s.session_id as "session_id: _", s.livy_id, s.context_id as "context_id: _", c.owner as context_owner, c.profile
+                , s.number, s.tenant, s.owner, s.via, s.run_as, s.name, s.kind, s.state, s.cause, s.request as "request: _"
+                , s.heartbeat_ms, s.idle_ms, s.ttl_ms, s.created_at, s.last_active_at, s.ended_at
+                , (s.deleted_at is not null) as "deleted!"
+             from session s join context c using (context_id) where s.session_id = $1"#,
         id.0
     )
     .fetch_optional(db)
@@ -145,40 +151,50 @@ pub(super) async fn find_by_name(
     Ok(row.map(|r| (r.session_id.into(), r.livy_id)))
 }
 
-/// The caller's sessions by Livy's id; those deleted or ended before `ended_after` only when `all`.
+/// The sessions within the caller's reach by Livy's id; those deleted or ended before `ended_after` only when `all`.
 pub(super) async fn list_sessions(
     db: &mut PgConnection,
     who: &Principal,
+    reach: &Reach,
     range: Range,
     all: bool,
     retain: Span,
 ) -> Result<Page<Session>, Error> {
     let rows = sqlx::query_as!(
         Row,
-        r#"select session_id as "session_id: _", livy_id, context_id as "context_id: _", number, tenant, owner, via, run_as, name
-                , kind, state, cause, request as "request: _", heartbeat_ms, idle_ms, ttl_ms, created_at, last_active_at, ended_at
-                , (deleted_at is not null) as "deleted!"
-             from session
-            where tenant = $1 and owner = $2
-              and ($5 or (deleted_at is null
-                          and (ended_at is null or ended_at > now() - $6::bigint * interval '1 millisecond')))
-            order by livy_id offset $3 limit $4"#,
+        r#"select s.session_id as "session_id: _", s.livy_id, s.context_id as "context_id: _", c.owner as context_owner, c.profile
+                , s.number, s.tenant, s.owner, s.via, s.run_as, s.name, s.kind, s.state, s.cause, s.request as "request: _"
+                , s.heartbeat_ms, s.idle_ms, s.ttl_ms, s.created_at, s.last_active_at, s.ended_at
+                , (s.deleted_at is not null) as "deleted!"
+             from session s join context c using (context_id)
+            where ($3 or s.tenant = $1) and ($4 or s.owner = $2 or ($5 and s.via = $2) or s.session_id = any($6))
+              and ($7 or (s.deleted_at is null
+                          and (s.ended_at is null or s.ended_at > now() - $8::bigint * interval '1 millisecond')))
+            order by s.livy_id offset $9 limit $10"#,
         &*who.tenant,
         &*who.user,
-        range.from,
-        range.size,
+        reach.anywhere,
+        reach.everybody,
+        reach.as_proxy,
+        &reach.shared,
         all,
-        retain.as_millis()
+        retain.as_millis(),
+        range.from,
+        range.size
     )
     .fetch_all(&mut *db)
     .await?;
     let total = sqlx::query_scalar!(
         r#"select count(*) as "count!" from session
-            where tenant = $1 and owner = $2
-              and ($3 or (deleted_at is null
-                          and (ended_at is null or ended_at > now() - $4::bigint * interval '1 millisecond')))"#,
+            where ($3 or tenant = $1) and ($4 or owner = $2 or ($5 and via = $2) or session_id = any($6))
+              and ($7 or (deleted_at is null
+                          and (ended_at is null or ended_at > now() - $8::bigint * interval '1 millisecond')))"#,
         &*who.tenant,
         &*who.user,
+        reach.anywhere,
+        reach.everybody,
+        reach.as_proxy,
+        &reach.shared,
         all,
         retain.as_millis()
     )
@@ -191,10 +207,11 @@ pub(super) async fn list_sessions(
 pub async fn living_in(db: &mut PgConnection, context: ContextId) -> Result<Vec<Session>, Error> {
     let rows = sqlx::query_as!(
         Row,
-        r#"select session_id as "session_id: _", livy_id, context_id as "context_id: _", number, tenant, owner, via, run_as, name
-                , kind, state, cause, request as "request: _", heartbeat_ms, idle_ms, ttl_ms, created_at, last_active_at, ended_at
-                , (deleted_at is not null) as "deleted!"
-             from session where context_id = $1 and ended_at is null order by number"#,
+        r#"select s.session_id as "session_id: _", s.livy_id, s.context_id as "context_id: _", c.owner as context_owner, c.profile
+                , s.number, s.tenant, s.owner, s.via, s.run_as, s.name, s.kind, s.state, s.cause, s.request as "request: _"
+                , s.heartbeat_ms, s.idle_ms, s.ttl_ms, s.created_at, s.last_active_at, s.ended_at
+                , (s.deleted_at is not null) as "deleted!"
+             from session s join context c using (context_id) where s.context_id = $1 and s.ended_at is null order by s.number"#,
         context.0
     )
     .fetch_all(db)

@@ -7,7 +7,7 @@ use sqlx::PgConnection;
 
 use super::service::Service;
 use super::store::{self, End};
-use super::{Raw, State};
+use super::{Raw, State, Statement};
 use crate::context::driver::AfterCommit;
 use crate::id::{ContextId, SessionId};
 use crate::session::{self, Kind};
@@ -42,13 +42,14 @@ impl Service {
         let this = self.clone();
         Ok(vec![Box::new(move || {
             this.count_end(session, number, &row, state, output.as_deref(), ran_us);
-            let ended = this.live().change(session, number, |s| {
+            let Some(live) = this.sessions().live().get(session) else { return };
+            let change = |s: &mut Statement| {
                 (s.state, s.output, s.columns, s.truncated) = (state, output, columns, truncated);
                 (s.ran_us, s.completed_at, s.progress) = (ran_us, Some(completed), 1.0);
                 s.started_at = started.or(s.started_at);
-            });
-            if ended && let Some(live) = this.sessions().live().get(session) {
-                live.statement_ended(number);
+            };
+            if this.live().end(session, number, change, |unfinished| live.set_unfinished(unfinished)) {
+                live.statement_changed(number);
             }
         })])
     }

@@ -31,9 +31,11 @@ struct Shelf(BTreeMap<i32, Kept>);
 pub struct Live(DashMap<SessionId, Arc<Mutex<Shelf>>>);
 
 impl Live {
-    /// Keeps the statements of a session that have not ended, as their rows say, and forgets others that have not; says how many there
-    /// are. Those that memory knows to be further stay as they are.
-    pub fn keep(&self, session: SessionId, unfinished: Vec<Statement>) -> usize {
+    /// Keeps the statements of a session that have not ended, as their rows say, and forgets others that have not. Those that memory
+    /// knows to be further stay as they are.
+    ///
+    /// Here as below `count` is told how many there are that have not ended, one call after the other: what it writes down is what is kept.
+    pub fn keep(&self, session: SessionId, unfinished: Vec<Statement>, count: impl FnOnce(usize)) {
         let shelf = self.0.entry(session).or_default().clone();
         let mut shelf = shelf.lock().unwrap_or_else(PoisonError::into_inner);
         let rows: HashMap<i32, State> = unfinished.iter().map(|s| (s.number, s.state)).collect();
@@ -43,7 +45,7 @@ impl Live {
         for statement in unfinished {
             shelf.put(statement);
         }
-        shelf.0.values().filter(|kept| !kept.statement.state.is_over()).count()
+        count(shelf.unfinished());
     }
 
     /// Forgets a session's statements.
@@ -60,31 +62,43 @@ impl Live {
     }
 
     /// Keeps a statement; false when it is kept already (what the agent has said of it since the commit is newer).
-    pub fn add(&self, statement: Statement) -> bool {
+    pub fn add(&self, statement: Statement, count: impl FnOnce(usize)) -> bool {
         let shelf = self.0.entry(statement.session_id).or_default().clone();
         let mut shelf = shelf.lock().unwrap_or_else(PoisonError::into_inner);
         let is_new = shelf.put(statement);
         shelf.trim();
+        count(shelf.unfinished());
         is_new
     }
 
-    /// Changes a statement, when it is kept; true when that ended it.
-    pub fn change(&self, session: SessionId, number: i32, change: impl FnOnce(&mut Statement)) -> bool {
+    /// Changes a statement that has not ended, when it is kept.
+    pub fn change(&self, session: SessionId, number: i32, change: impl FnOnce(&mut Statement)) {
+        let Some(shelf) = self.shelf(session) else { return };
+        let mut shelf = shelf.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(kept) = shelf.0.get_mut(&number).filter(|kept| !kept.statement.state.is_over()) {
+            change(Arc::make_mut(&mut kept.statement));
+        }
+    }
+
+    /// Ends a statement by a change, when it is kept and has not ended; true when it did.
+    pub fn end(
+        &self,
+        session: SessionId,
+        number: i32,
+        change: impl FnOnce(&mut Statement),
+        count: impl FnOnce(usize),
+    ) -> bool {
         let Some(shelf) = self.shelf(session) else { return false };
         let mut shelf = shelf.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(kept) = shelf.0.get_mut(&number) else { return false };
-        let mut new = Statement::clone(&kept.statement);
-        change(&mut new);
-        let ended = new.state.is_over() && !kept.statement.state.is_over();
+        let Some(kept) = shelf.0.get_mut(&number).filter(|kept| !kept.statement.state.is_over()) else { return false };
+        let new = Arc::make_mut(&mut kept.statement);
+        change(new);
         if new.output.as_ref().is_some_and(|o| o.get().len() > LARGEST) {
             shelf.0.remove(&number);
-        } else {
-            kept.statement = Arc::new(new);
         }
-        if ended {
-            shelf.trim();
-        }
-        ended
+        shelf.trim();
+        count(shelf.unfinished());
+        true
     }
 
     fn shelf(&self, session: SessionId) -> Option<Arc<Mutex<Shelf>>> {
@@ -118,6 +132,10 @@ impl Shelf {
         }
     }
 
+    fn unfinished(&self) -> usize {
+        self.0.values().filter(|kept| !kept.statement.state.is_over()).count()
+    }
+
     fn bytes(&self) -> usize {
         let size = |raw: &Raw| raw.get().len();
         self.0.values().map(|k| size(&k.statement.code) + k.statement.output.as_ref().map_or(0, size)).sum()
@@ -148,37 +166,42 @@ mod tests {
         }
     }
 
+    fn over(s: &mut Statement) {
+        s.state = State::Available;
+    }
+
     #[test]
     fn rows_do_not_undo_what_memory_knows() {
         let (live, id) = (Live::default(), SessionId::generate());
         for number in 0..4 {
-            live.add(statement(id, number, State::Waiting, 1));
+            live.add(statement(id, number, State::Waiting, 1), drop);
         }
-        live.change(id, 0, |s| s.state = State::Available);
+        live.end(id, 0, over, drop);
         live.change(id, 1, |s| s.state = State::Running);
         // Rows read a moment ago: 0 had not ended, 1 had not begun, 3 was not there; 4 came through another gateway.
         let rows = [0, 1, 2, 4].map(|n| statement(id, n, State::Waiting, 1));
-        assert_eq!(live.keep(id, rows.into()), 3);
+        live.keep(id, rows.into(), |unfinished| assert_eq!(unfinished, 3));
         let states: Vec<_> = (0..5).map(|n| live.get(id, n).map(|s| s.state)).collect();
-        let [over, running, waiting] = [State::Available, State::Running, State::Waiting].map(Some);
-        assert_eq!(states, [over, running, waiting, None, waiting]);
-        assert!(!live.change(id, 3, |s| s.state = State::Available), "what is not kept does not end here");
+        let [ended, running, waiting] = [State::Available, State::Running, State::Waiting].map(Some);
+        assert_eq!(states, [ended, running, waiting, None, waiting]);
+        assert!(!live.end(id, 3, over, drop), "what is not kept does not end here");
     }
 
     #[test]
     fn large_code_is_not_kept_but_its_end_is_noticed() {
         let (live, id) = (Live::default(), SessionId::generate());
-        assert!(live.add(statement(id, 0, State::Waiting, LARGEST)));
-        assert!(!live.add(statement(id, 0, State::Waiting, 1)), "it is known");
+        assert!(live.add(statement(id, 0, State::Waiting, LARGEST), drop));
+        assert!(!live.add(statement(id, 0, State::Waiting, 1), drop), "it is known");
         assert!(live.get(id, 0).is_none(), "its row has the code");
-        assert!(live.change(id, 0, |s| s.state = State::Available));
+        assert!(live.end(id, 0, over, drop));
         for number in 1..1000 {
-            live.add(statement(id, number, State::Waiting, LARGEST / 2));
+            live.add(statement(id, number, State::Waiting, LARGEST / 2), drop);
         }
         let kept = (1..1000).filter(|n| live.get(id, *n).is_some()).count();
         assert_eq!(kept, ALL / (LARGEST / 2 + 2), "the newest beyond the bound are in their rows");
         for number in 1..1000 {
-            assert!(live.change(id, number, |s| s.state = State::Available), "{number}");
+            let left = |unfinished| assert_eq!(unfinished, 999 - usize::try_from(number).unwrap());
+            assert!(live.end(id, number, over, left), "{number}");
         }
     }
 }

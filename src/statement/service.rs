@@ -11,6 +11,7 @@ use super::live::Live;
 use super::sink::run_message;
 use super::{Chunk, Error, Raw, State, Statement, store};
 use crate::access::{self, Allowed, Attach};
+use crate::audit;
 use crate::context::{self, driver::Signal};
 use crate::id::{ContextId, SessionId};
 use crate::identity::Principal;
@@ -74,14 +75,6 @@ impl Service {
         key: Option<&idempotency::Key>,
     ) -> Result<Arc<Statement>, Error> {
         let row = &session.session;
-        let kind = match kind.unwrap_or(row.kind) {
-            Kind::Shared => return Err(Error::KindMissing),
-            Kind::Sparkr => return Err(Error::NotOffered(Kind::Sparkr)),
-            kind => kind,
-        };
-        if !code.get().starts_with('"') {
-            return Err(Error::BadCode);
-        }
         let mut tx = self.sessions.contexts().pool().begin().await?;
         if let Some(key) = key
             && let Some(made) = idempotency::claim(&mut tx, key, "").await?
@@ -98,6 +91,14 @@ impl Service {
             Some(state) => return Err(Error::NotAlive(state.as_str())),
             None => return Err(Error::Inconsistent(turn.number)),
         }
+        let kind = match kind.unwrap_or(row.kind) {
+            Kind::Shared => return Err(Error::KindMissing),
+            Kind::Sparkr => return Err(Error::NotOffered(Kind::Sparkr)),
+            kind => kind,
+        };
+        if !code.get().starts_with('"') {
+            return Err(Error::BadCode);
+        }
         let limits = self.sessions.limits();
         if turn.waiting >= limits.waiting {
             return Err(Error::LineFull(turn.waiting));
@@ -112,6 +113,8 @@ impl Service {
         if let Some(key) = key {
             idempotency::name(&mut tx, key, &turn.number.to_string()).await?;
         }
+        let entry = session.entry(audit::Event::StatementSubmitted).with(format!("statement {}", turn.number));
+        self.sessions.contexts().access().audit().record(&mut tx, entry).await?;
         let statement = Statement {
             session_id: row.id,
             number: turn.number,
@@ -152,6 +155,7 @@ impl Service {
     /// # Errors
     /// Not found, the database.
     pub async fn get(&self, session: &Allowed<access::View, View>, number: i32) -> Result<Arc<Statement>, Error> {
+        self.sessions.contexts().access().note_read(session).await?;
         self.load(session.session.id, number).await?.ok_or(Error::NotFound(number))
     }
 
@@ -174,6 +178,7 @@ impl Service {
         range: Range,
         newest_first: bool,
     ) -> Result<Page<Arc<Statement>>, Error> {
+        self.sessions.contexts().access().note_read(session).await?;
         let mut db = self.sessions.contexts().pool().acquire().await?;
         let page = store::list_statements(&mut db, session.session.id, range, newest_first, LARGEST_PAGE).await?;
         // Memory may know of progress that is not yet written.
@@ -213,6 +218,10 @@ impl Service {
     /// The database's.
     pub async fn cancel(&self, session: &Allowed<Attach, View>, number: i32) -> Result<(), Error> {
         let (this, context, id) = (self.clone(), session.session.context_id, session.session.id);
+        let entry = session.entry(audit::Event::StatementCancelled).with(format!("statement {number}"));
+        let mut db = self.sessions.contexts().pool().acquire().await?;
+        self.sessions.contexts().access().audit().record(&mut db, entry).await?;
+        drop(db);
         let asked = self.life.complete("cancel", async move { this.ask_to_end(context, id, number).await });
         asked.await.ok_or(Error::Inconsistent(number))?
     }
@@ -235,11 +244,7 @@ impl Service {
             }
         }
         self.sessions.contexts().signal(context, Signal::Look);
-        self.live.change(session, number, |s| {
-            if !s.state.is_over() {
-                s.state = State::Cancelling;
-            }
-        });
+        self.live.change(session, number, |s| s.state = State::Cancelling);
         if let Some(live) = self.sessions.live().get(session) {
             live.tell(Event::Statement(number));
         }
@@ -265,6 +270,7 @@ impl Service {
         after: i64,
         limit: i64,
     ) -> Result<Vec<Chunk>, Error> {
+        self.sessions.contexts().access().note_read(session).await?;
         let mut db = self.sessions.contexts().pool().acquire().await?;
         store::session_chunks_after(&mut db, session.session.id, after, limit).await
     }
@@ -280,6 +286,7 @@ impl Service {
         after: i64,
         limit: i64,
     ) -> Result<Vec<Chunk>, Error> {
+        self.sessions.contexts().access().note_read(session).await?;
         let mut db = self.sessions.contexts().pool().acquire().await?;
         store::chunks_after(&mut db, session.session.id, number, after, limit).await
     }

@@ -184,8 +184,8 @@ impl Sink for Service {
             let unfinished = store::unfinished_in(db, context).await.map_err(|e| e.into_sqlx())?;
             for row in session::store::living_in(db, context).await.map_err(|e| e.into_sqlx())? {
                 let mine: Vec<_> = unfinished.iter().filter(|s| s.session_id == row.id).cloned().collect();
-                let count = i64::try_from(self.live().keep(row.id, mine)).unwrap_or(0);
-                self.sessions().live().keep(row, live.clone(), count);
+                let session = self.sessions().live().keep(row, live.clone(), mine.len());
+                self.live().keep(session.row().id, mine, |unfinished| session.set_unfinished(unfinished));
             }
             Ok(())
         }
@@ -244,9 +244,9 @@ impl Service {
     /// Keeps a statement in memory and tells that it is there, unless it is kept already.
     pub(super) fn remember(&self, statement: &Statement) {
         if let Some(live) = self.sessions().live().get(statement.session_id)
-            && self.live().add(statement.clone())
+            && self.live().add(statement.clone(), |unfinished| live.set_unfinished(unfinished))
         {
-            live.statement_added(statement.number);
+            live.statement_changed(statement.number);
         }
     }
 

@@ -145,6 +145,17 @@ impl Embedded {
         Ok(embedded)
     }
 
+    /// How to connect to the server that a gateway runs in its state folder.
+    ///
+    /// # Errors
+    /// When there is none that this user may use.
+    pub fn running(home: &Path) -> Result<Address, Error> {
+        let (socket, password) = cluster::existing(home)?;
+        let options =
+            PgConnectOptions::new_without_pgpass().socket(socket).port(PORT).username(NAME).password(&password);
+        Ok(Address::from_options(options.database(NAME)))
+    }
+
     /// Whether a server could be made or run here, without doing so: the folder of its programs.
     ///
     /// # Errors

@@ -51,7 +51,7 @@ impl Notifier {
     }
 }
 
-/// Calls `heard` with each id that any gateway tells, and with none whenever some may have been missed.
+/// Calls `heard` with each id that any gateway tells, and with none whenever some may have been or may now be missed.
 pub async fn listen(pool: PgPool, life: Life, heard: impl Fn(Option<Uuid>)) {
     let stopping = life.stopping();
     loop {
@@ -59,6 +59,7 @@ pub async fn listen(pool: PgPool, life: Life, heard: impl Fn(Option<Uuid>)) {
             () = stopping.cancelled() => return,
             ended = listen_once(&pool, &heard) => ended,
         };
+        heard(None);
         warn!(error = %ended, "Not listening to other gateways now");
         tokio::select! {
             () = stopping.cancelled() => return,

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use super::keeper::Keeper;
 use super::{COLD, until};
@@ -10,23 +10,37 @@ use super::{COLD, until};
 /// A master and one worker on this machine. Dropping it ends them and their executors.
 #[derive(Debug)]
 pub struct Cluster {
+    // Goes first, and so ends the daemons.
     keeper: Keeper,
+    _daemons: Vec<Daemon>,
     master: String,
+}
+
+/// A process whose end somebody else brings about; dropped, it waits for that.
+#[derive(Debug)]
+struct Daemon(Child);
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let _ = self.0.wait();
+    }
 }
 
 impl Cluster {
     /// Starts one of the Spark in `home`; the worker offers `cores`, and memory for one executor of 1 GiB.
     pub async fn start(home: &Path, cores: u32) -> Self {
+        // Before the keeper, for what is declared last goes first.
+        let mut daemons = Vec::new();
         let keeper = Keeper::new("TERM");
         let place = ["--host", "127.0.0.1", "--port", "0", "--webui-port", "0"];
-        daemon(home, keeper.folder(), "master", &place);
+        daemons.push(daemon(home, keeper.folder(), "master", &place));
         let master = said(keeper.folder(), "master", "spark://127.0.0.1:").await;
         let (cores, work) = (cores.to_string(), keeper.folder().join("work"));
         let size =
             ["--cores", &cores, "--memory", "1g", "--work-dir", work.to_str().expect("a path in UTF-8"), &master];
-        daemon(home, keeper.folder(), "worker", &[&place[..], &size].concat());
+        daemons.push(daemon(home, keeper.folder(), "worker", &[&place[..], &size].concat()));
         said(keeper.folder(), "worker", "Successfully registered with master").await;
-        Self { keeper, master }
+        Self { keeper, _daemons: daemons, master }
     }
 
     /// Its address, such as `spark://127.0.0.1:40123`.
@@ -41,8 +55,7 @@ impl Cluster {
 }
 
 /// Starts `org.apache.spark.deploy.…` in the folder, where all that it and its executors write stays.
-#[expect(clippy::zombie_processes, reason = "the folder's keeper ends it, and the end of the test's process reaps it")]
-fn daemon(home: &Path, folder: &Path, which: &str, arguments: &[&str]) {
+fn daemon(home: &Path, folder: &Path, which: &str, arguments: &[&str]) -> Daemon {
     let class = match which {
         "master" => "org.apache.spark.deploy.master.Master",
         _ => "org.apache.spark.deploy.worker.Worker",
@@ -50,7 +63,7 @@ fn daemon(home: &Path, folder: &Path, which: &str, arguments: &[&str]) {
     let temporary = folder.join("tmp");
     fs::create_dir_all(&temporary).unwrap();
     let log = fs::File::create(folder.join(which)).unwrap();
-    Command::new(home.join("bin/spark-class"))
+    let started = Command::new(home.join("bin/spark-class"))
         .arg(class)
         .args(arguments)
         .current_dir(folder)
@@ -64,6 +77,7 @@ fn daemon(home: &Path, folder: &Path, which: &str, arguments: &[&str]) {
         .stderr(log)
         .spawn()
         .expect("spark-class starts");
+    Daemon(started)
 }
 
 /// The rest of the line in a daemon's log that holds `text`, from there on.

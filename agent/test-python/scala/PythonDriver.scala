@@ -40,7 +40,7 @@ object PythonDriver {
   def main(args: Array[String]): Unit = {
     val begun = System.nanoTime
     def since = (System.nanoTime - begun) / 1000000
-    val settings = new Settings(Nil, "", "", Paths.get(args(0)), Nil, Paths.get(args(1)))
+    val settings = new Settings(Nil, None, "", "", Paths.get(args(0)), Nil, Paths.get(args(1)))
     var spare = Option(PythonLanguage.prepare(settings))
     val root = SparkSession.builder.getOrCreate()
     val context = root.sparkContext

@@ -43,9 +43,11 @@ impl Committer {
         while let Some(first) = arriving.recv().await {
             let batch = gather(first, &mut arriving).await;
             let Some(last) = batch.last().map(|e| e.seq) else { continue };
-            if self.commit(&batch, last).await.is_err() || committed.send(last).await.is_err() {
+            if self.commit(&batch, last).await.is_err() {
                 return;
             }
+            // When the connection is gone nobody is to be told; what it has brought is committed none the less.
+            let _ = committed.send(last).await;
         }
     }
 

@@ -29,6 +29,8 @@ pub struct Admitted {
     pub resources: Resources,
     /// The identity that it will run as.
     pub run_as: String,
+    /// The policies that allow it.
+    pub by: Vec<String>,
 }
 
 /// Why a request is not taken.
@@ -59,7 +61,7 @@ impl Admission {
     ) -> Result<Admitted, Error> {
         let run_as = self.identity(profile, who)?;
         self.check((name, profile), &run_as, &mut resources, more).await?;
-        Ok(Admitted { profile: name.to_owned(), resources, run_as })
+        Ok(Admitted { by: Vec::new(), profile: name.to_owned(), resources, run_as })
     }
 
     /// The identity that a principal's application from a profile has: refused when it is an OS user who is not there or may not be run.

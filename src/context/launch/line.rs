@@ -88,32 +88,34 @@ impl Line {
     }
 }
 
+/// The beginning of every path in a folder.
+#[must_use]
+pub fn below(folder: &Path) -> String {
+    format!("{}/", folder.display())
+}
+
 /// Makes every other change of the host's line wait until the transaction ends.
 async fn hold(db: &mut PgConnection, host: &str) -> Result<(), sqlx::Error> {
     sqlx::query!("select pg_advisory_xact_lock(hashtextextended('hearth line ' || $1, 0))", host).execute(db).await?;
     Ok(())
 }
 
-/// Locks the host's line until the transaction ends, and counts it, for a caller who adds to it if there is room.
+/// Locks the host's line until the transaction ends, and counts it as [`lock`] does, for a caller who adds to it if there is room.
 ///
 /// # Errors
 /// The database's.
-pub async fn lock_end(db: &mut PgConnection, host: &str) -> Result<i64, sqlx::Error> {
+pub async fn lock_end(db: &mut PgConnection, host: &str, launches: &Path) -> Result<i64, sqlx::Error> {
     hold(db, host).await?;
     // A statement of its own, so that it sees what the last holder of the lock has committed.
     sqlx::query_scalar!(
         r#"select (select count(*) from context where host = $1 and state = 'waiting' and ended_at is null)
-                + (select count(*) from batch where host = $1 and state = 'waiting' and ended_at is null) as "count!""#,
-        host
+                + (select count(*) from batch
+                    where host = $1 and starts_with(launch_dir, $2) and state = 'waiting' and ended_at is null) as "count!""#,
+        host,
+        below(launches)
     )
     .fetch_one(db)
     .await
-}
-
-/// The beginning of every path in a folder.
-#[must_use]
-pub fn below(folder: &Path) -> String {
-    format!("{}/", folder.display())
 }
 
 /// Locks the host's line until the transaction ends, and reads it as the gateway sees it whose launch folders lie in `launches`. Batches

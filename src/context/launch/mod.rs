@@ -38,6 +38,7 @@ pub use self::admission::{Admission, Admitted, Error as NotAdmitted};
 use self::conf_policy::Unknown;
 use self::launcher::rules::Users;
 use self::run_as::RunAs;
+use crate::id::GatewayId;
 use crate::time::Span;
 
 /// The section `launch`.
@@ -70,6 +71,17 @@ pub struct Config {
     pub class_archive: bool,
 }
 
+/// Which gateway launches, and where.
+#[derive(Debug, Clone)]
+pub struct Site {
+    /// This incarnation of the gateway.
+    pub gateway: GatewayId,
+    /// The name of the machine, by which what was launched on it is found again.
+    pub host: String,
+    /// Where the launch folders of the gateway's state folder lie.
+    pub launches: PathBuf,
+}
+
 /// A named template of a context.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -94,6 +106,8 @@ pub struct Profile {
     pub unknown_conf: Unknown,
     /// Conf keys that requests may set though their class forbids it.
     pub allowed_conf: Vec<String>,
+    /// Whether an owner may let others run code in what runs as the owner.
+    pub share_identity: bool,
 }
 
 impl Default for Profile {
@@ -109,6 +123,7 @@ impl Default for Profile {
             file_roots: Vec::new(),
             unknown_conf: Unknown::default(),
             allowed_conf: Vec::new(),
+            share_identity: false,
         }
     }
 }

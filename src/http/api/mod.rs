@@ -1,6 +1,6 @@
 //! Hearth's own API at `/api/v1`.
 //!
-//! Resources are contexts, sessions, statements, batches and their logs. Ids are UUIDs, a statement is numbered within its session;
+//! Resources are contexts, sessions, statements, batches, their logs and their grants. Ids are UUIDs, a statement is numbered within its session;
 //! times are RFC 3339 in UTC; errors are problem documents ([`crate::http::fault`]); unknown fields of bodies and queries are refused by
 //! name; lists are paged by `from` and `size`, with the next page in `Link`; every POST takes an `Idempotency-Key`; `wait=SECONDS`
 //! holds an answer until what is waited for is there. The description at `/api/v1/openapi.json` is made from the handlers.
@@ -9,10 +9,12 @@ mod answer;
 mod batches;
 mod contexts;
 mod events;
+mod grants;
 mod log;
 mod logins;
 mod object;
 mod openapi;
+mod policy;
 mod request;
 mod resources;
 mod sessions;
@@ -40,6 +42,8 @@ fn routes() -> OpenApiRouter<Doors> {
         .merge(sessions::router())
         .merge(statements::router())
         .merge(batches::router())
+        .merge(grants::router())
+        .merge(policy::router())
         .merge(logins::router())
         .merge(tokens::router())
         .merge(version::router())

@@ -13,6 +13,8 @@ use uuid::Uuid;
 
 use super::answer::{self, Address, List, ROOT};
 use super::request::{Asked, Body, Named, Paged, range};
+use crate::access::resource::Account;
+use crate::access::{CreateToken, RevokeToken, ViewTokens};
 use crate::http::Doors;
 use crate::http::extract::Who;
 use crate::http::fault::Fault;
@@ -88,6 +90,7 @@ async fn list(
     address: Address,
 ) -> Result<Response, Fault> {
     let range = range(paged.from, paged.size)?;
+    doors.contexts.access().require::<ViewTokens, _>(&who, Account::of(&who)).await?;
     let page = doors.identity.tokens().list(&who, range).await?;
     Ok(address.list(range, page, Token::from))
 }
@@ -97,6 +100,7 @@ async fn list(
 #[utoipa::path(post, path = "/tokens", tag = "identity", operation_id = "create_token", request_body = New,
     responses((status = 201, body = Made)))]
 async fn create(State(doors): State<Doors>, Who(who): Who, body: Body<New>) -> Result<Response, Fault> {
+    doors.contexts.access().require::<CreateToken, _>(&who, Account::of(&who)).await?;
     let New { name, scope, ttl } = body.said;
     let new = NewToken { name, scope, ttl: ttl.map(|span| span.0) };
     let (token, secret) = doors.identity.tokens().create(&who, new).await?;
@@ -109,6 +113,7 @@ async fn create(State(doors): State<Doors>, Who(who): Who, body: Body<New>) -> R
     params(("token" = Uuid, Path, description = "The token's id.")),
     responses((status = 204, description = "It is revoked.")))]
 async fn delete(State(doors): State<Doors>, Who(who): Who, Named(id): Named<Uuid>) -> Result<StatusCode, Fault> {
+    doors.contexts.access().require::<RevokeToken, _>(&who, Account::of(&who)).await?;
     doors.identity.tokens().revoke(&who, id).await?;
     Ok(StatusCode::NO_CONTENT)
 }

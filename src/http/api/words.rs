@@ -3,6 +3,9 @@
 use serde::{Deserialize, Deserializer};
 use utoipa::openapi::schema::{Object, ObjectBuilder, SchemaType, Type};
 
+use crate::access::Verb;
+use crate::access::explain::Outcome;
+use crate::access::grant::Level;
 use crate::identity::Scope;
 use crate::session::Kind;
 use crate::{batch, context, session, statement};
@@ -29,6 +32,28 @@ pub fn statement_state() -> Object {
 /// States of a batch.
 pub fn batch_state() -> Object {
     one_of(batch::State::ALL.map(batch::State::as_str))
+}
+
+/// Levels of grants.
+pub fn grant_level() -> Object {
+    one_of(Level::ALL.map(Level::as_str))
+}
+
+/// Levels of grants, or none.
+pub fn grant_level_or_null() -> Object {
+    let types = SchemaType::from_iter([Type::String, Type::Null]);
+    let words = Level::ALL.map(|l| Some(l.as_str())).into_iter().chain([None]);
+    ObjectBuilder::new().schema_type(types).enum_values(Some(words)).build()
+}
+
+/// What comes of an action.
+pub fn outcome() -> Object {
+    one_of(Outcome::ALL.map(Outcome::as_str))
+}
+
+/// Actions.
+pub fn action() -> Object {
+    one_of(Verb::ALL.map(Verb::as_str))
 }
 
 /// Kinds of sessions.

@@ -136,7 +136,7 @@ impl Cluster {
     }
 
     fn password_file(&self) -> PathBuf {
-        self.folder.join("password")
+        password_file(&self.folder)
     }
 
     async fn make(&self) -> Result<(), Error> {
@@ -239,6 +239,18 @@ async fn run(what: &'static str, mut command: Command) -> Result<(), Error> {
         Ok(Err(e)) => Err(failed(e.to_string())),
         Err(_) => Err(failed(format!("it took more than {} s", PATIENCE.as_secs()))),
     }
+}
+
+/// The folder of the socket, and the password, of the cluster in a state folder.
+pub(super) fn existing(home: &Path) -> Result<(PathBuf, String), Error> {
+    let folder = home.join("postgres");
+    let file = password_file(&folder);
+    let password = fs::read_to_string(&file).map_err(|e| unusable(&file, e))?;
+    Ok((socket_folder(&folder), password))
+}
+
+fn password_file(folder: &Path) -> PathBuf {
+    folder.join("password")
 }
 
 /// Beside the data, or, where that path is too long for a socket, in the folder for temporary files by a name of its own.

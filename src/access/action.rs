@@ -1,0 +1,195 @@
+//! Every action there is, in one catalogue: as a word for policies, the API and the audit, and as a type for proofs.
+
+use serde::{Deserialize, Serialize};
+
+/// An action, as a word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Verb {
+    /// See it exists, read its state, code, output and logs.
+    View,
+    /// See with whom it is shared.
+    ViewGrants,
+    /// Run code in it.
+    Attach,
+    /// Stop it.
+    Manage,
+    /// Share it, and take that back.
+    Share,
+    /// Make a context from a profile.
+    CreateContext,
+    /// Make a session from a profile.
+    CreateSession,
+    /// Make a batch from a profile.
+    CreateBatch,
+    /// List the API tokens of an account.
+    ViewTokens,
+    /// Make an API token of an account.
+    CreateToken,
+    /// End an API token of an account.
+    RevokeToken,
+    /// Read the policies, and ask what they decide for others.
+    ReadPolicies,
+    /// Read the audit.
+    ReadAudit,
+}
+
+impl Verb {
+    /// Every action.
+    pub const ALL: [Self; 13] = [
+        Self::View,
+        Self::ViewGrants,
+        Self::Attach,
+        Self::Manage,
+        Self::Share,
+        Self::CreateContext,
+        Self::CreateSession,
+        Self::CreateBatch,
+        Self::ViewTokens,
+        Self::CreateToken,
+        Self::RevokeToken,
+        Self::ReadPolicies,
+        Self::ReadAudit,
+    ];
+
+    /// The group of those that only look, in the policies' schema.
+    pub const READS: &str = "reads";
+
+    /// The word in policies, the API and the audit.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::View => "view",
+            Self::ViewGrants => "viewGrants",
+            Self::Attach => "attach",
+            Self::Manage => "manage",
+            Self::Share => "share",
+            Self::CreateContext => "createContext",
+            Self::CreateSession => "createSession",
+            Self::CreateBatch => "createBatch",
+            Self::ViewTokens => "viewTokens",
+            Self::CreateToken => "createToken",
+            Self::RevokeToken => "revokeToken",
+            Self::ReadPolicies => "readPolicies",
+            Self::ReadAudit => "readAudit",
+        }
+    }
+
+    /// Whether it only looks.
+    #[must_use]
+    pub const fn only_reads(self) -> bool {
+        matches!(self, Self::View | Self::ViewGrants | Self::ViewTokens | Self::ReadPolicies | Self::ReadAudit)
+    }
+
+    /// What somebody wants who asks for it, to be said after "you may not".
+    #[must_use]
+    pub const fn deed(self) -> &'static str {
+        match self {
+            Self::View => "see it",
+            Self::ViewGrants => "see with whom it is shared",
+            Self::Attach => "run code in it",
+            Self::Manage => "stop it",
+            Self::Share => "share it",
+            Self::CreateContext => "make a context",
+            Self::CreateSession => "make a session",
+            Self::CreateBatch => "make a batch",
+            Self::ViewTokens => "list the API tokens",
+            Self::CreateToken => "make an API token",
+            Self::RevokeToken => "revoke an API token",
+            Self::ReadPolicies => "read the policies",
+            Self::ReadAudit => "read the audit",
+        }
+    }
+
+    /// Reads the word.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|v| v.as_str() == text)
+    }
+}
+
+/// An action, as a type: what an [`super::Allowed`] is a proof of.
+pub trait Action {
+    /// Its word.
+    const VERB: Verb;
+}
+
+/// [`Verb::View`], as a type.
+#[derive(Debug)]
+pub enum View {}
+/// [`Verb::ViewGrants`], as a type.
+#[derive(Debug)]
+pub enum ViewGrants {}
+/// [`Verb::Attach`], as a type.
+#[derive(Debug)]
+pub enum Attach {}
+/// [`Verb::Manage`], as a type.
+#[derive(Debug)]
+pub enum Manage {}
+/// [`Verb::Share`], as a type.
+#[derive(Debug)]
+pub enum Share {}
+/// [`Verb::CreateContext`], as a type.
+#[derive(Debug)]
+pub enum CreateContext {}
+/// [`Verb::CreateSession`], as a type.
+#[derive(Debug)]
+pub enum CreateSession {}
+/// [`Verb::CreateBatch`], as a type.
+#[derive(Debug)]
+pub enum CreateBatch {}
+/// [`Verb::ViewTokens`], as a type.
+#[derive(Debug)]
+pub enum ViewTokens {}
+/// [`Verb::CreateToken`], as a type.
+#[derive(Debug)]
+pub enum CreateToken {}
+/// [`Verb::RevokeToken`], as a type.
+#[derive(Debug)]
+pub enum RevokeToken {}
+/// [`Verb::ReadPolicies`], as a type.
+#[derive(Debug)]
+pub enum ReadPolicies {}
+/// [`Verb::ReadAudit`], as a type.
+#[derive(Debug)]
+pub enum ReadAudit {}
+
+impl Action for View {
+    const VERB: Verb = Verb::View;
+}
+impl Action for ViewGrants {
+    const VERB: Verb = Verb::ViewGrants;
+}
+impl Action for Attach {
+    const VERB: Verb = Verb::Attach;
+}
+impl Action for Manage {
+    const VERB: Verb = Verb::Manage;
+}
+impl Action for Share {
+    const VERB: Verb = Verb::Share;
+}
+impl Action for CreateContext {
+    const VERB: Verb = Verb::CreateContext;
+}
+impl Action for CreateSession {
+    const VERB: Verb = Verb::CreateSession;
+}
+impl Action for CreateBatch {
+    const VERB: Verb = Verb::CreateBatch;
+}
+impl Action for ViewTokens {
+    const VERB: Verb = Verb::ViewTokens;
+}
+impl Action for CreateToken {
+    const VERB: Verb = Verb::CreateToken;
+}
+impl Action for RevokeToken {
+    const VERB: Verb = Verb::RevokeToken;
+}
+impl Action for ReadPolicies {
+    const VERB: Verb = Verb::ReadPolicies;
+}
+impl Action for ReadAudit {
+    const VERB: Verb = Verb::ReadAudit;
+}

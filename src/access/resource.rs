@@ -1,0 +1,173 @@
+//! What actions are done to, as far as a decision looks at it.
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::audit::Entry;
+use crate::identity::Principal;
+
+/// Something that decisions are made about.
+pub trait Resource: Sync {
+    /// What a decision looks at.
+    fn facts(&self) -> Facts<'_>;
+}
+
+/// Something that belongs to somebody and can be shared.
+pub trait Shareable: Sync {
+    /// What it is and whose.
+    fn owned(&self) -> Owned<'_>;
+}
+
+impl<T: Shareable> Resource for T {
+    fn facts(&self) -> Facts<'_> {
+        Facts::Owned(self.owned())
+    }
+}
+
+/// What a decision looks at.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Facts<'a> {
+    /// A context, session or batch.
+    Owned(Owned<'a>),
+    /// A profile that something is to be made from, by name.
+    Profile(Cow<'a, str>),
+    /// What belongs to a user's login.
+    Account {
+        /// The user's tenant.
+        tenant: Cow<'a, str>,
+        /// The user.
+        user: Cow<'a, str>,
+    },
+    /// What concerns a whole tenant: its audit, the policies.
+    Tenant(Cow<'a, str>),
+}
+
+/// Names in the audit what something is done to.
+#[must_use]
+pub fn tell<'a>(entry: Entry<'a>, on: &Facts<'_>) -> Entry<'a> {
+    match on {
+        Facts::Owned(owned) => entry.on(owned.kind.as_str(), owned.id),
+        Facts::Profile(name) => entry.on("profile", name),
+        Facts::Account { user, .. } => entry.on("account", user),
+        Facts::Tenant(name) => entry.on("tenant", name),
+    }
+}
+
+/// What belongs to somebody and can be shared.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Owned<'a> {
+    /// What it is.
+    pub kind: Kind,
+    /// Its id.
+    pub id: Uuid,
+    /// The tenant it lives in.
+    pub tenant: Cow<'a, str>,
+    /// Who owns it.
+    pub owner: Cow<'a, str>,
+    /// The proxy that spoke for the owner when it was made.
+    pub via: Option<Cow<'a, str>>,
+    /// The identity that its code has on the cluster.
+    pub run_as: Cow<'a, str>,
+    /// The profile it is made from.
+    pub profile: Cow<'a, str>,
+}
+
+/// What can be shared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Kind {
+    /// A context.
+    Context,
+    /// A session.
+    Session,
+    /// A batch.
+    Batch,
+}
+
+impl Kind {
+    /// Every kind.
+    pub const ALL: [Self; 3] = [Self::Context, Self::Session, Self::Batch];
+
+    /// The word in the database and the API.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Context => "context",
+            Self::Session => "session",
+            Self::Batch => "batch",
+        }
+    }
+
+    /// Reads the word.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|k| k.as_str() == text)
+    }
+}
+
+impl Facts<'_> {
+    /// What it is called in a sentence.
+    #[must_use]
+    pub fn noun(&self) -> &'static str {
+        match self {
+            Self::Owned(owned) => owned.kind.as_str(),
+            Self::Profile(_) => "profile",
+            Self::Account { .. } => "account",
+            Self::Tenant(_) => "tenant",
+        }
+    }
+
+    /// Whether somebody has to be allowed to see it before they are told that they may not do more. Profiles are no secret, and
+    /// whoever asks for an account or a tenant knows its name.
+    #[must_use]
+    pub fn is_seen_first(&self) -> bool {
+        matches!(self, Self::Owned(_))
+    }
+}
+
+/// A profile that something is to be made from.
+#[derive(Debug, Clone)]
+pub struct ProfileName(pub String);
+
+impl Resource for ProfileName {
+    fn facts(&self) -> Facts<'_> {
+        Facts::Profile(self.0.as_str().into())
+    }
+}
+
+/// A user's login: what API tokens belong to.
+#[derive(Debug, Clone)]
+pub struct Account {
+    /// The user's tenant.
+    pub tenant: String,
+    /// The user.
+    pub user: String,
+}
+
+impl Account {
+    /// The principal's own.
+    #[must_use]
+    pub fn of(who: &Principal) -> Self {
+        Self { tenant: who.tenant.to_string(), user: who.user.to_string() }
+    }
+}
+
+impl Resource for Account {
+    fn facts(&self) -> Facts<'_> {
+        Facts::Account { tenant: self.tenant.as_str().into(), user: self.user.as_str().into() }
+    }
+}
+
+/// A tenant, as what its audit and the policies are asked of.
+#[derive(Debug, Clone)]
+pub struct Tenant(pub String);
+
+impl Resource for Tenant {
+    fn facts(&self) -> Facts<'_> {
+        Facts::Tenant(self.0.as_str().into())
+    }
+}

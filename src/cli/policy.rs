@@ -1,0 +1,129 @@
+//! `hearth policy`: checks policies, says what they decide, tries new ones.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context as _, bail};
+
+use super::desk::{Desk, operator};
+use super::serve::Settings;
+use crate::access::explain::{Explanation, check_action, somebody};
+use crate::access::policy::Policies;
+use crate::access::resource::{Account, ProfileName, Tenant};
+use crate::access::target::Target;
+use crate::access::{Resource, Verb, View};
+use crate::id::Called;
+use crate::identity::{DEFAULT_TENANT, Principal};
+
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum Policy {
+    /// Says whether policies are valid, without taking them up.
+    Check {
+        /// Their folder; else that of the configuration.
+        folder: Option<PathBuf>,
+    },
+    /// Says what the policies decide of an action, and which of them.
+    Explain(Explain),
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Explain {
+    /// Who wants to do it.
+    #[arg(long)]
+    user: String,
+    /// A group of theirs; may be given several times.
+    #[arg(long = "group")]
+    groups: Vec<String>,
+    /// Their tenant.
+    #[arg(long, default_value = DEFAULT_TENANT)]
+    tenant: String,
+    /// What they want to do, such as view, attach, manage, createSession.
+    #[arg(long, value_parser = verb)]
+    action: Verb,
+    /// To what, such as session/0, context/etl, batch/7, profile/default.
+    #[arg(long)]
+    on: Target,
+}
+
+fn verb(text: &str) -> Result<Verb, String> {
+    let known = || format!("there are {}", Verb::ALL.map(Verb::as_str).join(", "));
+    Verb::parse(text).ok_or_else(known)
+}
+
+pub(super) fn run(settings: &Settings, command: Policy) -> anyhow::Result<ExitCode> {
+    match command {
+        Policy::Check { folder } => check(settings, folder),
+        Policy::Explain(asked) => {
+            let config = settings.load()?;
+            tokio::runtime::Runtime::new()?.block_on(async {
+                let desk = Desk::open(&config)?;
+                let explained = explain(&desk, &asked).await;
+                desk.close().await;
+                say(&asked, &explained?);
+                Ok(ExitCode::SUCCESS)
+            })
+        }
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "the answer to the command")]
+fn check(settings: &Settings, folder: Option<PathBuf>) -> anyhow::Result<ExitCode> {
+    let folder = match folder {
+        Some(folder) => folder,
+        None => PathBuf::from(settings.load()?.access.policies),
+    };
+    if folder.as_os_str().is_empty() {
+        bail!("there are no policies of the site: name their folder, or set access.policies");
+    }
+    let policies = Policies::load(Some(&folder)).with_context(|| format!("the policies of {}", folder.display()))?;
+    for odd in policies.warnings() {
+        println!("warn  {odd}");
+    }
+    let of_site = policies.listed().iter().filter(|p| p.id.starts_with("site:")).count();
+    println!("ok    {of_site} policies of {} are valid beside Hearth's own", folder.display());
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn explain(desk: &Desk, asked: &Explain) -> anyhow::Result<Explanation> {
+    let (me, about) = (operator(&asked.tenant), somebody(&asked.tenant, &asked.user, asked.groups.clone()));
+    match &asked.on {
+        Target::Context(called) => {
+            let context = desk.contexts.open::<View>(&me, called).await?;
+            of(desk, &about, asked.action, &*context).await
+        }
+        Target::Session(called) => {
+            let session = desk.sessions.open::<View>(&me, Called::read(called)).await?;
+            of(desk, &about, asked.action, &*session).await
+        }
+        Target::Batch(called) => {
+            let batch = desk.batches.open::<View>(&me, Called::read(called)).await?;
+            of(desk, &about, asked.action, &*batch).await
+        }
+        Target::Profile(name) => {
+            desk.contexts.profile(name)?;
+            of(desk, &about, asked.action, &ProfileName(name.clone())).await
+        }
+        Target::Account(user) => {
+            let account = Account { tenant: asked.tenant.clone(), user: user.clone() };
+            of(desk, &about, asked.action, &account).await
+        }
+        Target::Tenant(name) => of(desk, &about, asked.action, &Tenant(name.clone())).await,
+    }
+}
+
+async fn of<R: Resource>(desk: &Desk, about: &Principal, action: Verb, on: &R) -> anyhow::Result<Explanation> {
+    check_action(action, &on.facts())?;
+    Ok(desk.access().explain(about, action, on).await?)
+}
+
+#[expect(clippy::print_stdout, reason = "the answer to the command")]
+fn say(asked: &Explain, e: &Explanation) {
+    println!("{} {} {}: {}", asked.user, asked.action.as_str(), asked.on, e.outcome.as_str());
+    let or_none = |list: Vec<&str>| if list.is_empty() { "none".to_owned() } else { list.join(", ") };
+    println!("  policies: {}", or_none(e.policies.iter().map(String::as_str).collect()));
+    println!("  roles:    {}", or_none(e.roles.iter().map(|r| r.as_str()).collect()));
+    println!("  granted:  {}", e.granted.map_or("none", |g| g.level.as_str()));
+    if let Some(told) = &e.told {
+        println!("  told:     {told}");
+    }
+}
