@@ -10,12 +10,10 @@
 )]
 
 mod harness;
-mod real;
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use harness::kdc::Kdc;
 use harness::livy::Livy;
@@ -88,13 +86,6 @@ for pid in pids:
 print(json.dumps(dict(answers=answers, calls=calls, near=near, seen=seen)))
 "#;
 
-/// A Spark that everybody can read: hard links to one that lies in root's own folder.
-fn open_copy(spark: &Path, to: PathBuf) -> PathBuf {
-    let done = Command::new("cp").args(["-al"]).arg(spark).arg(&to).status().unwrap();
-    assert!(done.success(), "{} cannot be linked to {}", spark.display(), to.display());
-    to
-}
-
 struct Fixture {
     users: OsUsers,
     kdc: Kdc,
@@ -109,11 +100,7 @@ impl Fixture {
         let users = OsUsers::new(&["system-gate", "alice", "bob"]);
         let kdc = Kdc::start(&[users.name(ALICE), users.name(BOB), "carol"]).await;
         let (sparks, folders) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        for folder in [&sparks, &folders] {
-            fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o711)).unwrap();
-        }
-        let old = open_copy(&real::spark_35(), sparks.path().join("old"));
-        let new = open_copy(&real::spark_4(), sparks.path().join("new"));
+        fs::set_permissions(folders.path(), fs::Permissions::from_mode(0o711)).unwrap();
         for user in [GATE, ALICE, BOB] {
             users.folder(user, &folders.path().join(users.name(user)));
         }
@@ -125,20 +112,14 @@ impl Fixture {
             fs::write(&secret, "").unwrap();
             own(&users, user, &secret);
         }
-        let mut setup = Setup::new()
-            .gateway_user(users.name(GATE))
+        let setup = Setup::new()
+            .run_as_users(users.name(GATE), sparks.path())
             .env("KRB5_CONFIG", kdc.conf().display())
             .env("KRB5RCACHENAME", format!("file2:{}/replays", keytab.parent().unwrap().display()))
             .env("SECRET_OF_THE_GATEWAY", "canary")
             .set("auth.negotiate.keytab", keytab.to_str().unwrap())
             .toml("[auth]\nschemes = [\"negotiate\", \"token\"]\ngroups = \"none\"")
             .toml(&format!("[profiles.default]\nfile_roots = [{:?}]", folders.path()));
-        for (profile, spark) in [("default", &old), ("spark4", &new)] {
-            setup = setup
-                .set(&format!("profiles.{profile}.spark_home"), spark.to_str().unwrap())
-                .set(&format!("profiles.{profile}.python"), "/usr/bin/python3")
-                .set(&format!("profiles.{profile}.run_as"), "user");
-        }
         let gateway = setup.start().await;
         Self { users, kdc, gateway, _sparks: sparks, folders }
     }

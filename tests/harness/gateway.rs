@@ -52,10 +52,28 @@ impl Setup {
         self
     }
 
-    /// Lets it become this OS user, with a launcher left behind, an embedded database, and a cache of its own. The test is root.
-    pub fn gateway_user(mut self, name: &str) -> Self {
-        self.gateway_user = Some(name.to_owned());
-        self.set("launch.gateway_user", name).set("launch.class_archive", "false")
+    /// Runs everybody's code as the OS user of their name, from `folder`, which gets Sparks that everybody can read. The test is root; the
+    /// gateway becomes the OS user `gateway`, leaves a launcher behind, and has an embedded database and a cache of its own.
+    pub fn run_as_users(mut self, gateway: &str, folder: &Path) -> Self {
+        self.gateway_user = Some(gateway.to_owned());
+        fs::set_permissions(folder, fs::Permissions::from_mode(0o711)).unwrap();
+        for (profile, home) in [("default", "HEARTH_TEST_SPARK_35"), ("spark4", "HEARTH_TEST_SPARK_4")] {
+            let open = folder.join(profile);
+            // Links, for the original may lie in a folder of root's own.
+            let done = Command::new("cp").arg("-al").arg(env::var_os(home).unwrap()).arg(&open).status().unwrap();
+            assert!(done.success(), "{home} cannot be linked to {}", open.display());
+            self = self
+                .set(&format!("profiles.{profile}.spark_home"), open.to_str().unwrap())
+                .set(&format!("profiles.{profile}.python"), "/usr/bin/python3")
+                .set(&format!("profiles.{profile}.run_as"), "user");
+        }
+        self.set("launch.gateway_user", gateway).set("launch.class_archive", "false")
+    }
+
+    /// For authentication alone: profiles run as whoever asks, and nothing can be launched, for no launcher listens.
+    pub fn runs_nothing(self) -> Self {
+        let run_as = |setup: Self, profile: &str| setup.set(&format!("profiles.{profile}.run_as"), "user");
+        ["default", "spark4"].into_iter().fold(self.set("launch.launcher", "/nonexistent/launcher.sock"), run_as)
     }
 
     /// Adds a piece of configuration file, such as `[profiles.cluster]\nmaster = "spark://…"`.
