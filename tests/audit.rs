@@ -28,6 +28,12 @@ async fn start() -> Gateway {
         auditors = ["user:olga"]
         [launch]
         concurrency = 0
+        [profiles.default]
+        master = "yarn"
+        run_as = "user"
+        [profiles.spark4]
+        master = "yarn"
+        run_as = "user"
     "#;
     Setup::new().toml(toml).start().await
 }
