@@ -5,15 +5,17 @@
 //! Otherwise [`chain`] asks the configured schemes, in a fixed order.
 //!
 //! - [`attempt`]: what a request shows; [`chain`]: who that is; [`config`]: the section `auth`
-//! - schemes: [`certificate`], [`login`] (the cookie), [`token`], [`negotiate`]
-//! - [`proxy`]: who may speak for others; [`tenant`], [`directory`]: where a person belongs; [`brake`]: slows those who guess
+//! - schemes: [`certificate`], [`login`] (the cookie), [`token`], [`negotiate`], [`basic`]
+//! - [`proxy`]: who may speak for others; [`tenant`], [`directory`], [`ldap`]: where a person belongs; [`brake`]: slows those who guess
 
 pub mod attempt;
+mod basic;
 pub mod brake;
 pub mod certificate;
 pub mod chain;
 pub mod config;
 pub mod directory;
+pub mod ldap;
 pub mod login;
 pub mod negotiate;
 pub mod proxy;
@@ -21,6 +23,7 @@ pub mod secret;
 mod store;
 pub mod tenant;
 pub mod token;
+mod trust;
 
 use std::net::IpAddr;
 use std::sync::Arc;
