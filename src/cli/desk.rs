@@ -61,6 +61,11 @@ impl Desk {
         self.contexts.access()
     }
 
+    /// The database.
+    pub(super) fn pool(&self) -> &PgPool {
+        &self.pool
+    }
+
     /// Lets go of the database.
     pub(super) async fn close(self) {
         self.life.end().await;

@@ -10,14 +10,15 @@ use sqlx::PgPool;
 use tracing::{debug, info, warn};
 
 use super::attempt::{Attempt, Authorization, Refusal, Verdict};
+use super::basic::{self, Basic};
 use super::config::{CertificateName, Config, Unusable};
-use super::directory::Directory;
+use super::directory::{Directory, Source, Told};
 use super::login::Logins;
 use super::negotiate::{self, Negotiate};
 use super::proxy::Proxies;
 use super::tenant::Tenants;
 use super::token::Tokens;
-use super::{Origin, Person, Principal, Scheme, certificate, is_user_name};
+use super::{Origin, Person, Principal, Scheme, certificate, is_user_name, ldap};
 
 /// Makes principals. Cheap to clone.
 #[derive(Clone)]
@@ -30,6 +31,7 @@ struct Parts {
     logins: Logins,
     tokens: Tokens,
     negotiate: Option<Negotiate>,
+    basic: Option<Basic>,
     directory: Directory,
     tenants: Tenants,
     proxies: Proxies,
@@ -72,16 +74,13 @@ struct Shown {
     scheme: Scheme,
     /// The server's own token.
     reply: Option<Vec<u8>>,
+    /// Whether a login begins with it: it has cost the KDC or the directory a question.
+    is_dear: bool,
 }
 
 impl Shown {
     fn new(person: impl Into<Arc<Person>>, scheme: Scheme) -> Self {
-        Self { person: person.into(), scheme, reply: None }
-    }
-
-    /// Whether a login begins with it: what costs the KDC or a directory a question at every call.
-    fn is_dear(&self) -> bool {
-        self.scheme == Scheme::Negotiate
+        Self { person: person.into(), scheme, reply: None, is_dear: false }
     }
 }
 
@@ -100,6 +99,8 @@ impl Chain {
         }
         schemes.dedup();
         let has = |scheme| config.schemes.contains(&scheme);
+        let asks_ldap = has(Scheme::Basic) || config.groups == Source::Ldap;
+        let ldap = asks_ldap.then(|| ldap::Client::new(&config.ldap)).transpose()?;
         Ok(Self(Arc::new(Parts {
             schemes,
             local: Principal::local(),
@@ -107,7 +108,8 @@ impl Chain {
             logins: Logins::new(pool.clone(), config.login_idle, config.login_ttl),
             tokens: Tokens::new(pool, config.token_ttl),
             negotiate: has(Scheme::Negotiate).then(|| Negotiate::new(&config.negotiate)).transpose()?,
-            directory: Directory::new(config.groups),
+            basic: ldap.clone().filter(|_| has(Scheme::Basic)).map(|ldap| Basic::new(ldap, &config.ldap)),
+            directory: Directory::new(config.groups, ldap),
             tenants: Tenants::new(config.tenants.clone()).map_err(Unusable::Rule)?,
             proxies: Proxies::new(config.proxies.clone()).map_err(Unusable::Rule)?,
         })))
@@ -174,8 +176,8 @@ impl Chain {
         };
         let (mut principals, mut reply, mut dear) = (Vec::with_capacity(3), None, None);
         for shown in [by_certificate, by_cookie, by_header].into_iter().flatten() {
-            principals.push(self.principal(&shown, &attempt.origin).await);
-            dear = dear.or_else(|| shown.is_dear().then_some(shown.scheme));
+            principals.push(self.principal(&shown, &attempt.origin).await?);
+            dear = dear.or_else(|| shown.is_dear.then_some(shown.scheme));
             reply = reply.or(shown.reply);
         }
         let has_login = principals.iter().any(|principal| principal.scheme == Scheme::Cookie);
@@ -217,7 +219,7 @@ impl Chain {
             Authorization::Negotiate(token) => match &self.0.negotiate {
                 Some(negotiate) => match negotiate.accept(token, attempt.bindings.clone()).await {
                     Ok(negotiate::Shown { person, reply }) => {
-                        Verdict::Known(Shown { reply, ..Shown::new(person, Scheme::Negotiate) })
+                        Verdict::Known(Shown { reply, is_dear: true, ..Shown::new(person, Scheme::Negotiate) })
                     }
                     Err(why) => Verdict::Refused(why),
                 },
@@ -227,7 +229,16 @@ impl Chain {
             Authorization::Basic { user, password } if Tokens::is_token(password) => {
                 self.by_token(password, Some(user)).await
             }
-            Authorization::Bearer(_) | Authorization::Basic { .. } => Verdict::Refused(Refusal::NotOffered),
+            Authorization::Basic { user, password } => match &self.0.basic {
+                Some(basic) => match basic.check(user, password, attempt.origin.address).await {
+                    Ok(basic::Shown { person, is_fresh }) => {
+                        Verdict::Known(Shown { is_dear: is_fresh, ..Shown::new(person, Scheme::Basic) })
+                    }
+                    Err(why) => Verdict::Refused(why),
+                },
+                None => Verdict::Refused(Refusal::NotOffered),
+            },
+            Authorization::Bearer(_) => Verdict::Refused(Refusal::NotOffered),
         }
     }
 
@@ -250,20 +261,22 @@ impl Chain {
     }
 
     /// The principal of a person: their groups and tenant, and whether they are a proxy.
-    async fn principal(&self, shown: &Shown, origin: &Origin) -> Principal {
+    async fn principal(&self, shown: &Shown, origin: &Origin) -> Result<Principal, Refusal> {
         let person = &shown.person;
-        let mut groups = person.groups.clone();
+        let (mut groups, mut branch) = (person.groups.clone(), person.branch.clone());
         // A login and a token carry the groups of when they were made.
         if !matches!(shown.scheme, Scheme::Cookie | Scheme::Token) {
-            groups.extend(self.0.directory.groups(&person.user).await.iter().cloned());
+            let told = self.0.directory.look_up(&person.user, shown.scheme).await?;
+            groups.extend(told.groups.iter().cloned());
+            branch = branch.or(told.branch);
         }
         groups.sort();
         groups.dedup();
         let tenant = match &person.tenant {
             Some(told) => told.clone(),
-            None => self.0.tenants.of(&Person { groups: groups.clone(), ..Person::clone(person) }).to_owned(),
+            None => self.0.tenants.of(&Person { groups: groups.clone(), branch, ..Person::clone(person) }).to_owned(),
         };
-        Principal {
+        Ok(Principal {
             user: person.user.as_str().into(),
             groups: groups.into(),
             tenant: tenant.into(),
@@ -272,13 +285,14 @@ impl Chain {
             scope: person.scope,
             speaks_for: self.0.proxies.rule(&person.user, origin.address),
             origin: origin.clone(),
-        }
+        })
     }
 
     /// The principal of `wanted`, for whom a trusted proxy speaks (`doAs`, `proxyUser`). Whoever names themselves stays who they are.
     ///
     /// # Errors
-    /// [`Refusal::Impersonation`] when the caller is no proxy, or not for that user or from that address.
+    /// [`Refusal::Impersonation`] when the caller is no proxy, or not for that user or from that address; [`Refusal::Away`] when the
+    /// source of groups is.
     pub async fn act_for(&self, caller: &Principal, wanted: &str) -> Result<Principal, Refusal> {
         if caller.scheme == Scheme::Local || (*caller.user == *wanted && caller.via.is_none()) {
             return Ok(caller.clone());
@@ -288,13 +302,14 @@ impl Chain {
         }
         let refused = || Refusal::Impersonation { user: caller.user.to_string(), wanted: wanted.to_owned() };
         let rule = caller.speaks_for.as_ref().filter(|_| caller.via.is_none()).ok_or_else(refused)?;
-        let groups = self.0.directory.groups(wanted).await;
+        // The name is all that is shown of whom it speaks for, by whatever scheme the proxy has shown itself.
+        let Told { groups, branch } = self.0.directory.look_up(wanted, Scheme::Local).await?;
         let is_named = rule.users.iter().any(|user| user == wanted);
         let is_meant = (rule.names(wanted) || rule.has_group_of(&groups)) && !self.0.proxies.is_proxy(wanted);
         if !is_named && !is_meant {
             return Err(refused());
         }
-        let person = Person { groups: groups.to_vec(), ..Person::named(wanted) };
+        let person = Person { groups: groups.to_vec(), branch, ..Person::named(wanted) };
         // Without a rule of their own, those it speaks for belong where the proxy does.
         let tenant = self.0.tenants.fitting(&person).map_or_else(|| caller.tenant.clone(), Into::into);
         Ok(Principal {

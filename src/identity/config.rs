@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer};
 
 use super::directory::Source;
 use super::tenant::Rule as TenantRule;
-use super::{Scheme, negotiate};
+use super::{Scheme, ldap, negotiate};
 use crate::time::Span;
 
 /// The section `auth`.
@@ -33,6 +33,8 @@ pub struct Config {
     pub certificate: Certificate,
     /// The section `auth.negotiate`.
     pub negotiate: negotiate::Config,
+    /// The section `auth.ldap`.
+    pub ldap: ldap::Config,
 }
 
 /// The section `auth.certificate`.

@@ -6,6 +6,10 @@ use std::time::Duration;
 use moka::future::Cache;
 use nix::unistd::{Group, User, getgrouplist};
 use serde::Deserialize;
+use tracing::warn;
+
+use super::attempt::Refusal;
+use super::{Scheme, ldap};
 
 /// How long groups are believed.
 const BELIEF: Duration = Duration::from_secs(60);
@@ -17,36 +21,65 @@ const USERS: u64 = 50_000;
 pub enum Source {
     /// The operating system's: `/etc/group`, or whatever stands behind it.
     Os,
+    /// The directory of the section `auth.ldap`.
+    Ldap,
     /// Nowhere: users have the groups that their scheme tells.
     None,
 }
 
-/// Looks groups up. Cheap to clone.
+/// What a source tells of a user.
+#[derive(Debug, Clone, Default)]
+pub struct Told {
+    /// The groups.
+    pub groups: Arc<[String]>,
+    /// The distinguished name, where the source has one.
+    pub branch: Option<String>,
+}
+
+/// Looks users up. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Directory {
     source: Source,
-    known: Cache<Arc<str>, Arc<[String]>>,
+    ldap: Option<ldap::Client>,
+    known: Cache<Arc<str>, Told>,
 }
 
 impl Directory {
-    /// Groups from this source.
+    /// What this source tells; `ldap` is the directory for [`Source::Ldap`].
     #[must_use]
-    pub fn new(source: Source) -> Self {
-        Self { source, known: Cache::builder().max_capacity(USERS).time_to_live(BELIEF).build() }
+    pub fn new(source: Source, ldap: Option<ldap::Client>) -> Self {
+        Self { source, ldap, known: Cache::builder().max_capacity(USERS).time_to_live(BELIEF).build() }
     }
 
-    /// The groups of a user; none for a user that the source does not know.
-    pub async fn groups(&self, user: &str) -> Arc<[String]> {
-        if self.source == Source::None {
-            return Arc::default();
+    /// What the source tells of a user; nothing of one whom it does not know, or whom a scheme has asked it about already.
+    ///
+    /// # Errors
+    /// The source is away.
+    pub async fn look_up(&self, user: &str, shown_by: Scheme) -> Result<Told, Refusal> {
+        let is_told = match self.source {
+            Source::None => true,
+            Source::Ldap => shown_by == Scheme::Basic,
+            Source::Os => false,
+        };
+        if is_told {
+            return Ok(Told::default());
         }
         let name: Arc<str> = user.into();
-        let ask = {
-            let name = name.clone();
-            // The system may ask a network directory, and blocks meanwhile.
-            async move { tokio::task::spawn_blocking(move || os_groups(&name).into()).await.unwrap_or_default() }
-        };
-        self.known.get_with(name, ask).await
+        let told = self.known.try_get_with(name.clone(), self.ask(name)).await;
+        told.map_err(|e: Arc<ldap::Error>| {
+            warn!(error = %e, "The directory cannot be asked for groups");
+            Refusal::Away(shown_by)
+        })
+    }
+
+    async fn ask(&self, name: Arc<str>) -> Result<Told, ldap::Error> {
+        if let Some(ldap) = self.ldap.as_ref().filter(|_| self.source == Source::Ldap) {
+            let entry = ldap.entry(&name).await?.unwrap_or_default();
+            return Ok(Told { groups: entry.groups.into(), branch: Some(entry.dn).filter(|dn| !dn.is_empty()) });
+        }
+        // The system may ask a network directory, and blocks meanwhile.
+        let groups = tokio::task::spawn_blocking(move || os_groups(&name).into()).await.unwrap_or_default();
+        Ok(Told { groups, branch: None })
     }
 }
 

@@ -5,15 +5,17 @@
 //! Otherwise [`chain`] asks the configured schemes, in a fixed order.
 //!
 //! - [`attempt`]: what a request shows; [`chain`]: who that is; [`config`]: the section `auth`
-//! - schemes: [`certificate`], [`login`] (the cookie), [`token`], [`negotiate`]
-//! - [`proxy`]: who may speak for others; [`tenant`], [`directory`]: where a person belongs; [`brake`]: slows those who guess
+//! - schemes: [`certificate`], [`login`] (the cookie), [`token`], [`negotiate`], [`basic`]
+//! - [`proxy`]: who may speak for others; [`tenant`], [`directory`], [`ldap`]: where a person belongs; [`brake`]: slows those who guess
 
 pub mod attempt;
+mod basic;
 pub mod brake;
 pub mod certificate;
 pub mod chain;
 pub mod config;
 pub mod directory;
+pub mod ldap;
 pub mod login;
 pub mod negotiate;
 pub mod proxy;
@@ -21,6 +23,7 @@ pub mod secret;
 mod store;
 pub mod tenant;
 pub mod token;
+mod trust;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -168,6 +171,22 @@ pub fn is_user_name(name: &str) -> bool {
 pub const DEFAULT_TENANT: &str = "default";
 
 impl Principal {
+    /// Somebody who has not shown who they are, for the audit: by the name that they claim, if any.
+    #[must_use]
+    pub fn unknown(claimed: Option<&str>, scheme: Scheme, origin: &Origin) -> Self {
+        let name: String = claimed.unwrap_or("unknown").chars().filter(|c| !c.is_control()).take(128).collect();
+        Self {
+            user: name.into(),
+            groups: Arc::default(),
+            tenant: DEFAULT_TENANT.into(),
+            via: None,
+            scheme,
+            scope: Scope::View,
+            speaks_for: None,
+            origin: origin.clone(),
+        }
+    }
+
     /// The person who started this process: the only principal while no scheme is configured.
     #[must_use]
     pub fn local() -> Self {

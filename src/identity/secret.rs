@@ -1,9 +1,13 @@
-//! Secrets that Hearth makes: random, shown once, kept as hashes.
+//! Secrets: those that Hearth makes (random, shown once, kept as hashes) and those that files hold.
+
+use std::path::Path;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use secrecy::SecretString;
 use sha2::{Digest, Sha256};
+
+use super::config::Unusable;
 
 /// What an API token begins with, so that scanners for leaked secrets know it.
 pub const TOKEN_PREFIX: &str = "hearth_";
@@ -22,4 +26,17 @@ pub fn generate(prefix: &str) -> SecretString {
 #[must_use]
 pub fn hash(secret: &str) -> Hash {
     Sha256::digest(secret).into()
+}
+
+/// The secret that a file holds, without the line's end that editors leave. `key` is the configuration key that names the file.
+///
+/// # Errors
+/// The file cannot be read, or is empty.
+pub fn read(key: &'static str, file: &Path) -> Result<SecretString, Unusable> {
+    let text = std::fs::read_to_string(file).map_err(|source| Unusable::File { key, path: file.into(), source })?;
+    let secret = text.trim_end_matches(['\r', '\n']);
+    if secret.is_empty() {
+        return Err(Unusable::Rule(format!("{key}: {} is empty", file.display())));
+    }
+    Ok(secret.into())
 }

@@ -70,7 +70,8 @@ fn fits(rule: &Rule, person: &Person) -> bool {
 /// Whether a distinguished name ends with a branch, at a comma: `uid=x,ou=acme` is below `ou=acme`, not below `me`.
 fn is_below(name: &str, branch: &str) -> bool {
     let (name, branch) = (plain(name), plain(branch));
-    name.strip_suffix(&branch).is_some_and(|rest| rest.is_empty() || rest.ends_with(','))
+    // A comma after a backslash is part of a value (RFC 4514).
+    name.strip_suffix(&branch).is_some_and(|rest| rest.is_empty() || rest.ends_with(',') && !rest.ends_with("\\,"))
 }
 
 fn plain(name: &str) -> String {
@@ -98,6 +99,7 @@ mod tests {
         assert_eq!(of(Person { realm: Some("ACME.COM".into()), ..Person::named("a") }), "acme");
         assert_eq!(of(Person { branch: Some("uid=a,ou=globex,dc=x".into()), ..Person::named("a") }), "globex");
         assert_eq!(of(Person { branch: Some("uid=a,ou=notglobex,dc=x".into()), ..Person::named("a") }), "default");
+        assert_eq!(of(Person { branch: Some(r"cn=a\,ou=globex,dc=x".into()), ..Person::named("a") }), "default");
         assert_eq!(of(Person { groups: vec!["initech".into()], ..Person::named("a") }), "initech");
         assert_eq!(of(Person::named("bill")), "initech");
         assert_eq!(of(Person { tenant: Some("told".into()), ..Person::named("bill") }), "told");

@@ -47,6 +47,7 @@ pub mod livy;
 pub mod os_users;
 pub mod postgres;
 mod python;
+pub mod slapd;
 
 use std::time::Duration;
 

@@ -10,6 +10,7 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use crate::audit::{Entry, Event};
 use crate::http::Doors;
 use crate::http::authenticate::{self, Connection};
 use crate::http::extract::Who;
@@ -55,12 +56,13 @@ async fn get(Who(who): Who) -> Json<Login> {
     responses((status = 204, description = "The login is over; it was no matter whether there was one.")))]
 async fn delete(
     State(doors): State<Doors>,
-    _who: Who,
+    Who(who): Who,
     connection: Option<Extension<Connection>>,
     headers: HeaderMap,
 ) -> Result<Response, Fault> {
     let is_secure = connection.is_some_and(|c| c.is_secure);
     if let Some(cookie) = authenticate::cookie(&headers, is_secure) {
+        doors.contexts.access().note(Entry::done(Event::Logout, &who)).await?;
         doors.identity.logins().end(&cookie).await?;
     }
     let mut answer = StatusCode::NO_CONTENT.into_response();
