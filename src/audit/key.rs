@@ -53,6 +53,14 @@ impl Signed {
 pub struct Key(Ed25519KeyPair);
 
 impl Key {
+    /// The key of a state folder, if there is one.
+    ///
+    /// # Errors
+    /// The file cannot be read, or holds no key.
+    pub fn find(folder: &Path) -> io::Result<Option<Self>> {
+        if folder.join(FILE).is_file() { Self::open(folder).map(Some) } else { Ok(None) }
+    }
+
     /// The key of a state folder, made where there is none.
     ///
     /// # Errors

@@ -94,7 +94,20 @@ async fn one(
     report: &mut Report,
 ) -> Result<(), crate::store::Error> {
     let (mut place, mut hash): (i64, Hash) = checkpoint.map_or((0, START), |signed| (signed.place, signed.hash));
-    let mut expected: Vec<&Signed> = heads.into_iter().flatten().filter(|head| head.place > place).collect();
+    let mut expected: Vec<&Signed> = Vec::new();
+    for head in heads.into_iter().flatten() {
+        match checkpoint.filter(|cut| cut.place >= head.place) {
+            None => expected.push(head),
+            // What was signed lies before the cut: whoever signed it must have made the cut, and at the same place say the same.
+            Some(cut) if cut.public_key != head.public_key || cut.place == head.place && cut.hash != head.hash => {
+                report.wrong.push(format!(
+                    "chain {gateway}: the checkpoint at place {} hides place {}, which another key or hash was signed for",
+                    cut.place, head.place
+                ));
+            }
+            Some(_) => {}
+        }
+    }
     loop {
         let links = store::links(pool, gateway, place, STEP).await?;
         if links.is_empty() {

@@ -49,7 +49,7 @@ pub(super) enum Command {
         /// A file of heads that was kept elsewhere; without it the one of the state folder.
         #[arg(long)]
         heads: Option<PathBuf>,
-        /// A public key (hexadecimal) whose signatures alone are taken. May be given more than once.
+        /// A public key (hexadecimal) whose signatures are taken, beside that of the state folder. May be given more than once.
         #[arg(long = "key")]
         keys: Vec<String>,
     },
@@ -127,7 +127,14 @@ async fn act(config: &Config, pool: &PgPool, command: Command) -> anyhow::Result
                 Err(e) => return Err(e).with_context(|| format!("reading {}", path.display())),
             };
             let keys: Option<Vec<_>> = keys.iter().map(|key| crate::audit::key::unhex(key)).collect();
-            let report = verify::verify(pool, &kept, &keys.context("--key is not hexadecimal")?).await?;
+            let mut keys = keys.context("--key is not hexadecimal")?;
+            if let Some(own) = Key::find(&config.home).context("opening the key of the state folder")? {
+                keys.push(own.public().to_vec());
+            }
+            if keys.is_empty() {
+                say("no key is known here: give --key, or anybody's signature is taken");
+            }
+            let report = verify::verify(pool, &kept, &keys).await?;
             for wrong in &report.wrong {
                 say(&format!("WRONG: {wrong}"));
             }

@@ -5,6 +5,7 @@ mod audit;
 mod desk;
 mod doctor;
 mod grant;
+mod import_livy;
 mod launcher;
 mod migrate;
 mod policy;
@@ -55,6 +56,12 @@ enum Command {
     /// The policies that decide who may do what.
     #[command(subcommand)]
     Policy(policy::Policy),
+    /// Says what a livy.conf is in Hearth's words: each key mapped, ignored, or refused with the reason.
+    ImportLivy {
+        /// The folder with livy.conf.
+        #[arg(long)]
+        conf: PathBuf,
+    },
     /// Who did what: shows, exports, verifies and prunes the audit.
     #[command(subcommand)]
     Audit(audit::Command),
@@ -99,6 +106,7 @@ pub fn main() -> ExitCode {
         Command::Doctor => report(doctor::doctor(&settings)),
         Command::Agent(command) => report(agent::run(&settings, command)),
         Command::Policy(command) => report(policy::run(&settings, command)),
+        Command::ImportLivy { conf } => report(import_livy::run(&conf)),
         Command::Audit(command) => report(audit::run(&settings, command)),
         Command::Token(command) => report(token::run(&settings, command)),
         Command::Grant(command) => report(grant::run(&settings, command)),

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
@@ -181,7 +182,10 @@ async fn serve<S>(
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let is_secure = from.is_secure;
+    let (spoken, patience) = (Arc::new(AtomicBool::new(false)), limits.header_timeout.0);
+    let speaks = spoken.clone();
     let service = hyper::service::service_fn(move |request: Request<Incoming>| {
+        speaks.store(true, Ordering::Relaxed);
         let mut request = request::plain(request, &prefix);
         request.extensions_mut().insert(from.clone());
         let is_beside = who == Who::Driver && !request.uri().path().starts_with(DRIVER_DOOR);
@@ -198,8 +202,16 @@ async fn serve<S>(
     builder.http2().timer(TokioTimer::new()).keep_alive_interval(Duration::from_secs(30)).max_concurrent_streams(256);
     let served = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
     tokio::pin!(served);
+    // The limit on a request's head begins with its first byte: whoever never sends one would hold their place for ever.
+    let silence = async {
+        tokio::time::sleep(patience).await;
+        if spoken.load(Ordering::Relaxed) {
+            std::future::pending::<()>().await;
+        }
+    };
     let ended = tokio::select! {
         ended = served.as_mut() => ended,
+        () = silence => return debug!("A connection was silent for too long"),
         () = stopping.cancelled() => {
             served.as_mut().graceful_shutdown();
             served.await

@@ -100,6 +100,9 @@ pub enum Error {
     /// Something is to run as another OS user, and nobody can start it.
     #[error("it is to run as another OS user, and there is no launcher")]
     NoLauncher,
+    /// A driver in client mode on YARN, of somebody else.
+    #[error("drivers of others on YARN are not started: in client mode their code would run as the OS user of the gateway")]
+    Yarn,
     /// The launcher.
     #[error(transparent)]
     Launcher(#[from] launcher::Error),
@@ -277,7 +280,11 @@ impl Starter {
         Submission { spec, properties }: Submission,
     ) -> Result<(), Error> {
         let properties = properties.expose_secret();
-        if profile.run_as == RunAs::Gateway || run_as::is_yarn(&profile.master) {
+        // Its driver would run here as the gateway, whatever Hadoop calls it, and with it whatever its user writes.
+        if profile.run_as != RunAs::Gateway && run_as::is_yarn(&profile.master) {
+            return Err(Error::Yarn);
+        }
+        if profile.run_as == RunAs::Gateway {
             folder.hand_over(submit::PROPERTIES, properties.as_bytes())?;
             return Ok(process::start(&self.0.program, &self.0.life, folder, &spec)?);
         }

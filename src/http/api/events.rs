@@ -5,7 +5,7 @@
 //! missed from the database. A reader too slow for the events kept in memory is told (`missed`) and begins anew with a snapshot;
 //! nothing grows with its slowness.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::response::sse::{self, KeepAlive, Sse};
 use serde::Serialize;
@@ -165,7 +165,12 @@ impl Teller {
     /// Tells events as they happen.
     async fn follow(&self, mut events: broadcast::Receiver<Event>, seen: &mut i64) -> Result<Next, Over> {
         let mut shown = self.view().await?.state;
+        let mut checked = Instant::now();
         loop {
+            if checked.elapsed() >= LOOK {
+                self.may_go_on().await?;
+                checked = Instant::now();
+            }
             let event = match tokio::time::timeout(LOOK, events.recv()).await {
                 Ok(Ok(event)) => event,
                 Ok(Err(broadcast::error::RecvError::Lagged(events))) => {
@@ -216,11 +221,18 @@ impl Teller {
         }
     }
 
+    /// Ends the stream of a reader who may not read any more: a grant was revoked, or has expired.
+    async fn may_go_on(&self) -> Result<(), Over> {
+        self.doors.sessions.open::<View>(self.session.who(), session::service::Called::Id(self.session.session.id)).await?;
+        Ok(())
+    }
+
     /// Looks at the rows of a session that another gateway answers for.
     async fn look(&self, seen: &mut i64) -> Result<Next, Over> {
         let mut shown = String::new();
         loop {
             tokio::time::sleep(LOOK).await;
+            self.may_go_on().await?;
             if self.doors.sessions.live_session(self.session.session.id).is_some() {
                 return Ok(Next::Again);
             }

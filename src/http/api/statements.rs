@@ -176,7 +176,11 @@ async fn get(
     let wait = waiting.time(doors.limits.wait.0)?;
     let session = open::<View>(&doors, &who, id).await?;
     let statement = match wait {
-        Some(time) => doors.statements.wait(id.into(), number, time).await?,
+        Some(time) => {
+            // That it is read is written down first.
+            doors.statements.get(&session, number).await?;
+            doors.statements.wait(id.into(), number, time).await?
+        }
         None => doors.statements.get(&session, number).await?,
     };
     Ok(Json(Statement::new(&statement)))
