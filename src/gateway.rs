@@ -14,11 +14,12 @@ use sqlx::PgPool;
 use tracing::{info, warn};
 
 use crate::access::Access;
-use crate::access::engine::Identity;
-use crate::audit::Audit;
+use crate::access::engine::ProfileIdentity;
 use crate::audit::seal::Sealer;
+use crate::audit::{Audit, Entry, Event};
 use crate::config::Config;
 use crate::context::driver::Door;
+use crate::context::launch;
 use crate::context::launch::folder::Folder;
 use crate::context::launch::launcher::Client;
 use crate::context::launch::run_as::{self, RunAs};
@@ -30,6 +31,7 @@ use crate::http::listener::{Listener, Manner};
 use crate::http::tls::Tls;
 use crate::http::{self, Doors, Parts};
 use crate::id::GatewayId;
+use crate::identity::Principal;
 use crate::identity::chain::Chain;
 use crate::life::{Life, Signals, Stop, Watch};
 use crate::shim::{self, Program};
@@ -99,12 +101,14 @@ async fn run(
     )
     .context("reading the policies (access.policies)")?;
     access::reload::warn_of_odd(&access);
+    let host = home.host(&host_name()).context("reading the name of this machine from the state folder")?;
+    let me_there = Principal::local();
+    let started = Entry::done(Event::GatewayStarted, &me_there).on("gateway", me).with(format!("on {host} at {local}"));
+    access.note(started).await.context("writing the audit")?;
     let scheme = if tls.is_some() { "https" } else { "http" };
     let contexts = context::service::Service::new(
         pool.clone(),
-        me,
-        home.host(&host_name()).context("reading the name of this machine from the state folder")?,
-        Folder::all(&config.home),
+        launch::Site { gateway: me, host, launches: Folder::all(&config.home) },
         config.profiles.clone(),
         config.launch.clone(),
         Admission { authenticates: identity.is_on(), users: config.launch.users.clone(), launcher: launcher.clone() },
@@ -210,9 +214,14 @@ fn service_accounts(profiles: &BTreeMap<String, Profile>) -> Vec<Uid> {
 }
 
 /// Whose identity code of each profile has, and whether its owner may share it.
-pub(crate) fn identities(profiles: &BTreeMap<String, Profile>) -> BTreeMap<String, Identity> {
-    let identity =
-        |p: &Profile| Identity { is_person: !matches!(p.run_as, RunAs::Service(_)), may_share: p.share_identity };
+pub(crate) fn identities(profiles: &BTreeMap<String, Profile>) -> BTreeMap<String, ProfileIdentity> {
+    let identity = |profile: &Profile| ProfileIdentity {
+        service: match &profile.run_as {
+            RunAs::Service(name) => Some(name.clone()),
+            RunAs::User | RunAs::Gateway => None,
+        },
+        may_share: profile.share_identity,
+    };
     profiles.iter().map(|(name, profile)| (name.clone(), identity(profile))).collect()
 }
 

@@ -10,13 +10,16 @@
 
 mod harness;
 
+use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
+use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::Path;
 use std::time::Duration;
 
 use harness::certificates::Authority;
 use harness::livy::use_aws_lc;
+use harness::os_users::OsUsers;
 use harness::{BOUND, COLD, Setup, until};
 use reqwest::{Certificate, Client, Identity};
 use serde_json::{Value, json};
@@ -47,12 +50,18 @@ fn with_certificates(folder: &Path) -> (Authority, Setup) {
 }
 
 #[tokio::test]
-async fn people_with_certificates_run_code_and_drivers_know_the_gateway() {
+async fn as_root_people_with_certificates_run_code_and_drivers_know_the_gateway() {
     let folder = tempfile::tempdir().unwrap();
+    let (users, sparks) = (OsUsers::new(&["system-gate", "alice"]), tempfile::tempdir().unwrap());
     let (authority, setup) = with_certificates(folder.path());
-    let me = nix::unistd::User::from_uid(nix::unistd::Uid::effective()).unwrap().unwrap().name;
-    let (certificate, key) = authority.sign(&me, &[]);
-    let mut gateway = setup.start().await;
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o711)).unwrap();
+    let (uid, gid) = users.account(0);
+    for entry in fs::read_dir(folder.path()).unwrap() {
+        chown(entry.unwrap().path(), Some(uid.as_raw()), Some(gid.as_raw())).unwrap();
+    }
+    let me = users.name(1);
+    let (certificate, key) = authority.sign(me, &[]);
+    let mut gateway = setup.run_as_users(users.name(0), sparks.path()).start().await;
     let (known, unknown) = (client(&authority, Some((&certificate, &key))), client(&authority, None));
     let url = |path: &str| format!("{}{path}", gateway.url());
     assert_eq!(unknown.get(url("/sessions")).send().await.unwrap().status(), 401);
@@ -82,7 +91,7 @@ async fn people_with_certificates_run_code_and_drivers_know_the_gateway() {
 async fn a_new_certificate_serves_new_connections_and_a_broken_one_changes_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let (authority, setup) = with_certificates(folder.path());
-    let gateway = setup.start().await;
+    let gateway = setup.runs_nothing().start().await;
     let url = format!("{}/healthz", gateway.url());
     let shown = async |client: &Client| {
         let answer = client.get(&url).send().await.unwrap();
@@ -108,7 +117,7 @@ async fn a_new_certificate_serves_new_connections_and_a_broken_one_changes_nothi
 async fn whoever_says_nothing_or_plain_text_is_let_go() {
     let folder = tempfile::tempdir().unwrap();
     let (authority, setup) = with_certificates(folder.path());
-    let gateway = setup.set("http.limits.header_timeout", "1s").start().await;
+    let gateway = setup.runs_nothing().set("http.limits.header_timeout", "1s").start().await;
     let address = gateway.url().trim_start_matches("https://").to_owned();
     let mut silent = TcpStream::connect(&address).unwrap();
     let mut plain = TcpStream::connect(&address).unwrap();

@@ -1,7 +1,7 @@
 //! One decision by Cedar: a question with all that policies may look at, and the verdict with the policies that led to it.
 //!
-//! Pure: no clock, no database. So a verdict holds for as long as the question and the policies are the same, and [`Engine`] keeps it: an
-//! evaluation costs tens of microseconds, finding a kept one about one.
+//! Pure: no clock, no database. So a verdict holds for as long as the question and the policies are the same, and [`Engine`] keeps it: a
+//! kept one is found in a fortieth of the time of an evaluation (for 20 groups, in a debug build, 6 µs and 240 µs).
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
@@ -71,7 +71,24 @@ pub struct Granted {
     pub identity_confirmed: bool,
 }
 
-/// What a profile says of the identity that code has.
+/// What a profile says of the identity that its code has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProfileIdentity {
+    /// The service account that it runs as; none: as whoever asks.
+    pub service: Option<String>,
+    /// Whether an owner may share their own.
+    pub may_share: bool,
+}
+
+impl ProfileIdentity {
+    /// What holds of a thing of the profile that runs as `run_as`; it may be older than what the profile says now.
+    #[must_use]
+    pub fn of(&self, run_as: &str) -> Identity {
+        Identity { is_person: self.service.as_deref() != Some(run_as), may_share: self.may_share }
+    }
+}
+
+/// Whose identity code has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Identity {

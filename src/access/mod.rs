@@ -11,6 +11,7 @@
 //! The tenant, ownership, grants and roles are told to Cedar as facts; what follows from them is said in `policies/` alone. Lists ask the
 //! database for the widest set that the base policies can allow ([`service::Reach`]) and Cedar for each row of it.
 
+mod account;
 pub mod action;
 pub mod engine;
 pub mod explain;

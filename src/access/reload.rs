@@ -8,6 +8,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use tracing::{error, info, warn};
 
 use super::Access;
+use crate::audit::{Entry, Event};
+use crate::identity::Principal;
 use crate::life::Life;
 
 /// Between two looks at the folder. Looking works where notifications do not: network file systems, Kubernetes' swapped links.
@@ -35,6 +37,10 @@ pub async fn run(access: Access, life: Life) {
         seen = now;
         match access.reload() {
             Ok(()) => {
+                let (operator, told) = (Principal::local(), folder.display().to_string());
+                if let Err(e) = access.note(Entry::done(Event::PolicyReloaded, &operator).with(told)).await {
+                    warn!(error = %e, "That the policies were read anew could not be recorded");
+                }
                 info!("The policies of {} were read anew and hold from now on", folder.display());
                 warn_of_odd(&access);
             }

@@ -11,7 +11,7 @@ use tracing::debug;
 use uuid::Uuid;
 
 use super::action::{Action, Verb};
-use super::engine::{Engine, Granted, Identity, Question, Verdict};
+use super::engine::{Engine, Granted, Identity, ProfileIdentity, Question, Verdict};
 use super::grant::{self, Grant};
 use super::known::Known;
 use super::policy::{self, Policies};
@@ -35,7 +35,7 @@ struct Parts {
     pool: PgPool,
     config: Config,
     engine: ArcSwap<Engine>,
-    identities: BTreeMap<String, Identity>,
+    identities: BTreeMap<String, ProfileIdentity>,
     known: Known,
     others: Notifier,
     audit: Audit,
@@ -62,7 +62,7 @@ impl Access {
     pub fn new(
         pool: PgPool,
         config: Config,
-        identities: BTreeMap<String, Identity>,
+        identities: BTreeMap<String, ProfileIdentity>,
         others: Notifier,
         audit: Audit,
     ) -> Result<Self, policy::Error> {
@@ -103,9 +103,9 @@ impl Access {
         &self.0.pool
     }
 
-    /// What a profile says of the identity that code has.
-    pub(super) fn identity_of(&self, profile: &str) -> Identity {
-        self.0.identities.get(profile).copied().unwrap_or(Identity::UNKNOWN)
+    /// Whose identity the code of a thing has.
+    pub(super) fn identity_of(&self, on: &Owned<'_>) -> Identity {
+        self.0.identities.get(&*on.profile).map_or(Identity::UNKNOWN, |profile| profile.of(&on.run_as))
     }
 
     /// The grants on a thing have changed, as another gateway tells; on any thing when none is named.
@@ -172,6 +172,15 @@ impl Access {
         Ok(self.0.audit.record(&mut db, what.entry(Event::Read)).await?)
     }
 
+    /// Writes down what is no action on a row of its own: a login, a refusal.
+    ///
+    /// # Errors
+    /// The database's: then it must not be done.
+    pub async fn note(&self, entry: Entry<'_>) -> Result<(), crate::store::Error> {
+        let mut db = self.0.pool.acquire().await?;
+        Ok(self.0.audit.record(&mut db, entry).await?)
+    }
+
     /// What actions are written down with.
     #[must_use]
     pub fn audit(&self) -> &Audit {
@@ -188,7 +197,7 @@ impl Access {
         granted: Option<Granted>,
     ) -> Arc<Verdict> {
         let identity = match &on {
-            Facts::Owned(owned) => self.identity_of(&owned.profile),
+            Facts::Owned(owned) => self.identity_of(owned),
             _ => Identity::UNKNOWN,
         };
         let question = Question { granted, identity, ..Question::new(who, roles, verb, on) };

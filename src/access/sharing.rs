@@ -57,7 +57,7 @@ impl Access {
         if on.kind == Kind::Batch && new.level == Level::Attach {
             return Err(Error::Batch);
         }
-        let identity = self.identity_of(&on.profile);
+        let identity = self.identity_of(on);
         let shares_identity = new.level == Level::Attach || new.confirm_identity;
         if on.kind == Kind::Batch || !identity.is_person || !shares_identity {
             return Ok(());

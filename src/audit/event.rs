@@ -64,8 +64,6 @@ catalogue! {
     Read = "read",
     /// The audit itself was read.
     AuditRead = "audit.read",
-    /// What was old in the audit was removed.
-    AuditPruned = "audit.pruned",
 }
 
 #[cfg(test)]

@@ -7,8 +7,8 @@ use sqlx::PgPool;
 use crate::access::Access;
 use crate::audit::Audit;
 use crate::config::Config;
-use crate::context::launch::Admission;
 use crate::context::launch::folder::Folder;
+use crate::context::launch::{Admission, Site};
 use crate::id::GatewayId;
 use crate::identity::Principal;
 use crate::life::Life;
@@ -44,9 +44,7 @@ impl Desk {
             .context("reading the policies (access.policies)")?;
         let contexts = context::service::Service::new(
             pool.clone(),
-            me,
-            gateway::host_name(),
-            Folder::all(&config.home),
+            Site { gateway: me, host: gateway::host_name(), launches: Folder::all(&config.home) },
             config.profiles.clone(),
             config.launch.clone(),
             Admission { authenticates: true, users: config.launch.users.clone(), launcher: None },
@@ -61,6 +59,11 @@ impl Desk {
     /// What decides.
     pub(super) fn access(&self) -> &Access {
         self.contexts.access()
+    }
+
+    /// The database.
+    pub(super) fn pool(&self) -> &PgPool {
+        &self.pool
     }
 
     /// Lets go of the database.

@@ -1,6 +1,7 @@
 //! The commands.
 
 mod agent;
+mod audit;
 mod desk;
 mod doctor;
 mod grant;
@@ -8,6 +9,7 @@ mod launcher;
 mod migrate;
 mod policy;
 mod serve;
+mod token;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -53,6 +55,12 @@ enum Command {
     /// The policies that decide who may do what.
     #[command(subcommand)]
     Policy(policy::Policy),
+    /// Who did what: shows, exports, verifies and prunes the audit.
+    #[command(subcommand)]
+    Audit(audit::Command),
+    /// Makes API tokens for people and programs.
+    #[command(subcommand)]
+    Token(token::Command),
     /// Whom contexts, sessions and batches are shared with.
     #[command(subcommand)]
     Grant(grant::Command),
@@ -91,6 +99,8 @@ pub fn main() -> ExitCode {
         Command::Doctor => report(doctor::doctor(&settings)),
         Command::Agent(command) => report(agent::run(&settings, command)),
         Command::Policy(command) => report(policy::run(&settings, command)),
+        Command::Audit(command) => report(audit::run(&settings, command)),
+        Command::Token(command) => report(token::run(&settings, command)),
         Command::Grant(command) => report(grant::run(&settings, command)),
         Command::Child(Child { enter: true, .. }) => enter::run(),
         Command::Child(Child { folder: Some(folder), gateway, .. }) => child::run(&folder, gateway.as_deref()),

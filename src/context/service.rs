@@ -1,7 +1,7 @@
 //! Use cases of contexts: create, find, list, stop, read the log.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -38,9 +38,7 @@ pub struct Service(Arc<Parts>);
 
 struct Parts {
     pool: PgPool,
-    me: GatewayId,
-    host: String,
-    launches: PathBuf,
+    site: launch::Site,
     profiles: BTreeMap<String, Profile>,
     launch: launch::Config,
     admission: Admission,
@@ -54,13 +52,11 @@ struct Parts {
 }
 
 impl Service {
-    /// The contexts of the gateway `me` on `host`, whose launch folders lie in `launches`.
+    /// The contexts of one gateway.
     #[must_use]
     pub fn new(
         pool: PgPool,
-        me: GatewayId,
-        host: String,
-        launches: PathBuf,
+        site: launch::Site,
         profiles: BTreeMap<String, Profile>,
         launch: launch::Config,
         admission: Admission,
@@ -71,9 +67,7 @@ impl Service {
         let refuses_new = AtomicBool::new(false);
         Self(Arc::new(Parts {
             pool,
-            me,
-            host,
-            launches,
+            site,
             profiles,
             launch,
             admission,
@@ -114,19 +108,19 @@ impl Service {
     /// This gateway.
     #[must_use]
     pub fn me(&self) -> GatewayId {
-        self.0.me
+        self.0.site.gateway
     }
 
     /// The name of this host.
     #[must_use]
     pub fn host(&self) -> &str {
-        &self.0.host
+        &self.0.site.host
     }
 
     /// Where the launch folders of this gateway lie.
     #[must_use]
     pub fn launches(&self) -> &Path {
-        &self.0.launches
+        &self.0.site.launches
     }
 
     /// The section `launch`.
@@ -240,9 +234,9 @@ impl Service {
             state: State::Waiting,
             cause: None,
             request: resources,
-            host: self.0.host.clone(),
+            host: self.0.site.host.clone(),
             epoch: 0,
-            held_by: Some(self.0.me),
+            held_by: Some(self.0.site.gateway),
             created_at: crate::time::now(),
             ready_at: None,
             ended_at: None,
@@ -288,7 +282,7 @@ impl Service {
         if self.0.refuses_new.load(Ordering::Relaxed) {
             return Err(Error::Stopping);
         }
-        let waiting = launch::line::lock_end(db, &self.0.host, &self.0.launches).await?;
+        let waiting = launch::line::lock_end(db, &self.0.site.host, &self.0.site.launches).await?;
         if usize::try_from(waiting).unwrap_or(usize::MAX) >= self.0.launch.queue {
             return Err(Error::LineFull(waiting));
         }
@@ -301,7 +295,7 @@ impl Service {
     /// The database's.
     pub async fn census(&self) -> Result<Vec<launch::line::Counted>, Error> {
         let mut db = self.0.pool.acquire().await?;
-        Ok(launch::line::census(&mut db, &self.0.host).await?)
+        Ok(launch::line::census(&mut db, &self.0.site.host).await?)
     }
 
     /// Finds a context by id, or by the name of a living one, and decides whether `who` may do `A` to it.
@@ -478,8 +472,8 @@ impl Service {
     }
 
     async fn held(&self, db: &mut PgConnection) -> Result<Vec<Context>, Error> {
-        let mut living = store::living_on(db, &self.0.host).await?;
-        living.retain(|c| c.held_by == Some(self.0.me));
+        let mut living = store::living_on(db, &self.0.site.host).await?;
+        living.retain(|c| c.held_by == Some(self.0.site.gateway));
         Ok(living)
     }
 }

@@ -17,9 +17,11 @@ use base64::engine::general_purpose::STANDARD;
 use uuid::Uuid;
 
 use super::{Doors, cookie, forwarded};
+use crate::audit::{Entry, Event};
 use crate::identity::attempt::{Attempt, Authorization, Malformed, Refusal};
-use crate::identity::chain::{Cookie, Nobody};
-use crate::identity::{Origin, Scheme};
+use crate::identity::chain::{Cookie, Known, Nobody};
+use crate::identity::{Origin, Principal, Scheme};
+use crate::store;
 
 const DO_AS: &str = "doAs";
 
@@ -48,7 +50,11 @@ pub async fn authenticate(State(doors): State<Doors>, mut request: Request, next
         Ok(attempt) => attempt,
         Err(why) => return answer(StatusCode::BAD_REQUEST, why.to_string()),
     };
-    match doors.identity.authenticate(&attempt).await {
+    let found = doors.identity.authenticate(&attempt).await;
+    if let Err(e) = note(&doors, &attempt, &found).await {
+        return refuse(&doors, &unrecorded(&e), is_secure);
+    }
+    match found {
         Ok(known) => {
             request.extensions_mut().insert(known.principal);
             let mut answer = next.run(request).await;
@@ -66,6 +72,39 @@ pub async fn authenticate(State(doors): State<Doors>, mut request: Request, next
             answer
         }
         Err(nobody) => refuse(&doors, &nobody, is_secure),
+    }
+}
+
+/// Nobody comes in of whom it cannot be written down.
+pub(super) fn unrecorded(e: &store::Error) -> Nobody {
+    tracing::warn!(error = %e, "A login could not be recorded, so it is refused");
+    Nobody { why: Refusal::Away(Scheme::Cookie), clear: false }
+}
+
+/// Writes down a login that begins, and every credential that is not good. Nothing shown is nothing to write down, and who has to wait has
+/// been written down before.
+pub(super) async fn note(doors: &Doors, attempt: &Attempt, found: &Result<Known, Nobody>) -> Result<(), store::Error> {
+    let claimed = match &attempt.authorization {
+        Some(Authorization::Basic { user, .. }) => Some(user.as_str()),
+        _ => None,
+    };
+    let unknown = |scheme| Principal::unknown(claimed, scheme, &attempt.origin);
+    let audit = doors.contexts.access();
+    match found {
+        Ok(Known { principal, cookie: Cookie::Set(_), .. }) => audit.note(Entry::done(Event::Login, principal)).await,
+        Ok(_) => Ok(()),
+        Err(Nobody { why, .. }) => match why {
+            Refusal::Wrong(scheme) => audit.note(Entry::refused(Event::Login, &unknown(*scheme))).await,
+            Refusal::Conflict => {
+                let who = unknown(Scheme::Cookie);
+                audit.note(Entry::refused(Event::Login, &who).with(why.to_string())).await
+            }
+            Refusal::Impersonation { user, wanted } => {
+                let who = Principal::unknown(Some(user), Scheme::Cookie, &attempt.origin);
+                audit.note(Entry::refused(Event::ActFor, &who).with(wanted.as_str())).await
+            }
+            Refusal::Nothing | Refusal::NotOffered | Refusal::Slow(_) | Refusal::Away(_) | Refusal::BadName => Ok(()),
+        },
     }
 }
 

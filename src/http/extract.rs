@@ -8,6 +8,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 
 use super::Doors;
+use crate::audit::{Entry, Event};
 use crate::identity::Principal;
 use crate::identity::attempt::Refusal;
 use crate::store::idempotency;
@@ -33,10 +34,12 @@ impl FromRequestParts<Doors> for Who {
 /// # Errors
 /// The caller may not speak for that user.
 pub async fn spoken_for(doors: &Doors, who: Principal, proxy_user: Option<&str>) -> Result<Principal, Refusal> {
-    match proxy_user.filter(|_| who.via.is_none()) {
-        Some(user) => doors.identity.act_for(&who, user).await,
-        None => Ok(who),
+    let Some(user) = proxy_user.filter(|_| who.via.is_none()) else { return Ok(who) };
+    let spoken = doors.identity.act_for(&who, user).await;
+    if spoken.is_err() && doors.contexts.access().note(Entry::refused(Event::ActFor, &who).with(user)).await.is_err() {
+        return Err(Refusal::Away(who.scheme));
     }
+    spoken
 }
 
 /// Reads `Idempotency-Key` for a POST to `route` with `body`; none when the client sent none.

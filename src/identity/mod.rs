@@ -173,6 +173,22 @@ pub fn is_user_name(name: &str) -> bool {
 pub const DEFAULT_TENANT: &str = "default";
 
 impl Principal {
+    /// Somebody who has not shown who they are, for the audit: by the name that they claim, if any.
+    #[must_use]
+    pub fn unknown(claimed: Option<&str>, scheme: Scheme, origin: &Origin) -> Self {
+        let name: String = claimed.unwrap_or("unknown").chars().filter(|c| !c.is_control()).take(128).collect();
+        Self {
+            user: name.into(),
+            groups: Arc::default(),
+            tenant: DEFAULT_TENANT.into(),
+            via: None,
+            scheme,
+            scope: Scope::View,
+            speaks_for: None,
+            origin: origin.clone(),
+        }
+    }
+
     /// The person who started this process: the only principal while no scheme is configured.
     #[must_use]
     pub fn local() -> Self {

@@ -1,6 +1,6 @@
 //! Rows of logins and API tokens.
 
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgExecutor, PgPool};
 use uuid::Uuid;
 
 use super::secret::Hash;
@@ -103,27 +103,26 @@ fn scope(word: &str) -> Scope {
 }
 
 /// How many tokens somebody has.
-pub async fn count_tokens(pool: &PgPool, tenant: &str, owner: &str) -> Result<i64, sqlx::Error> {
+pub async fn count_tokens(db: impl PgExecutor<'_>, tenant: &str, owner: &str) -> Result<i64, sqlx::Error> {
     sqlx::query_scalar!(
         r#"select count(*) as "count!" from api_token
            where tenant = $1 and owner = $2 and revoked_at is null and expires_at > now()"#,
         tenant,
         owner
     )
-    .fetch_one(pool)
+    .fetch_one(db)
     .await
 }
 
 /// Stores a token. A name that was of a token that is over may be used again.
 pub async fn insert_token(
-    pool: &PgPool,
+    db: &mut PgConnection,
     id: Uuid,
     hash: &Hash,
     who: &Principal,
     new: &NewToken,
     ttl: Span,
 ) -> Result<Token, sqlx::Error> {
-    let mut tx = pool.begin().await?;
     sqlx::query!(
         "update api_token set revoked_at = now()
          where tenant = $1 and owner = $2 and name = $3 and revoked_at is null and expires_at <= now()",
@@ -131,7 +130,7 @@ pub async fn insert_token(
         &*who.user,
         new.name
     )
-    .execute(&mut *tx)
+    .execute(&mut *db)
     .await?;
     let row = sqlx::query!(
         "insert into api_token (token_id, tenant, owner, groups, name, scope, secret_hash, made_by, expires_at)
@@ -146,9 +145,8 @@ pub async fn insert_token(
         hash.as_slice(),
         ttl.0.as_secs_f64()
     )
-    .fetch_one(&mut *tx)
+    .fetch_one(db)
     .await?;
-    tx.commit().await?;
     Ok(Token {
         id,
         tenant: who.tenant.to_string(),
@@ -189,7 +187,12 @@ pub async fn list_tokens(pool: &PgPool, tenant: &str, owner: &str, range: Range)
 }
 
 /// Revokes somebody's token, and returns its hash.
-pub async fn revoke_token(pool: &PgPool, tenant: &str, owner: &str, id: Uuid) -> Result<Option<Vec<u8>>, sqlx::Error> {
+pub async fn revoke_token(
+    db: &mut PgConnection,
+    tenant: &str,
+    owner: &str,
+    id: Uuid,
+) -> Result<Option<Vec<u8>>, sqlx::Error> {
     sqlx::query_scalar!(
         "update api_token set revoked_at = now()
          where token_id = $1 and tenant = $2 and owner = $3 and revoked_at is null returning secret_hash",
@@ -197,6 +200,6 @@ pub async fn revoke_token(pool: &PgPool, tenant: &str, owner: &str, id: Uuid) ->
         tenant,
         owner
     )
-    .fetch_optional(pool)
+    .fetch_optional(db)
     .await
 }

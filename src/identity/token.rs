@@ -6,7 +6,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use moka::future::Cache;
 use secrecy::{ExposeSecret as _, SecretString};
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
 use super::secret::{self, Hash, TOKEN_PREFIX};
@@ -103,6 +103,10 @@ impl From<sqlx::Error> for Error {
     }
 }
 
+/// A token that is revoked once the transaction is committed.
+#[derive(Debug)]
+pub struct Revoked(Vec<u8>);
+
 /// The tokens. Cheap to clone.
 #[derive(Clone)]
 pub struct Tokens {
@@ -137,11 +141,16 @@ impl Tokens {
         Ok(found.await?.map(|(_, person)| person))
     }
 
-    /// Makes a token of the caller, and returns its secret, which is never shown again.
+    /// Makes a token of the caller in a transaction of theirs, and returns its secret, which is never shown again.
     ///
     /// # Errors
     /// See [`Error`].
-    pub async fn create(&self, who: &Principal, new: NewToken) -> Result<(Token, SecretString), Error> {
+    pub async fn create(
+        &self,
+        db: &mut PgConnection,
+        who: &Principal,
+        new: NewToken,
+    ) -> Result<(Token, SecretString), Error> {
         if new.name.is_empty() || new.name.chars().count() > LONGEST_NAME || new.name.chars().any(char::is_control) {
             return Err(Error::BadName);
         }
@@ -158,12 +167,12 @@ impl Tokens {
         if ttl < Duration::from_secs(60) || ttl > self.longest.0 {
             return Err(Error::BadTtl(self.longest));
         }
-        if store::count_tokens(&self.pool, &who.tenant, &who.user).await? >= MOST {
+        if store::count_tokens(&mut *db, &who.tenant, &who.user).await? >= MOST {
             return Err(Error::TooMany);
         }
         let token = secret::generate(TOKEN_PREFIX);
         let (id, hash) = (Uuid::now_v7(), secret::hash(token.expose_secret()));
-        match store::insert_token(&self.pool, id, &hash, who, &new, Span(ttl)).await {
+        match store::insert_token(db, id, &hash, who, &new, Span(ttl)).await {
             Ok(made) => Ok((made, token)),
             Err(e) if constraint(&e) == Some("api_token_name") => Err(Error::NameTaken(new.name)),
             Err(e) => Err(e.into()),
@@ -178,15 +187,18 @@ impl Tokens {
         Ok(store::list_tokens(&self.pool, &who.tenant, &who.user, range).await?)
     }
 
-    /// Revokes a token of the caller. On other gateways it is over within a second.
+    /// Revokes a token of the caller in a transaction of theirs. After its commit it is over within a second on every gateway.
     ///
     /// # Errors
     /// See [`Error`].
-    pub async fn revoke(&self, who: &Principal, id: Uuid) -> Result<(), Error> {
-        let hash = store::revoke_token(&self.pool, &who.tenant, &who.user, id).await?.ok_or(Error::NotFound)?;
+    pub async fn revoke(&self, db: &mut PgConnection, who: &Principal, id: Uuid) -> Result<Revoked, Error> {
+        store::revoke_token(db, &who.tenant, &who.user, id).await?.map(Revoked).ok_or(Error::NotFound)
+    }
+
+    /// Forgets a token whose revocation is committed: here it is over at once.
+    pub async fn forget(&self, Revoked(hash): Revoked) {
         if let Ok(hash) = Hash::try_from(hash) {
             self.known.invalidate(&hash).await;
         }
-        Ok(())
     }
 }

@@ -51,9 +51,9 @@ struct Parts {
 /// Where a new session is to live.
 enum Place {
     /// In a context that is there.
-    In(Allowed<Attach, context::Context>),
+    In(Box<Allowed<Attach, context::Context>>),
     /// In one of its own.
-    New(Admitted),
+    New(Box<Admitted>),
 }
 
 type Completions = DashMap<u64, (ContextId, oneshot::Sender<Vec<String>>)>;
@@ -123,10 +123,14 @@ impl Service {
         let profile = self.0.contexts.choose::<CreateSession>(who, profile).await?;
         // Looked at before the transaction, and told after the key: what was made once is made, whatever became of its files.
         let place = match attach {
-            Some(context) => Ok(Place::In(context)),
+            Some(context) => Ok(Place::In(Box::new(context))),
             None => {
                 let resources = new.request.resources.clone();
-                self.0.contexts.may_ask(who, &profile, resources, Vec::new()).await.map(Place::New)
+                self.0
+                    .contexts
+                    .may_ask(who, &profile, resources, Vec::new())
+                    .await
+                    .map(|admitted| Place::New(Box::new(admitted)))
             }
         };
         let held_here = match &place {
@@ -182,7 +186,7 @@ impl Service {
         let (id, run_as) = match place {
             Place::In(context) => (context.id, context.run_as.clone()),
             Place::New(admitted) => {
-                let made = self.0.contexts.insert(db, who, ContextId::generate(), (None, false), admitted).await?;
+                let made = self.0.contexts.insert(db, who, ContextId::generate(), (None, false), *admitted).await?;
                 (made.id, made.run_as)
             }
         };

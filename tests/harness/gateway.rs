@@ -3,6 +3,7 @@
 use std::env;
 use std::fs;
 use std::io::{BufRead, BufReader};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
@@ -23,6 +24,7 @@ const READY: &str = "Hearth is ready at ";
 #[derive(Debug, Default)]
 pub struct Setup {
     own_postgres: bool,
+    gateway_user: Option<String>,
     toml: String,
     env: Vec<(String, String)>,
 }
@@ -50,6 +52,30 @@ impl Setup {
         self
     }
 
+    /// Runs everybody's code as the OS user of their name, from `folder`, which gets Sparks that everybody can read. The test is root; the
+    /// gateway becomes the OS user `gateway`, leaves a launcher behind, and has an embedded database and a cache of its own.
+    pub fn run_as_users(mut self, gateway: &str, folder: &Path) -> Self {
+        self.gateway_user = Some(gateway.to_owned());
+        fs::set_permissions(folder, fs::Permissions::from_mode(0o711)).unwrap();
+        for (profile, home) in [("default", "HEARTH_TEST_SPARK_35"), ("spark4", "HEARTH_TEST_SPARK_4")] {
+            let open = folder.join(profile);
+            // Links, for the original may lie in a folder of root's own.
+            let done = Command::new("cp").arg("-al").arg(env::var_os(home).unwrap()).arg(&open).status().unwrap();
+            assert!(done.success(), "{home} cannot be linked to {}", open.display());
+            self = self
+                .set(&format!("profiles.{profile}.spark_home"), open.to_str().unwrap())
+                .set(&format!("profiles.{profile}.python"), "/usr/bin/python3")
+                .set(&format!("profiles.{profile}.run_as"), "user");
+        }
+        self.set("launch.gateway_user", gateway).set("launch.class_archive", "false")
+    }
+
+    /// For authentication alone: profiles run as whoever asks, and nothing can be launched, for no launcher listens.
+    pub fn runs_nothing(self) -> Self {
+        let run_as = |setup: Self, profile: &str| setup.set(&format!("profiles.{profile}.run_as"), "user");
+        ["default", "spark4"].into_iter().fold(self.set("launch.launcher", "/nonexistent/launcher.sock"), run_as)
+    }
+
     /// Adds a piece of configuration file, such as `[profiles.cluster]\nmaster = "spark://…"`.
     pub fn toml(mut self, piece: &str) -> Self {
         self.toml.push_str(piece);
@@ -75,7 +101,16 @@ impl Setup {
         let keeper = Keeper::new("KILL");
         let file = keeper.folder().join("hearth.toml");
         fs::write(&file, &self.toml).unwrap();
-        let own = self.set("database.url", database.url()).set("database.migrate", "true");
+        let is_other_user = self.gateway_user.is_some();
+        let own = if is_other_user {
+            // Everybody may pass through to what is theirs.
+            fs::set_permissions(keeper.folder(), fs::Permissions::from_mode(0o711)).unwrap();
+            let cache = keeper.folder().join("cache").display().to_string();
+            self.set("cache", &cache)
+        } else {
+            fs::create_dir_all(keeper.folder().join("home")).unwrap();
+            self.set("database.url", database.url()).set("database.migrate", "true")
+        };
         let listen = "127.0.0.1:0".to_owned();
         let mut gateway = Gateway {
             database,
@@ -174,7 +209,6 @@ impl Gateway {
 
     async fn launch(&mut self) {
         let home = self.home();
-        fs::create_dir_all(&home).unwrap();
         let log = fs::File::options().create(true).append(true).open(self.log_file()).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_hearth"));
         // Nothing of the developer's own configuration.

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use reqwest::header::HeaderMap;
+use reqwest::header::{AUTHORIZATION, HeaderMap};
 use reqwest::{Client, Method, RequestBuilder};
 use serde_json::Value;
 
@@ -57,6 +57,13 @@ impl Livy {
         use_aws_lc();
         let http = Client::builder().timeout(COLD + Duration::from_secs(30)).no_proxy().build().unwrap();
         Self { http, url: url.to_owned() }
+    }
+
+    /// The same, by this API token.
+    pub fn bearer(&self, secret: &str) -> Self {
+        let headers = HeaderMap::from_iter([(AUTHORIZATION, format!("Bearer {secret}").parse().unwrap())]);
+        let builder = Client::builder().timeout(COLD + Duration::from_secs(30)).no_proxy();
+        Self { http: builder.default_headers(headers).build().unwrap(), url: self.url.clone() }
     }
 
     /// A request to be dressed by the test.

@@ -88,13 +88,19 @@ impl Line {
     }
 }
 
+/// The beginning of every path in a folder.
+#[must_use]
+pub fn below(folder: &Path) -> String {
+    format!("{}/", folder.display())
+}
+
 /// Makes every other change of the host's line wait until the transaction ends.
 async fn hold(db: &mut PgConnection, host: &str) -> Result<(), sqlx::Error> {
     sqlx::query!("select pg_advisory_xact_lock(hashtextextended('hearth line ' || $1, 0))", host).execute(db).await?;
     Ok(())
 }
 
-/// Locks the host's line until the transaction ends, and counts it, for a caller who adds to it if there is room.
+/// Locks the host's line until the transaction ends, and counts it as [`lock`] does, for a caller who adds to it if there is room.
 ///
 /// # Errors
 /// The database's.
@@ -110,12 +116,6 @@ pub async fn lock_end(db: &mut PgConnection, host: &str, launches: &Path) -> Res
     )
     .fetch_one(db)
     .await
-}
-
-/// The beginning of every path in a folder.
-#[must_use]
-pub fn below(folder: &Path) -> String {
-    format!("{}/", folder.display())
 }
 
 /// Locks the host's line until the transaction ends, and reads it as the gateway sees it whose launch folders lie in `launches`. Batches

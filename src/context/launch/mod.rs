@@ -38,6 +38,7 @@ pub use self::admission::{Admission, Admitted, Error as NotAdmitted};
 use self::conf_policy::Unknown;
 use self::launcher::rules::Users;
 use self::run_as::RunAs;
+use crate::id::GatewayId;
 use crate::time::Span;
 
 /// The section `launch`.
@@ -68,6 +69,17 @@ pub struct Config {
     pub agent_jar: String,
     /// Whether class data archives are made.
     pub class_archive: bool,
+}
+
+/// Which gateway launches, and where.
+#[derive(Debug, Clone)]
+pub struct Site {
+    /// This incarnation of the gateway.
+    pub gateway: GatewayId,
+    /// The name of the machine, by which what was launched on it is found again.
+    pub host: String,
+    /// Where the launch folders of the gateway's state folder lie.
+    pub launches: PathBuf,
 }
 
 /// A named template of a context.

@@ -10,6 +10,7 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use crate::audit::{Entry, Event};
 use crate::http::Doors;
 use crate::http::authenticate::Connection;
 use crate::http::cookie;
@@ -56,12 +57,13 @@ async fn get(Who(who): Who) -> Json<Login> {
     responses((status = 204, description = "The login is over; it was no matter whether there was one.")))]
 async fn delete(
     State(doors): State<Doors>,
-    _who: Who,
+    Who(who): Who,
     connection: Option<Extension<Connection>>,
     headers: HeaderMap,
 ) -> Result<Response, Fault> {
     let is_secure = connection.is_some_and(|c| c.is_secure);
     if let Some(login) = cookie::read(&headers, cookie::LOGIN, is_secure) {
+        doors.contexts.access().note(Entry::done(Event::Logout, &who)).await?;
         doors.identity.logins().end(&login).await?;
     }
     let mut answer = StatusCode::NO_CONTENT.into_response();

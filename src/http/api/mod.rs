@@ -6,6 +6,7 @@
 //! holds an answer until what is waited for is there. The description at `/api/v1/openapi.json` is made from the handlers.
 
 mod answer;
+mod audit;
 mod batches;
 mod contexts;
 mod events;
@@ -44,6 +45,7 @@ fn routes() -> OpenApiRouter<Doors> {
         .merge(batches::router())
         .merge(grants::router())
         .merge(policy::router())
+        .merge(audit::router())
         .merge(logins::router())
         .merge(tokens::router())
         .merge(version::router())

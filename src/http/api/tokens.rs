@@ -100,10 +100,11 @@ async fn list(
 #[utoipa::path(post, path = "/tokens", tag = "identity", operation_id = "create_token", request_body = New,
     responses((status = 201, body = Made)))]
 async fn create(State(doors): State<Doors>, Who(who): Who, body: Body<New>) -> Result<Response, Fault> {
-    doors.contexts.access().require::<CreateToken, _>(&who, Account::of(&who)).await?;
+    let access = doors.contexts.access();
+    let by = access.require::<CreateToken, _>(&who, Account::of(&who)).await?;
     let New { name, scope, ttl } = body.said;
     let new = NewToken { name, scope, ttl: ttl.map(|span| span.0) };
-    let (token, secret) = doors.identity.tokens().create(&who, new).await?;
+    let (token, secret) = access.create_token(doors.identity.tokens(), &by, new).await?;
     let path = format!("{ROOT}/tokens/{}", token.id);
     answer::created(&path, Made { token: token.into(), secret: secret.expose_secret().to_owned() })
 }
@@ -113,7 +114,8 @@ async fn create(State(doors): State<Doors>, Who(who): Who, body: Body<New>) -> R
     params(("token" = Uuid, Path, description = "The token's id.")),
     responses((status = 204, description = "It is revoked.")))]
 async fn delete(State(doors): State<Doors>, Who(who): Who, Named(id): Named<Uuid>) -> Result<StatusCode, Fault> {
-    doors.contexts.access().require::<RevokeToken, _>(&who, Account::of(&who)).await?;
-    doors.identity.tokens().revoke(&who, id).await?;
+    let access = doors.contexts.access();
+    let by = access.require::<RevokeToken, _>(&who, Account::of(&who)).await?;
+    access.revoke_token(doors.identity.tokens(), &by, id).await?;
     Ok(StatusCode::NO_CONTENT)
 }

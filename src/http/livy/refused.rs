@@ -20,16 +20,17 @@ const UPLOADS: &str = "uploads into a running session (upload-*, add-*) are not 
 
 /// The routes.
 pub fn router() -> Router<Doors> {
-    let mut router = Router::new()
+    Router::new()
         .route("/sessions/{session}/jobs/{job}", get(no_jobs))
-        .route("/sessions/{session}/jobs/{job}/cancel", post(no_jobs));
-    for path in ["submit-job", "run-job"] {
-        router = router.route(&format!("/sessions/{{session}}/{path}"), post(no_jobs));
-    }
-    for path in ["upload-jar", "upload-file", "upload-pyfile", "add-jar", "add-pyfile", "add-file"] {
-        router = router.route(&format!("/sessions/{{session}}/{path}"), post(no_uploads));
-    }
-    router
+        .route("/sessions/{session}/jobs/{job}/cancel", post(no_jobs))
+        .route("/sessions/{session}/submit-job", post(no_jobs))
+        .route("/sessions/{session}/run-job", post(no_jobs))
+        .route("/sessions/{session}/upload-jar", post(no_uploads))
+        .route("/sessions/{session}/upload-file", post(no_uploads))
+        .route("/sessions/{session}/upload-pyfile", post(no_uploads))
+        .route("/sessions/{session}/add-jar", post(no_uploads))
+        .route("/sessions/{session}/add-pyfile", post(no_uploads))
+        .route("/sessions/{session}/add-file", post(no_uploads))
 }
 
 async fn no_jobs(state: State<Doors>, who: Who, Path(path): Path<Vec<String>>) -> Fault {

@@ -1,0 +1,431 @@
+//! Who may do what at every route of every door: with API tokens, over HTTP, on a real gateway and a real Postgres.
+//!
+//! The routes are read from the doors themselves: the own API's from its description, the others' from their sources. One that has no
+//! row in [`ROUTES`] fails the test.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+mod harness;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+use harness::Setup;
+use harness::livy::Livy;
+use hearth::access::Verb;
+use reqwest::Method;
+use sha2::{Digest as _, Sha256};
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+/// What a route asks of the caller.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Asks {
+    /// Nothing: it is open, or has credentials of its own.
+    Nothing,
+    /// To be somebody.
+    Somebody,
+    /// To be an operator, or an admin of one's tenant.
+    Reader,
+    /// To be allowed an action on the thing in its path.
+    On(Verb),
+}
+use Asks::{Nothing, On, Reader, Somebody};
+
+/// Method, path, what it asks, and a body that makes nothing.
+const ROUTES: &[(&str, &str, Asks, &str)] = &[
+    ("GET", "/healthz", Nothing, ""),
+    ("GET", "/readyz", Nothing, ""),
+    ("GET", "/metrics", Nothing, ""),
+    ("GET", "/driver/link", Nothing, ""),
+    ("GET", "/version", Somebody, ""),
+    ("GET", "/sessions", Somebody, ""),
+    ("POST", "/sessions", Somebody, r#"{"kind": "cobol"}"#),
+    ("GET", "/sessions/{session}", On(Verb::View), ""),
+    ("DELETE", "/sessions/{session}", On(Verb::Manage), ""),
+    ("GET", "/sessions/{session}/state", On(Verb::View), ""),
+    ("GET", "/sessions/{session}/log", On(Verb::View), ""),
+    ("POST", "/sessions/{session}/stop", On(Verb::Manage), "{}"),
+    ("POST", "/sessions/{session}/interrupt", On(Verb::Manage), "{}"),
+    ("POST", "/sessions/{session}/connect", On(Verb::Attach), "{}"),
+    ("GET", "/sessions/{session}/statements", On(Verb::View), ""),
+    ("POST", "/sessions/{session}/statements", On(Verb::Attach), r#"{"code": "1"}"#),
+    ("GET", "/sessions/{session}/statements/{statement}", On(Verb::View), ""),
+    ("POST", "/sessions/{session}/statements/{statement}/cancel", On(Verb::Attach), "{}"),
+    ("POST", "/sessions/{session}/completion", On(Verb::Attach), r#"{"code": "1", "kind": "spark", "cursor": 1}"#),
+    ("GET", "/sessions/{session}/jobs/{job}", On(Verb::Attach), ""),
+    ("POST", "/sessions/{session}/jobs/{job}/cancel", On(Verb::Attach), "{}"),
+    ("POST", "/sessions/{session}/submit-job", On(Verb::Attach), "{}"),
+    ("POST", "/sessions/{session}/run-job", On(Verb::Attach), "{}"),
+    ("POST", "/sessions/{session}/upload-jar", On(Verb::Attach), "{}"),
+    ("POST", "/sessions/{session}/upload-file", On(Verb::Attach), "{}"),
+    ("POST", "/sessions/{session}/upload-pyfile", On(Verb::Attach), "{}"),
+    ("POST", "/sessions/{session}/add-jar", On(Verb::Attach), "{}"),
+    ("POST", "/sessions/{session}/add-pyfile", On(Verb::Attach), "{}"),
+    ("POST", "/sessions/{session}/add-file", On(Verb::Attach), "{}"),
+    ("GET", "/batches", Somebody, ""),
+    ("POST", "/batches", Somebody, "{}"),
+    ("GET", "/batches/{batch}", On(Verb::View), ""),
+    ("DELETE", "/batches/{batch}", On(Verb::Manage), ""),
+    ("GET", "/batches/{batch}/state", On(Verb::View), ""),
+    ("GET", "/batches/{batch}/log", On(Verb::View), ""),
+    ("GET", "/api/v1/version", Somebody, ""),
+    ("GET", "/api/v1/login", Somebody, ""),
+    ("DELETE", "/api/v1/login", Somebody, ""),
+    ("GET", "/api/v1/tokens", Somebody, ""),
+    ("POST", "/api/v1/tokens", Somebody, r#"{"name": ""}"#),
+    ("DELETE", "/api/v1/tokens/{token}", Somebody, ""),
+    ("GET", "/api/v1/policies", Reader, ""),
+    ("GET", "/api/v1/audit", Reader, ""),
+    ("GET", "/api/v1/policies/explain", Somebody, ""),
+    ("GET", "/api/v1/contexts", Somebody, ""),
+    ("POST", "/api/v1/contexts", Somebody, r#"{"name": "7"}"#),
+    ("GET", "/api/v1/contexts/{id}", On(Verb::View), ""),
+    ("DELETE", "/api/v1/contexts/{id}", On(Verb::Manage), ""),
+    ("GET", "/api/v1/contexts/{id}/log", On(Verb::View), ""),
+    ("GET", "/api/v1/contexts/{id}/grants", On(Verb::ViewGrants), ""),
+    ("POST", "/api/v1/contexts/{id}/grants", On(Verb::Share), r#"{"level": "view", "user": "nobody"}"#),
+    ("DELETE", "/api/v1/contexts/{id}/grants/{grant}", On(Verb::Share), ""),
+    ("GET", "/api/v1/sessions", Somebody, ""),
+    ("POST", "/api/v1/sessions", Somebody, r#"{"name": "7"}"#),
+    ("GET", "/api/v1/sessions/{id}", On(Verb::View), ""),
+    ("DELETE", "/api/v1/sessions/{id}", On(Verb::Manage), ""),
+    ("GET", "/api/v1/sessions/{id}/log", On(Verb::View), ""),
+    ("GET", "/api/v1/sessions/{id}/events", On(Verb::View), ""),
+    ("POST", "/api/v1/sessions/{id}/completion", On(Verb::Attach), r#"{"code": "1", "kind": "spark", "cursor": 1}"#),
+    ("GET", "/api/v1/sessions/{id}/statements", On(Verb::View), ""),
+    ("POST", "/api/v1/sessions/{id}/statements", On(Verb::Attach), r#"{"code": "1"}"#),
+    ("GET", "/api/v1/sessions/{id}/statements/{number}", On(Verb::View), ""),
+    ("GET", "/api/v1/sessions/{id}/statements/{number}/output", On(Verb::View), ""),
+    ("POST", "/api/v1/sessions/{id}/statements/{number}/cancel", On(Verb::Attach), "{}"),
+    ("GET", "/api/v1/sessions/{id}/grants", On(Verb::ViewGrants), ""),
+    ("POST", "/api/v1/sessions/{id}/grants", On(Verb::Share), r#"{"level": "view", "user": "nobody"}"#),
+    ("DELETE", "/api/v1/sessions/{id}/grants/{grant}", On(Verb::Share), ""),
+    ("GET", "/api/v1/batches", Somebody, ""),
+    ("POST", "/api/v1/batches", Somebody, r#"{"file": ""}"#),
+    ("GET", "/api/v1/batches/{id}", On(Verb::View), ""),
+    ("DELETE", "/api/v1/batches/{id}", On(Verb::Manage), ""),
+    ("GET", "/api/v1/batches/{id}/log", On(Verb::View), ""),
+    ("GET", "/api/v1/batches/{id}/grants", On(Verb::ViewGrants), ""),
+    ("POST", "/api/v1/batches/{id}/grants", On(Verb::Share), r#"{"level": "view", "user": "nobody"}"#),
+    ("DELETE", "/api/v1/batches/{id}/grants/{grant}", On(Verb::Share), ""),
+];
+
+/// The routes there are, as method and path.
+fn routes() -> BTreeSet<(String, String)> {
+    let description: serde_json::Value = serde_json::from_str(&hearth::http::api::description().unwrap()).unwrap();
+    let mut found = BTreeSet::new();
+    for (path, item) in description["paths"].as_object().unwrap() {
+        for method in item.as_object().unwrap().keys().filter(|k| *k != "parameters") {
+            found.insert((method.to_uppercase(), path.clone()));
+        }
+    }
+    let http = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/http");
+    let mut files = vec![http.join("ops.rs"), http.join("driver.rs")];
+    files.extend(fs::read_dir(http.join("livy")).unwrap().map(|entry| entry.unwrap().path()));
+    for file in files {
+        let text = fs::read_to_string(&file).unwrap();
+        for route in text.split(".route(").skip(1) {
+            let path = route.strip_prefix('"').and_then(|r| r.split('"').next());
+            let path = path.unwrap_or_else(|| panic!("{}: write the path of a route as it is", file.display()));
+            let handlers = route.split('"').nth(2).unwrap().split([';', '}']).next().unwrap();
+            for method in ["get", "post", "put", "patch", "delete"] {
+                if handlers.contains(&format!("{method}(")) {
+                    found.insert((method.to_uppercase(), path.to_owned()));
+                }
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn every_route_has_its_row() {
+    let rows: BTreeSet<_> =
+        ROUTES.iter().map(|(method, path, ..)| ((*method).to_owned(), (*path).to_owned())).collect();
+    assert_eq!(rows.len(), ROUTES.len(), "a row stands twice");
+    let routes = routes();
+    let missing: Vec<_> = routes.difference(&rows).collect();
+    let gone: Vec<_> = rows.difference(&routes).collect();
+    assert!(missing.is_empty() && gone.is_empty(), "without a row: {missing:?}; without a route: {gone:?}");
+}
+
+/// Who asks.
+const CALLERS: &[(&str, &str)] = &[
+    ("alice", "acme"),
+    ("viewer", "acme"),
+    ("attached", "acme"),
+    ("manager", "acme"),
+    ("stranger", "acme"),
+    ("admin", "acme"),
+    ("hue", "acme"),
+    ("operator", "default"),
+    ("elsewhere", "umbrella"),
+    ("elsewhere_admin", "umbrella"),
+];
+
+/// Which thing they ask for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Object {
+    /// The caller's own.
+    Own,
+    /// Alice's, made through Hue and granted to viewer, attached and manager.
+    Shared,
+    /// Carol's, granted to nobody.
+    Foreign,
+    Missing,
+}
+
+/// What the policies promise.
+fn expected(caller: &str, object: Object, verb: Verb) -> u16 {
+    let allowed: &[Verb] = match (object, caller) {
+        (Object::Missing, _) => &[],
+        (Object::Own, _) | (Object::Shared, "alice" | "hue") => {
+            &[Verb::View, Verb::ViewGrants, Verb::Attach, Verb::Manage, Verb::Share]
+        }
+        (Object::Shared, "viewer") => &[Verb::View],
+        (Object::Shared, "attached") => &[Verb::View, Verb::Attach],
+        (Object::Shared, "manager") => &[Verb::View, Verb::ViewGrants, Verb::Attach, Verb::Manage, Verb::Share],
+        (_, "admin" | "operator") => &[Verb::View, Verb::ViewGrants, Verb::Manage, Verb::Share],
+        _ => &[],
+    };
+    match (allowed.contains(&Verb::View), allowed.contains(&verb)) {
+        (false, _) => 404,
+        (true, false) => 403,
+        (true, true) => 200,
+    }
+}
+
+/// A context, a session with a statement, a batch and a grant on each, all over long ago: ids, Livy's numbers of session and batch.
+struct Things {
+    context: Uuid,
+    session: (Uuid, i32),
+    batch: (Uuid, i32),
+    grants: [Uuid; 3],
+}
+
+async fn token(db: &mut PgConnection, user: &str, tenant: &str) -> String {
+    let secret = format!("hearth_{:0<43}", format!("{user}.{tenant}").replace(['.', '_'], "x"));
+    sqlx::query(
+        "insert into api_token (token_id, tenant, owner, groups, name, scope, secret_hash, made_by, expires_at)
+         values ($1, $2, $3, '{}', 'test', 'manage', $4, $3, now() + interval '1 hour')",
+    )
+    .bind(Uuid::now_v7())
+    .bind(tenant)
+    .bind(user)
+    .bind(Sha256::digest(&secret).to_vec())
+    .execute(db)
+    .await
+    .unwrap();
+    secret
+}
+
+async fn grant(db: &mut PgConnection, tenant: &str, kind: &str, on: Uuid, level: &str, user: &str) -> Uuid {
+    let id = Uuid::now_v7();
+    sqlx::query(
+        "insert into access_grant (grant_id, tenant, resource_kind, resource_id, level, grantee_kind, grantee, identity_confirmed
+                                  , created_by)
+         values ($1, $2, $3, $4, $5, 'user', $6, true, 'test')",
+    )
+    .bind(id)
+    .bind(tenant)
+    .bind(kind)
+    .bind(on)
+    .bind(level)
+    .bind(user)
+    .execute(db)
+    .await
+    .unwrap();
+    id
+}
+
+async fn things(db: &mut PgConnection, owner: &str, tenant: &str, via: Option<&str>) -> Things {
+    let (context, session, batch) = (Uuid::now_v7(), Uuid::now_v7(), Uuid::now_v7());
+    sqlx::query(
+        "insert into context (context_id, tenant, owner, via, run_as, profile, state, request, host, ended_at)
+         values ($1, $2, $3, $4, $3, 'open', 'ended', '{}', 'elsewhere', now())",
+    )
+    .bind(context)
+    .bind(tenant)
+    .bind(owner)
+    .bind(via)
+    .execute(&mut *db)
+    .await
+    .unwrap();
+    let session_number: i32 = sqlx::query_scalar(
+        "insert into session (session_id, context_id, number, tenant, owner, via, run_as, kind, state, request, ended_at)
+         values ($1, $2, 0, $3, $4, $5, $4, 'spark', 'dead', '{}', now()) returning livy_id",
+    )
+    .bind(session)
+    .bind(context)
+    .bind(tenant)
+    .bind(owner)
+    .bind(via)
+    .fetch_one(&mut *db)
+    .await
+    .unwrap();
+    sqlx::query(
+        "insert into statement (session_id, number, tenant, owner, run_as, kind, code, state, output, completed_at)
+         values ($1, 0, $2, $3, $3, 'spark', '\"1\"', 'available', '{}', now())",
+    )
+    .bind(session)
+    .bind(tenant)
+    .bind(owner)
+    .execute(&mut *db)
+    .await
+    .unwrap();
+    let batch_number: i32 = sqlx::query_scalar(
+        "insert into batch (batch_id, tenant, owner, via, run_as, profile, state, request, host, launch_dir, ended_at)
+         values ($1, $2, $3, $4, $3, 'open', 'dead', '{}', 'elsewhere', '/nowhere', now()) returning livy_id",
+    )
+    .bind(batch)
+    .bind(tenant)
+    .bind(owner)
+    .bind(via)
+    .fetch_one(&mut *db)
+    .await
+    .unwrap();
+    let mut grants = [Uuid::nil(); 3];
+    for (i, (kind, on)) in [("context", context), ("session", session), ("batch", batch)].into_iter().enumerate() {
+        grants[i] = grant(db, tenant, kind, on, "view", "somebody").await;
+    }
+    Things { context, session: (session, session_number), batch: (batch, batch_number), grants }
+}
+
+/// The path to the thing, or to one that is not there.
+fn path(route: &str, things: Option<&Things>) -> String {
+    let missing = Things {
+        context: Uuid::nil(),
+        session: (Uuid::nil(), 999_999),
+        batch: (Uuid::nil(), 999_999),
+        grants: [Uuid::nil(); 3],
+    };
+    let things = things.unwrap_or(&missing);
+    let (id, grant) = match route {
+        r if r.contains("/contexts/") => (things.context, things.grants[0]),
+        r if r.contains("/batches/") => (things.batch.0, things.grants[2]),
+        _ => (things.session.0, things.grants[1]),
+    };
+    let path = route
+        .replace("{session}", &things.session.1.to_string())
+        .replace("{batch}", &things.batch.1.to_string())
+        .replace("{id}", &id.to_string())
+        .replace("{grant}", &grant.to_string())
+        .replace("{token}", &Uuid::nil().to_string())
+        .replace("{job}", "0")
+        .replace("{statement}", "0")
+        .replace("{number}", "0");
+    if route.ends_with("/explain") { format!("{path}?action=createSession&on=profile/open") } else { path }
+}
+
+async fn status(client: &Livy, method: &str, path: &str, token: Option<&str>, body: &str) -> (u16, String) {
+    let mut request = client.request(Method::from_bytes(method.as_bytes()).unwrap(), path);
+    if let Some(token) = token {
+        request = request.bearer_auth(token);
+    }
+    if !body.is_empty() {
+        request = request.header("content-type", "application/json").body(body.to_owned());
+    }
+    let answer = client.send(request).await;
+    (answer.status, answer.text)
+}
+
+#[tokio::test]
+async fn every_route_answers_everybody_as_the_policies_say() {
+    let gateway = Setup::new()
+        .toml(
+            r#"
+            [auth]
+            schemes = ["token"]
+            groups = "none"
+            proxies = [{ principal = "hue", users = ["*"], addresses = ["127.0.0.1"] }]
+            tenants = [{ tenant = "acme", users = ["alice", "viewer", "attached", "manager", "stranger", "admin", "hue"] }]
+            [access]
+            operators = ["user:operator"]
+            [access.tenant_admins]
+            acme = ["user:admin"]
+            umbrella = ["user:elsewhere_admin"]
+            [profiles.default]
+            master = "yarn"
+            run_as = "user"
+            [profiles.spark4]
+            master = "yarn"
+            run_as = "user"
+            [profiles.open]
+            master = "yarn"
+            run_as = "user"
+            share_identity = true
+            "#,
+        )
+        .start()
+        .await;
+    let client = gateway.livy();
+    let mut db = gateway.database().connect().await;
+    let shared = things(&mut db, "alice", "acme", Some("hue")).await;
+    let foreign = things(&mut db, "carol", "acme", None).await;
+    for (kind, on) in [("context", shared.context), ("session", shared.session.0), ("batch", shared.batch.0)] {
+        for (user, level) in [("viewer", "view"), ("attached", "attach"), ("manager", "manage")] {
+            grant(&mut db, "acme", kind, on, level, user).await;
+        }
+    }
+    let mut wrong = Vec::new();
+    for (method, route, asks, body) in ROUTES {
+        let path = path(route, Some(&shared));
+        let (status, text) = status(&client, method, &path, None, body).await;
+        let open = *asks == Nothing;
+        if (status == 401) == open && *route != "/driver/link" {
+            wrong.push(format!("nobody {method} {path}: {status} {text}"));
+        }
+    }
+    for (user, tenant) in CALLERS {
+        let token = token(&mut db, user, tenant).await;
+        let own = things(&mut db, user, tenant, None).await;
+        for (method, route, asks, body) in ROUTES {
+            for object in [Object::Own, Object::Shared, Object::Foreign, Object::Missing] {
+                let On(verb) = asks else { continue };
+                // What an earlier caller hid or revoked is there again.
+                for sql in [
+                    "update session set deleted_at = null",
+                    "update batch set deleted_at = null",
+                    "delete from access_grant where grantee = 'nobody'",
+                    "update access_grant set revoked_at = null",
+                ] {
+                    sqlx::query(sql).execute(&mut db).await.unwrap();
+                }
+                let things = match object {
+                    Object::Own => Some(&own),
+                    Object::Shared => Some(&shared),
+                    Object::Foreign => Some(&foreign),
+                    Object::Missing => None,
+                };
+                let path = path(route, things);
+                let (status, text) = status(&client, method, &path, Some(&token), body).await;
+                let was = if matches!(status, 401 | 403 | 404) { status } else { 200 };
+                let expected = expected(user, object, *verb);
+                if was != expected {
+                    wrong.push(format!("{user} {object:?} {method} {path}: {status}, not {expected}: {text:.200}"));
+                }
+            }
+            let expected: &[u16] = match asks {
+                On(_) | Nothing => continue,
+                Reader if matches!(*user, "admin" | "operator" | "elsewhere_admin") => &[200],
+                Reader => &[403],
+                Somebody if route.contains("{token}") => &[404],
+                Somebody => &[200, 204, 400],
+            };
+            let (status, text) = status(&client, method, &path(route, None), Some(&token), body).await;
+            if !expected.contains(&status) {
+                wrong.push(format!("{user} {method} {route}: {status}: {text:.200}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{} answers are not as promised:\n{}", wrong.len(), wrong.join("\n"));
+    gateway.end().await;
+}
