@@ -6,6 +6,7 @@ use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
 
 use reqwest::header::{LOCATION, SET_COOKIE};
 use reqwest::{Client, Method, Url};
@@ -93,11 +94,15 @@ impl Provider {
             .unwrap();
         let stdout = server.stdout.take().unwrap();
         self.server = Some(server);
-        let ready = tokio::task::spawn_blocking(move || {
-            let mut lines = BufReader::new(stdout).lines().map_while(Result::ok);
-            lines.any(|line| line == "ready")
+        let (tell, told) = mpsc::channel();
+        // Reads to the end, so that the provider never writes to a closed pipe.
+        std::thread::spawn(move || {
+            for line in BufReader::new(stdout).lines().map_while(Result::ok).filter(|line| line == "ready") {
+                let _ = tell.send(line);
+            }
         });
-        assert!(tokio::time::timeout(super::BOUND, ready).await.unwrap().unwrap(), "the provider does not start");
+        let ready = tokio::task::spawn_blocking(move || told.recv_timeout(super::BOUND)).await.unwrap();
+        ready.expect("the provider starts");
     }
 
     /// A token that the provider gives the client `etl` for this audience.
