@@ -156,7 +156,7 @@ impl Client {
             let told = tokio::select! {
                 biased;
                 told = talk(ldap) => told,
-                ended = &mut carried => Err(ended.map_or_else(Into::into, |()| Error::Closed)),
+                ended = &mut carried => return Err(ended.map_or_else(Into::into, |()| Error::Closed)),
             };
             // What was told stands, whether or not the goodbye arrives.
             tokio::select! {
