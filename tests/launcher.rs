@@ -25,9 +25,6 @@ use nix::unistd::{Pid, Uid};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-/// The command line that starts a launcher, of the users that a test has made.
-type Argv = dyn Fn(&OsUsers) -> Vec<String>;
-
 const GATE: usize = 0;
 const ALICE: usize = 1;
 const BOB: usize = 2;
@@ -60,11 +57,11 @@ struct Fixture {
 
 impl Fixture {
     async fn new(script: &str) -> Self {
-        Self::run_by(script, None).await
+        Self::run_by(script, |_| Vec::new()).await
     }
 
-    /// `by`: how the launcher is started, when not by root as it is.
-    async fn run_by(script: &str, by: Option<&Argv>) -> Self {
+    /// `by`: the words before the launcher's own, when it is not started by root as it is.
+    async fn run_by(script: &str, by: impl Fn(&OsUsers) -> Vec<String>) -> Self {
         assert!(Uid::effective().is_root(), "only root can try what only root can do");
         let users = OsUsers::new(&["system-gate", "alice", "bob", "system-launch"]);
         let root = tempfile::tempdir().unwrap();
@@ -94,7 +91,7 @@ impl Fixture {
             at("spark"),
         );
         fs::write(at("hearth.toml"), toml).unwrap();
-        let mut words = by.map(|by| by(&users)).unwrap_or_default();
+        let mut words = by(&users);
         words.push(env!("CARGO_BIN_EXE_hearth").to_owned());
         let launcher = Command::new(&words[0])
             .args(&words[1..])
@@ -398,7 +395,7 @@ async fn as_root_three_capabilities_are_enough() {
         ];
         words.to_vec()
     };
-    let it = Fixture::run_by(LOOKS_AROUND, Some(&capable)).await;
+    let it = Fixture::run_by(LOOKS_AROUND, capable).await;
     let launcher = i32::try_from(it.launcher.id()).unwrap();
     assert_eq!(status_of(launcher, "CapEff"), format!("{:016x}", 0b1110_0000));
     let folder = it.launch().await;

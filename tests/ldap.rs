@@ -219,7 +219,7 @@ async fn who_guesses_is_slowed_and_nobody_else() {
     // Meanwhile others log in from elsewhere, alice too.
     let elsewhere = client([127, 0, 0, 2]);
     let (mut logins, mut slowest) = (0, Duration::ZERO);
-    while guessers.len() > 0 {
+    while !guessers.is_empty() {
         for user in ["alice", "bob", "carol"] {
             let began = Instant::now();
             let password = format!("{user}'s password");

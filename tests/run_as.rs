@@ -237,7 +237,7 @@ async fn as_root_everybody_runs_as_themselves_and_reaches_nothing_of_another() {
     // The drivers outlive the gateway and its launcher.
     it.gateway.kill().await;
     let launchers = async || {
-        let named = |(_, line): &(u32, String)| line.contains(" launcher ");
+        let named = |(_, line): &(u32, String)| line.starts_with("hearth launcher ");
         (!it.gateway.processes().iter().any(named)).then_some(())
     };
     until("its launcher is gone", BOUND, launchers).await;
