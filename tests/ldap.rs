@@ -32,6 +32,7 @@ async fn directory() -> Slapd {
 /// Searches by the gateway's account, over StartTLS.
 fn searching(slapd: &Slapd) -> Setup {
     Setup::new()
+        .runs_nothing()
         .set("auth.ldap.url", &slapd.url())
         .set("auth.ldap.starttls", "true")
         .set("auth.ldap.ca", slapd.ca().to_str().unwrap())
@@ -55,6 +56,7 @@ fn searching(slapd: &Slapd) -> Setup {
 /// Binds by a template, over a plain connection to this host.
 fn binding(slapd: &Slapd) -> Setup {
     Setup::new()
+        .runs_nothing()
         .set("auth.ldap.url", &slapd.url())
         .set("auth.ldap.user_dn", &format!("uid={{user}},ou=acme,{BASE}"))
         .set("auth.ldap.group_base", &format!("ou=groups,{BASE}"))
@@ -217,7 +219,7 @@ async fn who_guesses_is_slowed_and_nobody_else() {
     // Meanwhile others log in from elsewhere, alice too.
     let elsewhere = client([127, 0, 0, 2]);
     let (mut logins, mut slowest) = (0, Duration::ZERO);
-    while guessers.len() > 0 {
+    while !guessers.is_empty() {
         for user in ["alice", "bob", "carol"] {
             let began = Instant::now();
             let password = format!("{user}'s password");

@@ -52,9 +52,7 @@ pub async fn authenticate(State(doors): State<Doors>, mut request: Request, next
     };
     let found = doors.identity.authenticate(&attempt).await;
     if let Err(e) = note(&doors, &attempt, &found).await {
-        tracing::warn!(error = %e, "A login could not be recorded, so it is refused");
-        let nobody = Nobody { why: Refusal::Away(Scheme::Cookie), clear: false };
-        return refuse(&doors, &nobody, is_secure);
+        return refuse(&doors, &unrecorded(&e), is_secure);
     }
     match found {
         Ok(known) => {
@@ -77,9 +75,15 @@ pub async fn authenticate(State(doors): State<Doors>, mut request: Request, next
     }
 }
 
+/// Nobody comes in of whom it cannot be written down.
+pub(super) fn unrecorded(e: &store::Error) -> Nobody {
+    tracing::warn!(error = %e, "A login could not be recorded, so it is refused");
+    Nobody { why: Refusal::Away(Scheme::Cookie), clear: false }
+}
+
 /// Writes down a login that begins, and every credential that is not good. Nothing shown is nothing to write down, and who has to wait has
 /// been written down before.
-async fn note(doors: &Doors, attempt: &Attempt, found: &Result<Known, Nobody>) -> Result<(), store::Error> {
+pub(super) async fn note(doors: &Doors, attempt: &Attempt, found: &Result<Known, Nobody>) -> Result<(), store::Error> {
     let claimed = match &attempt.authorization {
         Some(Authorization::Basic { user, .. }) => Some(user.as_str()),
         _ => None,

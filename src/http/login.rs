@@ -9,10 +9,9 @@ use axum::{Extension, Router};
 
 use super::authenticate::{self, Connection};
 use super::{Doors, cookie};
-use crate::audit::{Entry, Event};
-use crate::identity::attempt::Refusal;
+use crate::identity::attempt::{Attempt, Refusal};
+use crate::identity::chain::Cookie;
 use crate::identity::oidc::Pending;
-use crate::identity::{Principal, Scheme};
 
 /// How long somebody may take to log in at the provider, seconds.
 const PATIENCE: u64 = 600;
@@ -46,27 +45,25 @@ async fn finish(State(doors): State<Doors>, connection: Option<Extension<Connect
     let connection = connection.map(|Extension(connection)| connection);
     let is_secure = connection.as_ref().is_some_and(|c| c.is_secure);
     let origin = authenticate::origin(&doors, connection.as_ref(), request.headers());
+    let attempt = Attempt { origin, ..Attempt::default() };
     let pending = cookie::read(request.headers(), cookie::PENDING, is_secure).and_then(|c| Pending::from_cookie(&c));
     let query = request.uri().query().unwrap_or_default();
     let mut answer = match pending {
-        Some(pending) => match doors.identity.log_in(&pending, query, &origin).await {
-            Ok((principal, login)) => {
-                if doors.contexts.access().note(Entry::done(Event::Login, &principal)).await.is_err() {
-                    return refused(&Refusal::Away(Scheme::Bearer));
+        Some(pending) => {
+            let found = doors.identity.log_in(&pending, query, &attempt.origin).await;
+            let noted = authenticate::note(&doors, &attempt, &found).await;
+            match noted.map_err(|e| authenticate::unrecorded(&e)).and(found) {
+                Ok(known) => {
+                    let mut answer = to(pending.next());
+                    if let Cookie::Set(login) = known.cookie {
+                        let max_age = doors.identity.logins().max_age();
+                        cookie::set(answer.headers_mut(), cookie::LOGIN, &login, max_age, is_secure);
+                    }
+                    answer
                 }
-                let mut answer = to(pending.next());
-                let max_age = doors.identity.logins().max_age();
-                cookie::set(answer.headers_mut(), cookie::LOGIN, &login, max_age, is_secure);
-                answer
+                Err(nobody) => refused(&nobody.why),
             }
-            Err(why) => {
-                let nobody = Principal::unknown(None, Scheme::Bearer, &origin);
-                match doors.contexts.access().note(Entry::refused(Event::Login, &nobody)).await {
-                    Ok(()) => refused(&why),
-                    Err(_) => refused(&Refusal::Away(Scheme::Bearer)),
-                }
-            }
-        },
+        }
         None => authenticate::answer(
             StatusCode::BAD_REQUEST,
             "this browser has begun no login here, or more than ten minutes ago: begin again at /login".to_owned(),

@@ -148,28 +148,24 @@ impl Chain {
         self.0.oidc.as_ref().filter(|oidc| oidc.has_login())
     }
 
-    /// Begins the login of a browser that has come back from the provider, and returns whose it is and what its cookie holds.
+    /// Begins the login of a browser that has come back from the provider with this query.
     ///
     /// # Errors
     /// The provider has not let them in, or something that has to be asked is away.
-    pub async fn log_in(
-        &self,
-        pending: &Pending,
-        query: &str,
-        origin: &Origin,
-    ) -> Result<(Principal, SecretString), Refusal> {
+    pub async fn log_in(&self, pending: &Pending, query: &str, origin: &Origin) -> Result<Known, Nobody> {
         let begun = async {
             let oidc = self.browsers().ok_or(Refusal::NotOffered)?;
             let shown = Shown::new(oidc.finish(pending, query).await?, Scheme::Bearer);
             let principal = self.principal(&shown, origin).await?;
             let login = self.0.logins.begin(&principal, Scheme::Bearer).await;
-            login.map(|login| (principal, login)).map_err(|e| away(Scheme::Cookie, &e))
+            let cookie = Cookie::Set(login.map_err(|e| away(Scheme::Cookie, &e))?);
+            Ok(Known { principal, reply: None, cookie })
         };
-        let begun = begun.await.map_err(|why| Nobody { why, clear: false });
-        if let Err(nobody) = &begun {
+        let known = begun.await.map_err(|why| Nobody { why, clear: false });
+        if let Err(nobody) = &known {
             tell(nobody, origin);
         }
-        begun.map_err(|nobody| nobody.why)
+        known
     }
 
     /// Who is asking.

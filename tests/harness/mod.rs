@@ -44,6 +44,7 @@ mod gateway;
 pub mod kdc;
 mod keeper;
 pub mod livy;
+pub mod openid;
 pub mod os_users;
 pub mod postgres;
 mod python;

@@ -4,6 +4,7 @@
 
 mod config;
 
+use std::pin::pin;
 use std::sync::Arc;
 
 use ldap3::{Ldap, LdapConnAsync, LdapResult, Scope, SearchEntry, SearchOptions};
@@ -151,17 +152,18 @@ impl Client {
         let conversation = async {
             let (connection, ldap) = LdapConnAsync::with_settings(self.0.settings.clone(), &self.0.url).await?;
             let mut closer = ldap.clone();
-            let talk = async {
-                let told = talk(ldap).await;
-                // The answer stands whether or not the goodbye arrives.
-                let _ = closer.unbind().await;
-                told
-            };
-            tokio::select! {
+            let mut carried = pin!(connection.drive());
+            let told = tokio::select! {
                 biased;
-                told = talk => told,
-                ended = connection.drive() => Err(ended.map_or_else(Into::into, |()| Error::Closed)),
+                told = talk(ldap) => told,
+                ended = &mut carried => return Err(ended.map_or_else(Into::into, |()| Error::Closed)),
+            };
+            // What was told stands, whether or not the goodbye arrives.
+            tokio::select! {
+                _ = closer.unbind() => {}
+                _ = &mut carried => {}
             }
+            told
         };
         tokio::time::timeout(self.0.timeout, conversation).await.unwrap_or(Err(Error::Slow))
     }

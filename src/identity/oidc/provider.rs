@@ -213,7 +213,10 @@ impl Provider {
                 return Err(Error::Odd(format!("{url} answers more than {LARGEST} bytes")));
             }
         }
-        serde_json::from_slice(&body).map_err(|e| Error::Odd(format!("{url}: {e}")))
+        // The error's own words may repeat what was answered, which may be a token.
+        let odd =
+            |e: serde_json::Error| format!("{url} answers something else (line {}, column {})", e.line(), e.column());
+        serde_json::from_slice(&body).map_err(|e| Error::Odd(odd(e)))
     }
 }
 
