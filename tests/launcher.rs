@@ -193,7 +193,7 @@ exit 3
 "#;
 
 #[tokio::test]
-async fn a_program_has_the_users_identity_and_nothing_of_the_gateways() {
+async fn as_root_a_program_has_the_users_identity_and_nothing_of_the_gateways() {
     let it = Fixture::new(LOOKS_AROUND).await;
     let folder = it.launch().await;
     let Status::Ended(exit) = ended(&folder).await else { panic!("lost") };
@@ -224,7 +224,7 @@ async fn a_program_has_the_users_identity_and_nothing_of_the_gateways() {
 }
 
 #[tokio::test]
-async fn nobody_is_run_who_should_not_be() {
+async fn as_root_nobody_is_run_who_should_not_be() {
     let it = Fixture::new("touch /tmp/never").await;
     let launch = Uuid::now_v7();
     it.folder(launch);
@@ -258,7 +258,7 @@ async fn nobody_is_run_who_should_not_be() {
 }
 
 #[tokio::test]
-async fn only_the_gateways_user_is_heard() {
+async fn as_root_only_the_gateways_user_is_heard() {
     let it = Fixture::new("exit 0").await;
     let request = it.start(Uuid::now_v7(), it.users.name(ALICE), "people").to_string();
     for user in [ALICE, BOB] {
@@ -275,7 +275,7 @@ async fn only_the_gateways_user_is_heard() {
 }
 
 #[tokio::test]
-async fn files_are_seen_as_the_user_sees_them() {
+async fn as_root_files_are_seen_as_the_user_sees_them() {
     let it = Fixture::new("exit 0").await;
     let (alice, bob) = (it.at(it.users.name(ALICE)), it.at(it.users.name(BOB)));
     for (user, folder) in [(ALICE, &alice), (BOB, &bob)] {
@@ -320,7 +320,7 @@ async fn all_pids(folder: &Folder) -> [i32; 3] {
 }
 
 #[tokio::test]
-async fn the_watcher_can_signal_what_it_started_and_do_nothing_else() {
+async fn as_root_the_watcher_can_signal_what_it_started_and_do_nothing_else() {
     let it = Fixture::new(STAYS).await;
     let folder = it.launch().await;
     let (program, pids) = (running(&folder).await, all_pids(&folder).await);
@@ -344,7 +344,7 @@ async fn the_watcher_can_signal_what_it_started_and_do_nothing_else() {
 }
 
 #[tokio::test]
-async fn what_lost_its_watcher_is_ended_as_its_user() {
+async fn as_root_what_lost_its_watcher_is_ended_as_its_user() {
     let mut it = Fixture::new(STAYS).await;
     let folder = it.launch().await;
     running(&folder).await;
@@ -380,7 +380,7 @@ async fn what_lost_its_watcher_is_ended_as_its_user() {
 }
 
 #[tokio::test]
-async fn three_capabilities_are_enough() {
+async fn as_root_three_capabilities_are_enough() {
     let capable = |users: &OsUsers| -> Vec<String> {
         let caps = "+setuid,+setgid,+kill";
         let (uid, gid) = users.account(3);

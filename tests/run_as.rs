@@ -194,7 +194,7 @@ fn own(users: &OsUsers, user: usize, path: &Path) {
 }
 
 #[tokio::test]
-async fn everybody_runs_as_themselves_and_reaches_nothing_of_another() {
+async fn as_root_everybody_runs_as_themselves_and_reaches_nothing_of_another() {
     let mut it = Fixture::new().await;
     let (alice, bob) = (it.door(it.users.name(ALICE)), it.door(it.users.name(BOB)));
     refusals(&it, &alice).await;
