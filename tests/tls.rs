@@ -50,7 +50,7 @@ fn with_certificates(folder: &Path) -> (Authority, Setup) {
 }
 
 #[tokio::test]
-async fn people_with_certificates_run_code_and_drivers_know_the_gateway() {
+async fn as_root_people_with_certificates_run_code_and_drivers_know_the_gateway() {
     let folder = tempfile::tempdir().unwrap();
     let (users, sparks) = (OsUsers::new(&["system-gate", "alice"]), tempfile::tempdir().unwrap());
     let (authority, setup) = with_certificates(folder.path());

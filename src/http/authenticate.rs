@@ -8,26 +8,21 @@ use std::sync::Arc;
 
 use axum::Extension;
 use axum::extract::{Request, State};
-use axum::http::header::{AUTHORIZATION, COOKIE, RETRY_AFTER, SET_COOKIE, WWW_AUTHENTICATE};
+use axum::http::header::{AUTHORIZATION, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use secrecy::{ExposeSecret as _, SecretString};
 use uuid::Uuid;
 
-use super::{Doors, forwarded};
+use super::{Doors, cookie, forwarded};
 use crate::audit::{Entry, Event};
 use crate::identity::attempt::{Attempt, Authorization, Malformed, Refusal};
 use crate::identity::chain::{Cookie, Known, Nobody};
 use crate::identity::{Origin, Principal, Scheme};
 use crate::store;
 
-/// The cookie of a login. With the prefix `__Host-` a browser keeps it to this host and to TLS.
-const SECURE_COOKIE: &str = "__Host-hearth";
-/// The same without TLS, where that prefix would be refused.
-const PLAIN_COOKIE: &str = "hearth";
 const DO_AS: &str = "doAs";
 
 /// What the listener knows of a connection.
@@ -71,8 +66,10 @@ pub async fn authenticate(State(doors): State<Doors>, mut request: Request, next
             }
             match known.cookie {
                 Cookie::Keep => {}
-                Cookie::Clear => clear_cookie(headers, is_secure),
-                Cookie::Set(cookie) => set_cookie(headers, &cookie, doors.identity.logins().max_age(), is_secure),
+                Cookie::Clear => cookie::clear(headers, cookie::LOGIN, is_secure),
+                Cookie::Set(login) => {
+                    cookie::set(headers, cookie::LOGIN, &login, doors.identity.logins().max_age(), is_secure)
+                }
             }
             answer
         }
@@ -113,9 +110,7 @@ fn attempt(
     headers: &HeaderMap,
     uri: &Uri,
 ) -> Result<Attempt, Malformed> {
-    let peer = connection.as_ref().map(|c| c.peer.ip());
-    let address = peer.map(|peer| forwarded::client(peer, headers, &doors.forwarders));
-    let origin = Origin { address: address.map(|a: IpAddr| a.to_canonical()), request: Some(request_id(headers)) };
+    let origin = origin(doors, connection.as_ref(), headers);
     if !doors.identity.is_on() {
         // Clients send a Basic header even where nobody asks for one (dbt): it is ignored.
         return Ok(Attempt { origin, ..Attempt::default() });
@@ -130,7 +125,20 @@ fn attempt(
     }
     let (certificate, bindings, is_secure) =
         connection.map_or((None, None, false), |c| (c.certificate, c.bindings, c.is_secure));
-    Ok(Attempt { certificate, cookie: cookie(headers, is_secure), authorization, bindings, do_as: do_as(uri)?, origin })
+    Ok(Attempt {
+        certificate,
+        cookie: cookie::read(headers, cookie::LOGIN, is_secure),
+        authorization,
+        bindings,
+        do_as: do_as(uri)?,
+        origin,
+    })
+}
+
+/// Where a request came from.
+pub(super) fn origin(doors: &Doors, connection: Option<&Connection>, headers: &HeaderMap) -> Origin {
+    let address = connection.map(|c| forwarded::client(c.peer.ip(), headers, &doors.forwarders));
+    Origin { address: address.map(|a: IpAddr| a.to_canonical()), request: Some(request_id(headers)) }
 }
 
 /// The id by which logs and the audit know a request: the client's `X-Request-Id` when it is plain, else a new one.
@@ -163,7 +171,7 @@ fn refuse(doors: &Doors, nobody: &Nobody, is_secure: bool) -> Response {
         Refusal::Conflict | Refusal::Impersonation { .. } | Refusal::BadName => {}
     }
     if nobody.clear {
-        clear_cookie(headers, is_secure);
+        cookie::clear(headers, cookie::LOGIN, is_secure);
     }
     answer
 }
@@ -194,7 +202,8 @@ fn challenge(headers: &mut HeaderMap, schemes: &[Scheme]) {
     }
 }
 
-fn answer(status: StatusCode, why: String) -> Response {
+/// An answer that lets nobody in.
+pub(super) fn answer(status: StatusCode, why: String) -> Response {
     let body = axum::Json(serde_json::json!({ "msg": why }));
     (status, Extension(Refused(status, why)), body).into_response()
 }
@@ -203,35 +212,6 @@ fn add(headers: &mut HeaderMap, name: axum::http::HeaderName, value: &str) {
     if let Ok(value) = HeaderValue::from_str(value) {
         headers.append(name, value);
     }
-}
-
-fn name(is_secure: bool) -> &'static str {
-    if is_secure { SECURE_COOKIE } else { PLAIN_COOKIE }
-}
-
-/// The login's cookie, if the request has one.
-#[must_use]
-pub fn cookie(headers: &HeaderMap, is_secure: bool) -> Option<SecretString> {
-    let pairs = headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok()).flat_map(|v| v.split(';'));
-    let mut ours = pairs.filter_map(|pair| pair.trim().split_once('=')).filter(|(key, _)| *key == name(is_secure));
-    ours.next().map(|(_, value)| value.into())
-}
-
-/// Lax, not Strict: the way back from an OpenID provider begins on the provider's page.
-fn set_cookie(headers: &mut HeaderMap, cookie: &SecretString, max_age: u64, is_secure: bool) {
-    let secure = if is_secure { "; Secure" } else { "" };
-    let (name, value) = (name(is_secure), cookie.expose_secret());
-    let text = format!("{name}={value}; Path=/; HttpOnly; SameSite=Lax; Max-Age={max_age}{secure}");
-    if let Ok(mut value) = HeaderValue::from_str(&text) {
-        value.set_sensitive(true);
-        headers.append(SET_COOKIE, value);
-    }
-}
-
-/// Takes the login's cookie away from the client.
-pub fn clear_cookie(headers: &mut HeaderMap, is_secure: bool) {
-    let secure = if is_secure { "; Secure" } else { "" };
-    add(headers, SET_COOKIE, &format!("{}=; Path=/; HttpOnly; SameSite=Lax; Max-Age=0{secure}", name(is_secure)));
 }
 
 #[cfg(test)]
@@ -246,15 +226,6 @@ mod tests {
         assert_eq!(of("/sessions?doAs="), Ok(None));
         assert_eq!(of("/sessions"), Ok(None));
         assert!(of("/sessions?doAs=ann&doAs=bob").is_err());
-    }
-
-    #[test]
-    fn our_cookie_is_found_among_others() {
-        let mut headers = HeaderMap::new();
-        headers.insert(COOKIE, "a=b; hearth=secret; __Host-hearth=other".parse().unwrap());
-        assert_eq!(cookie(&headers, false).unwrap().expose_secret(), "secret");
-        assert_eq!(cookie(&headers, true).unwrap().expose_secret(), "other");
-        assert!(cookie(&HeaderMap::new(), true).is_none());
     }
 
     #[test]

@@ -2,11 +2,12 @@
 //!
 //! Surface rules. A door knows no SQL and decides nothing: it reads its protocol, calls a use case with the [`crate::identity::Principal`] of
 //! the request, and renders the answer or the [`crate::kind::Kind`] of the error in its own dialect. The whole URL space stands in [`router`].
-//! Every route but those of [`ops`] needs a principal; the driver's door needs an application's token instead.
+//! Every route but those of [`ops`] and [`login`] needs a principal; the driver's door needs an application's token instead.
 
 pub mod api;
 pub mod authenticate;
 pub mod body;
+pub mod cookie;
 pub mod driver;
 pub mod extract;
 pub mod fault;
@@ -15,6 +16,7 @@ pub mod guard;
 pub mod limits;
 pub mod listener;
 pub mod livy;
+pub mod login;
 pub mod measure;
 pub mod ops;
 pub mod peer;
@@ -86,7 +88,8 @@ impl std::ops::Deref for Doors {
 
 /// The whole URL space.
 pub fn router(doors: Doors) -> Router {
-    let guarded = livy::router(&doors).layer(from_fn_with_state(doors.clone(), guard::guard));
+    let guarded =
+        livy::router(&doors).merge(login::router(&doors)).layer(from_fn_with_state(doors.clone(), guard::guard));
     Router::new()
         .merge(guarded)
         .merge(api::router(&doors))

@@ -15,6 +15,7 @@ use super::config::{CertificateName, Config, Unusable};
 use super::directory::{Directory, Source, Told};
 use super::login::Logins;
 use super::negotiate::{self, Negotiate};
+use super::oidc::{Oidc, Pending};
 use super::proxy::Proxies;
 use super::tenant::Tenants;
 use super::token::Tokens;
@@ -31,6 +32,7 @@ struct Parts {
     logins: Logins,
     tokens: Tokens,
     negotiate: Option<Negotiate>,
+    oidc: Option<Oidc>,
     basic: Option<Basic>,
     directory: Directory,
     tenants: Tenants,
@@ -108,6 +110,7 @@ impl Chain {
             logins: Logins::new(pool.clone(), config.login_idle, config.login_ttl),
             tokens: Tokens::new(pool, config.token_ttl),
             negotiate: has(Scheme::Negotiate).then(|| Negotiate::new(&config.negotiate)).transpose()?,
+            oidc: has(Scheme::Bearer).then(|| Oidc::new(&config.oidc)).transpose()?,
             basic: ldap.clone().filter(|_| has(Scheme::Basic)).map(|ldap| Basic::new(ldap, &config.ldap)),
             directory: Directory::new(config.groups, ldap),
             tenants: Tenants::new(config.tenants.clone()).map_err(Unusable::Rule)?,
@@ -137,6 +140,36 @@ impl Chain {
     #[must_use]
     pub fn logins(&self) -> &Logins {
         &self.0.logins
+    }
+
+    /// The provider at which browsers log in.
+    #[must_use]
+    pub fn browsers(&self) -> Option<&Oidc> {
+        self.0.oidc.as_ref().filter(|oidc| oidc.has_login())
+    }
+
+    /// Begins the login of a browser that has come back from the provider, and returns whose it is and what its cookie holds.
+    ///
+    /// # Errors
+    /// The provider has not let them in, or something that has to be asked is away.
+    pub async fn log_in(
+        &self,
+        pending: &Pending,
+        query: &str,
+        origin: &Origin,
+    ) -> Result<(Principal, SecretString), Refusal> {
+        let begun = async {
+            let oidc = self.browsers().ok_or(Refusal::NotOffered)?;
+            let shown = Shown::new(oidc.finish(pending, query).await?, Scheme::Bearer);
+            let principal = self.principal(&shown, origin).await?;
+            let login = self.0.logins.begin(&principal, Scheme::Bearer).await;
+            login.map(|login| (principal, login)).map_err(|e| away(Scheme::Cookie, &e))
+        };
+        let begun = begun.await.map_err(|why| Nobody { why, clear: false });
+        if let Err(nobody) = &begun {
+            tell(nobody, origin);
+        }
+        begun.map_err(|nobody| nobody.why)
     }
 
     /// Who is asking.
@@ -238,7 +271,13 @@ impl Chain {
                 },
                 None => Verdict::Refused(Refusal::NotOffered),
             },
-            Authorization::Bearer(_) => Verdict::Refused(Refusal::NotOffered),
+            Authorization::Bearer(token) => match &self.0.oidc {
+                Some(oidc) => match oidc.check(token).await {
+                    Ok(person) => Verdict::Known(Shown::new(person, Scheme::Bearer)),
+                    Err(why) => Verdict::Refused(why),
+                },
+                None => Verdict::Refused(Refusal::NotOffered),
+            },
         }
     }
 

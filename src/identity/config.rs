@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer};
 
 use super::directory::Source;
 use super::tenant::Rule as TenantRule;
-use super::{Scheme, ldap, negotiate};
+use super::{Scheme, ldap, negotiate, oidc};
 use crate::time::Span;
 
 /// The section `auth`.
@@ -35,6 +35,8 @@ pub struct Config {
     pub negotiate: negotiate::Config,
     /// The section `auth.ldap`.
     pub ldap: ldap::Config,
+    /// The section `auth.oidc`.
+    pub oidc: oidc::Config,
 }
 
 /// The section `auth.certificate`.

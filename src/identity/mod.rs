@@ -5,7 +5,8 @@
 //! Otherwise [`chain`] asks the configured schemes, in a fixed order.
 //!
 //! - [`attempt`]: what a request shows; [`chain`]: who that is; [`config`]: the section `auth`
-//! - schemes: [`certificate`], [`login`] (the cookie), [`token`], [`negotiate`], [`basic`]
+//! - schemes: [`certificate`], [`login`] (the cookie), [`token`], [`oidc`] (bearer tokens, the login of browsers), [`negotiate`],
+//!   [`basic`]
 //! - [`proxy`]: who may speak for others; [`tenant`], [`directory`], [`ldap`]: where a person belongs; [`brake`]: slows those who guess
 
 pub mod attempt;
@@ -18,6 +19,7 @@ pub mod directory;
 pub mod ldap;
 pub mod login;
 pub mod negotiate;
+pub mod oidc;
 pub mod proxy;
 pub mod secret;
 mod store;

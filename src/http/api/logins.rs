@@ -12,7 +12,8 @@ use utoipa_axum::routes;
 
 use crate::audit::{Entry, Event};
 use crate::http::Doors;
-use crate::http::authenticate::{self, Connection};
+use crate::http::authenticate::Connection;
+use crate::http::cookie;
 use crate::http::extract::Who;
 use crate::http::fault::Fault;
 
@@ -61,11 +62,11 @@ async fn delete(
     headers: HeaderMap,
 ) -> Result<Response, Fault> {
     let is_secure = connection.is_some_and(|c| c.is_secure);
-    if let Some(cookie) = authenticate::cookie(&headers, is_secure) {
+    if let Some(login) = cookie::read(&headers, cookie::LOGIN, is_secure) {
         doors.contexts.access().note(Entry::done(Event::Logout, &who)).await?;
-        doors.identity.logins().end(&cookie).await?;
+        doors.identity.logins().end(&login).await?;
     }
     let mut answer = StatusCode::NO_CONTENT.into_response();
-    authenticate::clear_cookie(answer.headers_mut(), is_secure);
+    cookie::clear(answer.headers_mut(), cookie::LOGIN, is_secure);
     Ok(answer)
 }
