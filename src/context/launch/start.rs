@@ -101,7 +101,9 @@ pub enum Error {
     #[error("it is to run as another OS user, and there is no launcher")]
     NoLauncher,
     /// A driver in client mode on YARN, of somebody else.
-    #[error("drivers of others on YARN are not started: in client mode their code would run as the OS user of the gateway")]
+    #[error(
+        "drivers of others on YARN are not started: in client mode their code would run as the OS user of the gateway"
+    )]
     Yarn,
     /// The launcher.
     #[error(transparent)]

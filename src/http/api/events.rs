@@ -223,7 +223,10 @@ impl Teller {
 
     /// Ends the stream of a reader who may not read any more: a grant was revoked, or has expired.
     async fn may_go_on(&self) -> Result<(), Over> {
-        self.doors.sessions.open::<View>(self.session.who(), session::service::Called::Id(self.session.session.id)).await?;
+        self.doors
+            .sessions
+            .open::<View>(self.session.who(), session::service::Called::Id(self.session.session.id))
+            .await?;
         Ok(())
     }
 
