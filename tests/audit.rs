@@ -18,7 +18,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use sqlx::{Executor as _, PgPool};
 
-/// A gateway that knows people by tokens and starts nothing: every launch waits.
+/// A gateway that knows people by tokens and launches nothing: its only place is taken, by a context of another gateway on this machine.
 async fn start() -> Gateway {
     let toml = r#"
         [auth]
@@ -26,8 +26,6 @@ async fn start() -> Gateway {
         groups = "none"
         [access]
         auditors = ["user:olga"]
-        [launch]
-        concurrency = 0
         [profiles.default]
         master = "yarn"
         run_as = "user"
@@ -35,7 +33,17 @@ async fn start() -> Gateway {
         master = "yarn"
         run_as = "user"
     "#;
-    Setup::new().toml(toml).start().await
+    let gateway = Setup::new().toml(toml).set("launch.contexts", "1").start().await;
+    let host = std::fs::read_to_string(gateway.home().join("host")).unwrap();
+    sqlx::query(
+        "insert into context (context_id, tenant, owner, run_as, profile, state, request, host, held_by, lease_until)
+         values (gen_random_uuid(), 'other', 'other', 'other', 'default', 'starting', '{}', $1, gen_random_uuid(), 'infinity')",
+    )
+    .bind(host.trim())
+    .execute(&mut gateway.database().connect().await)
+    .await
+    .unwrap();
+    gateway
 }
 
 /// Runs a command of Hearth beside the gateway.
@@ -96,6 +104,10 @@ async fn what_is_done_and_refused_is_written_down_with_who_and_why() {
     let read = call(&gateway, &olga, Method::GET, "/api/v1/audit?event=session.created", None).await.expect(200);
     assert_eq!(read["items"][0]["actor"], "ann");
     assert_eq!(call(&gateway, &ann, Method::DELETE, &path, None).await.status, 200);
+    let tokens = call(&gateway, &ann, Method::GET, "/api/v1/tokens", None).await.expect(200);
+    let own = format!("/api/v1/tokens/{}", tokens["items"][0]["id"].as_str().unwrap());
+    assert_eq!(call(&gateway, &ann, Method::DELETE, &own, None).await.status, 204);
+    assert_eq!(call(&gateway, &ann, Method::GET, &path, None).await.status, 401, "revoked");
 
     let events = events(&gateway);
     let find = |word: &str, actor: &str, outcome: &str| {
@@ -109,6 +121,7 @@ async fn what_is_done_and_refused_is_written_down_with_who_and_why() {
     let id = &created["resource_id"];
     assert_eq!(&find("statement.submitted", "ann", "done")["resource_id"], id);
     assert_eq!(&find("session.stopped", "ann", "done")["resource_id"], id);
+    assert_eq!(find("token.revoked", "ann", "done")["resource_id"], "ann");
     assert_eq!(&find("access", "bob", "refused")["resource_id"], id);
     find("login", "unknown", "refused");
     find("token.created", "bob", "done");

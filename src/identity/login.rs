@@ -1,6 +1,6 @@
 //! Logins: what a cookie stands for, so that the KDC or the provider is not asked at every call.
 //!
-//! The cookie is a random secret; its row says who it is, and is gone at logout on every gateway within [`BELIEF`].
+//! The cookie is a random secret; its row says who it is, and is gone at logout on every gateway within a second.
 
 use std::sync::Arc;
 

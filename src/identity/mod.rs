@@ -6,7 +6,7 @@
 //!
 //! - [`attempt`]: what a request shows; [`chain`]: who that is; [`config`]: the section `auth`
 //! - schemes: [`certificate`], [`login`] (the cookie), [`token`], [`oidc`] (bearer tokens, the login of browsers), [`negotiate`],
-//!   [`basic`]
+//!   `basic` (names and passwords, by the directory)
 //! - [`proxy`]: who may speak for others; [`tenant`], [`directory`], [`ldap`]: where a person belongs; [`brake`]: slows those who guess
 
 pub mod attempt;

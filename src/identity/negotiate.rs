@@ -1,6 +1,6 @@
 //! Kerberos by SPNEGO (RFC 4559, RFC 4178), through the host's GSS library.
 //!
-//! The library takes the keytab from `KRB5_KTNAME` alone, which [`keytab_variable`] sets for the process before it does anything else. Any
+//! The library takes the keytab from `KRB5_KTNAME` alone, which [`Config::keytab_variable`] tells the process before it does anything else. Any
 //! `HTTP/…` entry of the keytab is accepted, so that a gateway may have several names. Replays are refused by the library's own cache.
 
 use std::path::PathBuf;

@@ -138,9 +138,13 @@ impl Starter {
     /// Makes the folders of a launch.
     ///
     /// # Errors
-    /// The system's.
-    pub fn folder(&self, id: Uuid, profile: &Profile) -> std::io::Result<Folder> {
-        Folder::create(&self.0.home, id, profile.run_as != RunAs::Gateway && !run_as::is_yarn(&profile.master))
+    /// The system's; [`Error::Yarn`].
+    pub fn folder(&self, id: Uuid, profile: &Profile) -> Result<Folder, Error> {
+        // Its driver would run here as the gateway, whatever Hadoop calls it, and with it whatever its user writes.
+        if profile.run_as != RunAs::Gateway && run_as::is_yarn(&profile.master) {
+            return Err(Error::Yarn);
+        }
+        Ok(Folder::create(&self.0.home, id, profile.run_as != RunAs::Gateway)?)
     }
 
     /// Removes the folders of a launch.
@@ -282,10 +286,6 @@ impl Starter {
         Submission { spec, properties }: Submission,
     ) -> Result<(), Error> {
         let properties = properties.expose_secret();
-        // Its driver would run here as the gateway, whatever Hadoop calls it, and with it whatever its user writes.
-        if profile.run_as != RunAs::Gateway && run_as::is_yarn(&profile.master) {
-            return Err(Error::Yarn);
-        }
         if profile.run_as == RunAs::Gateway {
             folder.hand_over(submit::PROPERTIES, properties.as_bytes())?;
             return Ok(process::start(&self.0.program, &self.0.life, folder, &spec)?);

@@ -227,7 +227,7 @@ mod tests {
     #[test]
     fn names_stay_inside_their_place() {
         let find = Find::Template("uid={user},ou=people".into());
-        assert_eq!(find.dn("ann,ou=x").unwrap(), "uid=ann\\,ou=x,ou=people");
+        assert_eq!(find.dn("ann,ou=x").unwrap(), "uid=ann\\2cou\\3dx,ou=people");
         assert_eq!(filter("(&(uid={user})(m={dn}))", "a*", "cn=(b)"), "(&(uid=a\\2a)(m=cn=\\28b\\29))");
     }
 }
