@@ -39,7 +39,8 @@ async fn requests_as_real_clients_send_them() {
     let session = created.expect(201);
     assert_eq!(created.header("location"), format!("/sessions/{}", session["id"]), "relative, and Livy's own path");
     assert_eq!(session["proxyUser"], "ann", "doAs wins");
-    let fields: Vec<&String> = session.as_object().unwrap().keys().collect();
+    let mut fields: Vec<&String> = session.as_object().unwrap().keys().collect();
+    fields.sort();
     assert_eq!(fields, ["appId", "appInfo", "id", "kind", "log", "name", "owner", "proxyUser", "state"]);
     let path = created.header("location").to_owned();
     let session = livy.get(&path).await.expect(200);
