@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import AsyncGenerator, Awaitable, Coroutine, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Coroutine, Generator
 from typing import TYPE_CHECKING, Any, Callable, Generic, Optional, TypeVar, cast, overload
 
 if TYPE_CHECKING:
@@ -70,10 +70,10 @@ def blocking(call: Any, into: Optional[Callable[[Any], Any]] = None) -> Any:
 
 def steps(
     call: Callable[Concatenate[A, P], AsyncGenerator[R, None]],
-) -> Callable[Concatenate[Facade[A], P], Iterator[R]]:
+) -> Callable[Concatenate[Facade[A], P], Generator[R, None, None]]:
     """The iterator that blocks for each step of an awaited one."""
 
-    def stepped(self: Facade[A], *words: P.args, **named: P.kwargs) -> Iterator[R]:
+    def stepped(self: Facade[A], *words: P.args, **named: P.kwargs) -> Generator[R, None, None]:
         generator = call(self._awaited, *words, **named)
         try:
             while True:
@@ -85,7 +85,7 @@ def steps(
         finally:
             drive(generator.aclose())
 
-    made: Callable[Concatenate[Facade[A], P], Iterator[R]] = _as(stepped, call)
+    made: Callable[Concatenate[Facade[A], P], Generator[R, None, None]] = _as(stepped, call)
     return made
 
 
@@ -99,7 +99,7 @@ def _as(made: Any, call: Any) -> Any:
     functools.update_wrapper(made, call)
     signature = inspect.signature(call)
     returns = str(signature.return_annotation)
-    returns = returns.replace("AsyncGenerator", "Iterator").replace(", None]", "]").replace("Async", "")
+    returns = returns.replace(", None]", ", None, None]").replace("Async", "")
     made.__signature__ = signature.replace(return_annotation=returns)
     made.__annotations__ = {**call.__annotations__, "return": returns}
     made.__qualname__ = made.__qualname__.replace("Async", "")

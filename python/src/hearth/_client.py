@@ -27,6 +27,9 @@ _LOCAL = "http://127.0.0.1:8998"
 # Seconds that a gateway may be away.
 PATIENCE = 60.0
 
+Conf = Mapping[str, Union[str, int, float, bool]]
+"""Spark conf."""
+
 
 def exchange(
     url: Optional[str],
@@ -106,7 +109,7 @@ class AsyncClient:
         name: Optional[str] = None,
         context: Union[str, AsyncContext, Context, None] = None,
         profile: Optional[str] = None,
-        conf: Optional[Mapping[str, str]] = None,
+        conf: Optional[Conf] = None,
         resources: Optional[Resources] = None,
         idle_timeout: Optional[str] = None,
         ttl: Optional[str] = None,
@@ -155,7 +158,7 @@ class AsyncClient:
         name: Optional[str] = None,
         *,
         profile: Optional[str] = None,
-        conf: Optional[Mapping[str, str]] = None,
+        conf: Optional[Conf] = None,
         resources: Optional[Resources] = None,
         ends_with_sessions: bool = False,
         timeout: Optional[float] = None,
@@ -190,7 +193,7 @@ class AsyncClient:
         class_name: Optional[str] = None,
         name: Optional[str] = None,
         profile: Optional[str] = None,
-        conf: Optional[Mapping[str, str]] = None,
+        conf: Optional[Conf] = None,
         resources: Optional[Resources] = None,
     ) -> AsyncBatch:
         """Starts a jar or a Python file, and does not wait.
@@ -257,17 +260,25 @@ class AsyncClient:
         await self._exchange.call(delete(path_of("tokens", token.id if isinstance(token, Token) else token)))
 
     async def _found(self, sort: str, which: Union[int, str]) -> Any:
-        """What the gateway says of one of its things, by any of the names that it has."""
+        """What the gateway says of one of its things, by any of the names that it has; one that has ended when none of that name lives."""
         if isinstance(which, str) and _is_uuid(which):
             return await self._exchange.call(get(path_of(sort, which)))
         number = int(which) if str(which).isdigit() else None
+        ended: list[Any] = []
         listing = _lists.items(self._exchange, f"/{sort}")
         try:
             async for said in listing:
-                if said["name"] == which or (number is not None and said.get("livy_id") == number):
+                if number is not None and said.get("livy_id") == number:
                     return said
+                # A name is unique among the living.
+                if said["name"] == which:
+                    if said["ended_at"] is None:
+                        return said
+                    ended.append(said)
         finally:
             await listing.aclose()
+        if ended:
+            return max(ended, key=lambda said: str(said["created_at"]))
         path = path_of("api", "v1", sort)
         raise NotFoundError(404, "not_found", f"there is nothing of the name {which!r} that you may see", path)
 
@@ -277,7 +288,7 @@ def finder(place: Place, name: str) -> str:
     return path_of(place.kind, place.name, "handles", name)
 
 
-def _resources(conf: Optional[Mapping[str, str]], resources: Optional[Resources]) -> Optional[dict[str, Any]]:
+def _resources(conf: Optional[Conf], resources: Optional[Resources]) -> Optional[dict[str, Any]]:
     if conf is None and resources is None:
         return None
     asked: dict[str, Any] = dict(resources or {})

@@ -198,20 +198,8 @@ class AsyncStatement(Outcome):
         @param progress  whether there is a progress bar; None: on a terminal and in a notebook
         """
         display = Display(live, progress)
-        printed = {"stdout": "", "stderr": ""}
         try:
-            if display.shows_nothing:
-                return await self.wait()
-            following = self.follow()
-            try:
-                async for step in following:
-                    if isinstance(step, Output):
-                        printed[step.stream] = printed.get(step.stream, "") + step.text
-                        display.output(step)
-                    else:
-                        display.progress(step)
-            finally:
-                await following.aclose()
+            printed = await self._shown(display)
         except (KeyboardInterrupt, asyncio.CancelledError):
             await self._give_up()
             raise
@@ -222,6 +210,24 @@ class AsyncStatement(Outcome):
             display.write("stderr", str(self.error))
         else:
             display.write("stdout", _beyond(self.text, printed["stdout"], printed["stderr"]))
+
+    async def _shown(self, display: Display) -> dict[str, str]:
+        """Shows it until it has ended; what it printed."""
+        printed = {"stdout": "", "stderr": ""}
+        if display.shows_nothing:
+            await self.wait()
+            return printed
+        following = self.follow()
+        try:
+            async for step in following:
+                if isinstance(step, Output):
+                    printed[step.stream] += step.text
+                    display.output(step)
+                else:
+                    display.progress(step)
+        finally:
+            await following.aclose()
+        return printed
 
     async def _give_up(self) -> None:
         """Cancels it before an interrupt goes on; what goes wrong with that must not hide the interrupt."""
