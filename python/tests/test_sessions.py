@@ -23,6 +23,10 @@ class Sessions(unittest.TestCase):
         cls.session = cls.client.create_session("pyspark", name="python-library", conf={"spark.ui.enabled": True})
         cls.addClassCleanup(cls.session.stop)
 
+    def setUp(self) -> None:
+        # A shell that started this in the background has told it to ignore Ctrl-C.
+        self.addCleanup(signal.signal, signal.SIGINT, signal.signal(signal.SIGINT, signal.default_int_handler))
+
     def run_shown(self, code: str, progress: bool = False) -> tuple[hearth.Statement, str, str]:
         """Runs code; what was printed here on both streams."""
         out, err = io.StringIO(), io.StringIO()

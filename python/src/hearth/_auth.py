@@ -92,19 +92,18 @@ class Kerberos(httpx.Auth):
             # The login has ended.
             del request.headers["cookie"]
         context = self._context(request.url.host)
-        request.headers["authorization"] = "Negotiate " + _encoded(context.step())
+        request.headers["authorization"] = "Negotiate " + _encoded(self._step(context, None))
         response = yield request
         shown = _negotiated(response)
         if response.status_code == 401:
             return
         if shown is None:
             raise ConfigurationError("the gateway took the Kerberos ticket and did not show who it is itself")
-        context.step(shown)
+        self._step(context, shown)
 
     def _context(self, host: str) -> Any:
         try:
             import spnego
-            from spnego.exceptions import SpnegoError
         except ImportError:
             raise MissingExtraError("Kerberos needs a package: pip install 'hearth[kerberos]'") from None
         try:
@@ -114,8 +113,20 @@ class Kerberos(httpx.Auth):
                 protocol="kerberos",
                 context_req=spnego.ContextReq.mutual_auth | spnego.ContextReq.sequence_detect,
             )
-        except SpnegoError as e:
-            raise ConfigurationError(f"there is no Kerberos ticket to show: {e}\nGet one by kinit.") from e
+        except ImportError:
+            raise MissingExtraError("Kerberos needs the system's library: pip install 'hearth[kerberos]'") from None
+        except spnego.exceptions.SpnegoError as e:
+            raise _no_ticket(e) from e
+
+    @staticmethod
+    def _step(context: Any, token: Optional[bytes]) -> Optional[bytes]:
+        import spnego
+
+        try:
+            step: Optional[bytes] = context.step(token)
+        except spnego.exceptions.SpnegoError as e:
+            raise _no_ticket(e) from e
+        return step
 
 
 class Certificate:
@@ -221,6 +232,10 @@ def _context(verify: Verify) -> ssl.SSLContext:
 
 def _encoded(token: Optional[bytes]) -> str:
     return base64.b64encode(token or b"").decode("ascii")
+
+
+def _no_ticket(e: Exception) -> ConfigurationError:
+    return ConfigurationError(f"there is no Kerberos ticket that this gateway takes: {e}\nGet one by kinit.")
 
 
 def _negotiated(response: httpx.Response) -> Optional[bytes]:

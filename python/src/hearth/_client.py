@@ -161,14 +161,21 @@ class AsyncClient:
         conf: Optional[Conf] = None,
         resources: Optional[Resources] = None,
         ends_with_sessions: bool = False,
+        idle_timeout: Optional[str] = None,
         timeout: Optional[float] = None,
     ) -> AsyncContext:
         """A new context, ready. In a `with` it is stopped at the end.
 
         @param ends_with_sessions  whether it ends with its last session
+        @param idle_timeout        it ends after this time without activity, such as `1h`; `0s`: never
         @param timeout             seconds to wait until it is ready, then `WaitTimeoutError`; it goes on starting
         """
-        options = {"name": name, "profile": profile, "resources": _resources(conf, resources)}
+        options = {
+            "name": name,
+            "profile": profile,
+            "resources": _resources(conf, resources),
+            "idle_timeout": idle_timeout,
+        }
         body: dict[str, Any] = {key: value for key, value in options.items() if value is not None}
         body["ends_with_sessions"] = ends_with_sessions
         said = await self._exchange.call(post("/contexts", body))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from types import TracebackType
 from typing import Any, Optional
 
 from . import _lists, _living
 from ._blocking import blocking, each
-from ._errors import SessionEndedError
+from ._errors import HearthError, SessionEndedError
 from ._exchange import Exchange
 from ._handle import AsyncHandle, Handle
 from ._records import ContextInfo, HandleInfo, SessionInfo, read
@@ -141,9 +142,10 @@ async def create_session(exchange: Exchange, options: dict[str, Any], timeout: O
     try:
         await session.wait(timeout)
     except BaseException:
-        # Nobody would know that it is there: not after Ctrl-C either.
+        # Nobody would know that it is there: not after Ctrl-C either. What is wrong now hides nothing of what was wrong first.
         if not session.info.is_over:
-            await session.stop(0)
+            with contextlib.suppress(HearthError):
+                await session.stop(0)
         raise
     return session
 

@@ -14,6 +14,8 @@ from ._request import Request, get, path_of
 
 # Seconds that a statement gets to end before a stream of events is opened for it: most are done by then.
 _AT_ONCE = 0.2
+# Seconds that it gets when the stream has broken off.
+_AGAIN = 1.0
 # A silent stream shows every 15 seconds that it is alive.
 _SILENCE = 30.0
 # Pieces of output that the gateway gives at once.
@@ -49,10 +51,10 @@ class Follower:
                 finally:
                     await events.aclose()
             except UnreachableError:
-                # The next request decides whether the gateway comes back.
+                # The next request decides whether the gateway comes back, and keeps streams that break at once from being asked for at once.
                 pass
             if not self._is_over:
-                await self._look(0)
+                await self._look(_AGAIN)
         async for piece in self._rest():
             yield piece
 

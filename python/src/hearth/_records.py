@@ -100,6 +100,8 @@ class ContextInfo:
     state: str
     created_at: datetime
     outlives_sessions: bool = True
+    idle_timeout_ms: int = 0
+    """It ends after so long without activity; 0: never."""
     ready_at: Optional[datetime] = None
     ended_at: Optional[datetime] = None
     waits: Optional[str] = None

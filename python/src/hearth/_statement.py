@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import html
 from collections.abc import AsyncGenerator, Mapping
 from datetime import datetime
@@ -231,10 +232,8 @@ class AsyncStatement(Outcome):
 
     async def _give_up(self) -> None:
         """Cancels it before an interrupt goes on; what goes wrong with that must not hide the interrupt."""
-        try:
+        with contextlib.suppress(HearthError):
             await self.cancel(_CANCELLING)
-        except HearthError:
-            return
 
 
 def _beyond(text: str, stdout: str, stderr: str) -> str:

@@ -73,10 +73,11 @@ class Table(Sequence[tuple[Any, ...]]):
             warnings.warn(f"these are not all rows: {self.cut}", stacklevel=2)
         values = list(zip(*self.rows)) if self.rows else [() for _ in self.columns]
         series = [_series(pd, column, each) for column, each in zip(self.columns, values)]
+        frame: pandas.DataFrame
         frame = pd.concat(series, axis=1) if series else pd.DataFrame(index=range(len(self.rows)))
         # Two columns may have one name.
-        frame.columns = [column.name for column in self.columns]
-        return frame  # type: ignore[no-any-return]
+        frame.columns = pd.Index([column.name for column in self.columns])
+        return frame
 
     def __repr__(self) -> str:
         columns = ", ".join(f"{column.name}: {column.type}" for column in self.columns)
@@ -88,7 +89,7 @@ class Table(Sequence[tuple[Any, ...]]):
             "<tr>" + "".join(f"<td>{html.escape(str(value))}</td>" for value in row) + "</tr>"
             for row in self.rows[:_SHOWN]
         )
-        count = f"{len(self.rows)} rows" + ("" if len(self.rows) <= _SHOWN else f", the first {_SHOWN} shown")
+        count = f"{len(self.rows)} row{'' if len(self.rows) == 1 else 's'}" + ("" if len(self.rows) <= _SHOWN else f", the first {_SHOWN} shown")
         note = f"<small>{html.escape(count)}{'' if self.cut is None else '; ' + html.escape(self.cut)}</small>"
         return f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>{note}"
 
