@@ -248,6 +248,17 @@ class Faces(unittest.TestCase):
                     self.assertEqual(call.__doc__, getattr(awaited, name).__doc__)
                     self.assertNotIn("Async", str(inspect.signature(call).return_annotation))
 
+    def test_each_face_of_a_handle_says_what_it_is(self) -> None:
+        said = {"id": "1", "context": "2", "context_name": "c", "name": "states", "kind": "pairs", "version": 3}
+        info = _records.read(hearth.HandleInfo, {**said, "state": "lost", "owner": "ann", "reason": "its driver ended"})
+        asks = aio.SharedRdd("localhost:1/sessions/0", "states")
+        self.assertEqual(repr(asks), "<AsyncSharedRdd, not looked up yet>")
+        with self.assertRaises(hearth.HearthError):
+            _ = asks.kind
+        handle = hearth.Handle(aio.Handle(asks._exchange, info))
+        self.assertEqual(repr(handle), "<Handle 'states': pairs, version 3, lost: its driver ended>")
+        self.assertEqual((handle.name, handle.version, handle.info.durable), ("states", 3, False))
+
     def test_progress_and_output_read_well(self) -> None:
         self.assertEqual(str(Progress(0.5, tasks=4, tasks_done=2)), "50%, 2 of 4 tasks, 0 running")
         self.assertEqual(Output("stdout", "a", 1).text, "a")

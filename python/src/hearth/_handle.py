@@ -38,8 +38,12 @@ class HandleFacts:
     @property
     def info(self) -> HandleInfo:
         """What is known of it; `refresh()` brings it up to date."""
-        if self._found is None:
+        known = self._known()
+        if known is None:
             raise HearthError("nothing is known of this handle before its first call: await refresh()")
+        return known
+
+    def _known(self) -> Optional[HandleInfo]:
         return self._found
 
     @property
@@ -68,8 +72,8 @@ class HandleFacts:
         return self.info.version
 
     def __repr__(self) -> str:
-        if self._found is None:
-            return f"<{type(self).__name__}>"
+        if self._known() is None:
+            return f"<{type(self).__name__}, not looked up yet>"
         reason = f": {self.info.reason}" if self.info.reason else ""
         return f"<{type(self).__name__} {self.name!r}: {self.kind}, version {self.version}, {self.state}{reason}>"
 
@@ -163,7 +167,7 @@ class AsyncHandle(HandleFacts, AsyncShared):
         if self.kind == "dataframe":
             return list(table.to_dicts())
         if self.kind == "pairs":
-            return [(_hashable(row[0]), *row[1:]) for row in table]
+            return [(key_from_wire(row[0]), *row[1:]) for row in table]
         return [row[0] if len(table.columns) == 1 else row for row in table]
 
     async def iter_batches(
@@ -255,10 +259,6 @@ def _projection(limit: Optional[int], columns: Optional[Sequence[str]]) -> dict[
     return {"limit": limit, "columns": None if columns is None else ",".join(columns)}
 
 
-def _hashable(key: Any) -> Any:
-    return tuple(_hashable(item) for item in key) if isinstance(key, list) else key
-
-
 class Handle(HandleFacts, Shared[AsyncHandle]):
     """A named RDD, DataFrame or value of a context. It needs a grant on the handle, and none on its context."""
 
@@ -277,7 +277,5 @@ class Handle(HandleFacts, Shared[AsyncHandle]):
     to_polars = blocking(AsyncHandle.to_polars)
     unshare = blocking(AsyncHandle.unshare)
 
-    @property
-    def info(self) -> HandleInfo:
-        """What is known of it; `refresh()` brings it up to date."""
-        return self._awaited.info
+    def _known(self) -> Optional[HandleInfo]:
+        return self._awaited._found

@@ -89,7 +89,9 @@ class Table(Sequence[tuple[Any, ...]]):
             "<tr>" + "".join(f"<td>{html.escape(str(value))}</td>" for value in row) + "</tr>"
             for row in self.rows[:_SHOWN]
         )
-        count = f"{len(self.rows)} row{'' if len(self.rows) == 1 else 's'}" + ("" if len(self.rows) <= _SHOWN else f", the first {_SHOWN} shown")
+        count = f"{len(self.rows)} row{'' if len(self.rows) == 1 else 's'}" + (
+            "" if len(self.rows) <= _SHOWN else f", the first {_SHOWN} shown"
+        )
         note = f"<small>{html.escape(count)}{'' if self.cut is None else '; ' + html.escape(self.cut)}</small>"
         return f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>{note}"
 
