@@ -154,6 +154,7 @@ async fn run(
             links.look(id.map(Into::into));
         }),
     );
+    life.spawn("decisions", access::sample::run(access.clone(), pool.clone(), life.clone()));
     life.spawn("policies", access::reload::run(access, life.clone()));
     let keep = config.launch.keep_folders.0;
     life.spawn("sweep", sweep::run(pool.clone(), starter.clone(), keep, life.clone()));

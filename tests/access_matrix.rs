@@ -85,6 +85,7 @@ const ROUTES: &[(&str, &str, Asks, &str)] = &[
     ("GET", "/api/v1/policies", Reader, ""),
     ("GET", "/api/v1/audit", Reader, ""),
     ("GET", "/api/v1/policies/explain", Somebody, ""),
+    ("POST", "/api/v1/policies/try", Reader, r#"{"files": {}}"#),
     ("GET", "/api/v1/contexts", Somebody, ""),
     ("POST", "/api/v1/contexts", Somebody, r#"{"name": "7"}"#),
     ("GET", "/api/v1/contexts/{id}", On(Verb::View), ""),
