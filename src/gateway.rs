@@ -53,7 +53,12 @@ pub async fn serve(config: Config, attached: bool) -> anyhow::Result<ExitCode> {
     check_address(config.http.listen, config.http.tls.is_on(), authenticates)?;
     let (life, watch) = Life::new();
     let launcher = launcher(&config, attached, &life)?;
-    run_as::check(&config.profiles, run_as::Setup { authenticates, has_launcher: launcher.is_some() })?;
+    let setup = run_as::Setup {
+        authenticates,
+        has_launcher: launcher.is_some(),
+        names_are_people: !config.auth.has_several_tenants() || !config.launch.users.tenants.is_empty(),
+    };
+    run_as::check(&config.profiles, setup)?;
     let home = Home::open(&config.home)?;
     if launcher.is_some() {
         home.let_through()?;

@@ -353,6 +353,8 @@ async fn every_route_answers_everybody_as_the_policies_say() {
             [access.tenant_admins]
             acme = ["user:admin"]
             umbrella = ["user:elsewhere_admin"]
+            [launch.users]
+            tenants = ["*"]
             [profiles.default]
             master = "yarn"
             run_as = "user"
