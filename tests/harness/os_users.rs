@@ -65,6 +65,12 @@ impl OsUsers {
         Self { names, guard }
     }
 
+    /// Puts a role's user into the group of another's.
+    pub fn join(&self, role: usize, other: usize) {
+        let done = Command::new("usermod").args(["--append", "--groups", self.name(other), self.name(role)]).status();
+        assert!(done.expect("usermod is installed").success());
+    }
+
     /// The name of a role.
     pub fn name(&self, role: usize) -> &str {
         &self.names[role]
