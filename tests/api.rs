@@ -10,7 +10,7 @@
 
 mod harness;
 
-use harness::api::{API, session};
+use harness::api::{API, ended, session, submit};
 use harness::livy::Answer;
 use harness::{BOUND, Setup, until};
 use reqwest::Method;
@@ -228,5 +228,24 @@ async fn sessions_share_a_context_that_is_named() {
     let ended = api.delete(&format!("{path}?wait=60")).await.expect(200);
     assert_eq!(ended["state"], "ended");
     assert_eq!(api.get(&second).await.expect(200)["state"], "dead");
+    gateway.end().await;
+}
+
+#[tokio::test]
+async fn a_sessions_own_context_ends_with_the_last_session_in_it() {
+    let gateway = Setup::new().start().await;
+    let api = gateway.livy();
+    let first = session(&api, json!({"kind": "sql"})).await;
+    let context = api.get(&first).await.expect(200)["context"].clone();
+    let second = session(&api, json!({"kind": "sql", "context": context})).await;
+    api.delete(&first).await.expect(202);
+    let gone = async || api.get(&first).await.expect(200)["ended_at"].is_string().then_some(());
+    until("the first has ended", BOUND, gone).await;
+    let still = ended(&api, &submit(&api, &second, "select 40 + 2 as n").await).await;
+    assert!(still.to_string().contains("42"), "{still}");
+    api.delete(&second).await.expect(202);
+    let context = format!("{API}/contexts/{}", context.as_str().unwrap());
+    let over = async || (api.get(&context).await.expect(200)["state"] == "ended").then_some(());
+    until("the context has ended", BOUND, over).await;
     gateway.end().await;
 }

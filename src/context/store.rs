@@ -267,11 +267,12 @@ pub(super) async fn load_cause(db: &mut PgConnection, id: ContextId) -> Result<O
     sqlx::query_scalar!("select cause from context where context_id = $1", id.0).fetch_one(db).await
 }
 
-/// Whether a context that ends with its sessions has none left.
+/// Whether a context that ends with its sessions has none left but such as end now.
 pub(super) async fn is_deserted(db: &mut PgConnection, id: ContextId) -> Result<bool, sqlx::Error> {
     sqlx::query_scalar!(
         r#"select share = 'session'
-              and not exists (select 1 from session s where s.context_id = c.context_id and s.ended_at is null) as "deserted!"
+              and not exists (select 1 from session s where s.context_id = c.context_id and s.ended_at is null
+                                 and s.state <> 'shutting_down') as "deserted!"
              from context c where context_id = $1"#,
         id.0
     )

@@ -365,12 +365,10 @@ impl Service {
             return Ok(());
         }
         let mut tx = self.0.contexts.pool().begin().await?;
-        let own =
-            context::store::load_context(&mut tx, session.context_id).await?.is_some_and(|c| !c.outlives_sessions);
-        if own {
-            context::store::mark_stopping(&mut tx, session.context_id, cause).await?;
-        }
+        // Held, so that of two sessions that end at once one is the last.
+        context::store::lock_context(&mut tx, session.context_id).await?;
         store::mark_ending(&mut tx, session.id, cause).await?;
+        let own = self.0.contexts.end_if_deserted(&mut tx, session.context_id, cause).await?;
         if let Some(entry) = entry {
             self.0.contexts.access().audit().record(&mut tx, entry).await?;
         }
