@@ -40,7 +40,7 @@ impl OsUsers {
         let names: Vec<String> =
             roles.iter().map(|role| format!("{}-{own}", role.trim_start_matches("system-"))).collect();
         // The accounts' files have a lock of their own, for which programs do not wait.
-        let lock = std::env::temp_dir().join("hearth-test-users.lock");
+        let lock = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("users.lock");
         let guard = Command::new("/bin/sh")
             .args(["-c", REMOVE, "users"])
             .arg(&lock)
