@@ -141,8 +141,9 @@ async fn nobody_comes_in_by_a_wrong_an_empty_or_a_crafted_name_or_password() {
             ("al\\69ce", "alice's password"),
         ] {
             let answer = login(&gateway, user, password).await;
-            assert_eq!(answer.status, 401, "{user:?} {password:?}: {answer}");
-            assert_eq!(answer.json()["code"], "unauthenticated");
+            // Names that can be nobody's are slowed together.
+            assert!(matches!(answer.status, 401 | 429), "{user:?} {password:?}: {answer}");
+            assert!(matches!(answer.json()["code"].as_str(), Some("unauthenticated" | "too_many")));
         }
         assert_eq!(login(&gateway, "bob", "bob's password").await.expect(200)["user"], "bob");
         assert!(!gateway.log().contains("'s password"), "no password in the log");

@@ -3,14 +3,16 @@
 //! Each scheme says *not tried*, *refused* or *known*. A credential that is refused stops the search, so that nobody is silently somebody
 //! else; an unknown or expired cookie counts as not tried and is cleared. Two good credentials of different users are refused.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use secrecy::SecretString;
 use sqlx::PgPool;
 use tracing::{debug, info, warn};
 
-use super::attempt::{Attempt, Authorization, Refusal, Verdict};
+use super::attempt::{Attempt, Authorization, Refusal};
 use super::basic::{self, Basic};
+use super::brake::Brake;
 use super::config::{CertificateName, Config, Unusable};
 use super::directory::{Directory, Source, Told};
 use super::login::Logins;
@@ -34,6 +36,7 @@ struct Parts {
     negotiate: Option<Negotiate>,
     oidc: Option<Oidc>,
     basic: Option<Basic>,
+    brake: Brake,
     directory: Directory,
     tenants: Tenants,
     proxies: Proxies,
@@ -103,6 +106,8 @@ impl Chain {
         let has = |scheme| config.schemes.contains(&scheme);
         let asks_ldap = has(Scheme::Basic) || config.groups == Source::Ldap;
         let ldap = asks_ldap.then(|| ldap::Client::new(&config.ldap)).transpose()?;
+        let brake = Brake::default();
+        let basic = |ldap| Basic::new(ldap, &config.ldap, brake.clone());
         Ok(Self(Arc::new(Parts {
             schemes,
             local: Principal::local(),
@@ -111,7 +116,8 @@ impl Chain {
             tokens: Tokens::new(pool, config.token_ttl),
             negotiate: has(Scheme::Negotiate).then(|| Negotiate::new(&config.negotiate)).transpose()?,
             oidc: has(Scheme::Bearer).then(|| Oidc::new(&config.oidc)).transpose()?,
-            basic: ldap.clone().filter(|_| has(Scheme::Basic)).map(|ldap| Basic::new(ldap, &config.ldap)),
+            basic: ldap.clone().filter(|_| has(Scheme::Basic)).map(basic),
+            brake,
             directory: Directory::new(config.groups, ldap),
             tenants: Tenants::new(config.tenants.clone()).map_err(Unusable::Rule)?,
             proxies: Proxies::new(config.proxies.clone()).map_err(Unusable::Rule)?,
@@ -155,7 +161,8 @@ impl Chain {
     pub async fn log_in(&self, pending: &Pending, query: &str, origin: &Origin) -> Result<Known, Nobody> {
         let begun = async {
             let oidc = self.browsers().ok_or(Refusal::NotOffered)?;
-            let shown = Shown::new(oidc.finish(pending, query).await?, Scheme::Bearer);
+            let person = oidc.finish(pending, query).await.map_err(|why| self.slowed(why, origin))?;
+            let shown = Shown::new(person, Scheme::Bearer);
             let principal = self.principal(&shown, origin).await?;
             let login = self.0.logins.begin(&principal, Scheme::Bearer).await;
             let cookie = Cookie::Set(login.map_err(|e| away(Scheme::Cookie, &e))?);
@@ -196,11 +203,10 @@ impl Chain {
             None => None,
         };
         let by_header = match &attempt.authorization {
-            Some(shown) => match self.by_authorization(shown, attempt).await {
-                Verdict::Known(shown) => Some(shown),
-                Verdict::Refused(why) => return Err(why),
-                Verdict::NotTried => None,
-            },
+            Some(shown) => {
+                let found = self.by_authorization(shown, attempt).await;
+                Some(found.map_err(|why| self.slowed(why, &attempt.origin))?)
+            }
             None => None,
         };
         let (mut principals, mut reply, mut dear) = (Vec::with_capacity(3), None, None);
@@ -239,56 +245,58 @@ impl Chain {
         let Some(der) = attempt.certificate.as_ref().filter(|_| self.has(Scheme::Certificate)) else {
             return Ok(None);
         };
-        let person = certificate::person(der, self.0.certificate).ok_or(Refusal::Wrong(Scheme::Certificate))?;
+        let wrong = || self.slowed(Refusal::Wrong(Scheme::Certificate), &attempt.origin);
+        let person = certificate::person(der, self.0.certificate).ok_or_else(wrong)?;
         Ok(Some(Shown::new(person, Scheme::Certificate)))
     }
 
-    async fn by_authorization(&self, shown: &Authorization, attempt: &Attempt) -> Verdict<Shown> {
+    /// What becomes of a refusal: who shows many wrong credentials has to wait. Passwords have been counted before they were looked at.
+    fn slowed(&self, why: Refusal, origin: &Origin) -> Refusal {
+        match why {
+            Refusal::Wrong(scheme) if scheme != Scheme::Basic => self.0.brake.wrong(scheme, origin.address),
+            other => other,
+        }
+    }
+
+    async fn by_authorization(&self, shown: &Authorization, attempt: &Attempt) -> Result<Shown, Refusal> {
+        let address = attempt.origin.address;
         match shown {
-            Authorization::Negotiate(token) => match &self.0.negotiate {
-                Some(negotiate) => match negotiate.accept(token, attempt.bindings.clone()).await {
-                    Ok(negotiate::Shown { person, reply }) => {
-                        Verdict::Known(Shown { reply, is_dear: true, ..Shown::new(person, Scheme::Negotiate) })
-                    }
-                    Err(why) => Verdict::Refused(why),
-                },
-                None => Verdict::Refused(Refusal::NotOffered),
-            },
-            Authorization::Bearer(secret) if Tokens::is_token(secret) => self.by_token(secret, None).await,
-            Authorization::Basic { user, password } if Tokens::is_token(password) => {
-                self.by_token(password, Some(user)).await
+            Authorization::Negotiate(token) => {
+                let negotiate = self.0.negotiate.as_ref().ok_or(Refusal::NotOffered)?;
+                let _place = self.0.brake.place(Scheme::Negotiate, address).await?;
+                let negotiate::Shown { person, reply } = negotiate.accept(token, attempt.bindings.clone()).await?;
+                Ok(Shown { reply, is_dear: true, ..Shown::new(person, Scheme::Negotiate) })
             }
-            Authorization::Basic { user, password } => match &self.0.basic {
-                Some(basic) => match basic.check(user, password, attempt.origin.address).await {
-                    Ok(basic::Shown { person, is_fresh }) => {
-                        Verdict::Known(Shown { is_dear: is_fresh, ..Shown::new(person, Scheme::Basic) })
-                    }
-                    Err(why) => Verdict::Refused(why),
-                },
-                None => Verdict::Refused(Refusal::NotOffered),
-            },
-            Authorization::Bearer(token) => match &self.0.oidc {
-                Some(oidc) => match oidc.check(token).await {
-                    Ok(person) => Verdict::Known(Shown::new(person, Scheme::Bearer)),
-                    Err(why) => Verdict::Refused(why),
-                },
-                None => Verdict::Refused(Refusal::NotOffered),
-            },
+            Authorization::Bearer(secret) if Tokens::is_token(secret) => self.by_token(secret, None, address).await,
+            Authorization::Basic { user, password } if Tokens::is_token(password) => {
+                self.by_token(password, Some(user), address).await
+            }
+            Authorization::Basic { user, password } => {
+                let basic = self.0.basic.as_ref().ok_or(Refusal::NotOffered)?;
+                let basic::Shown { person, is_fresh } = basic.check(user, password, address).await?;
+                Ok(Shown { is_dear: is_fresh, ..Shown::new(person, Scheme::Basic) })
+            }
+            Authorization::Bearer(token) => {
+                let oidc = self.0.oidc.as_ref().ok_or(Refusal::NotOffered)?;
+                Ok(Shown::new(oidc.check(token).await?, Scheme::Bearer))
+            }
         }
     }
 
     /// An API token, by itself or as the password of Basic, whose user is then its owner or the word `token`.
-    async fn by_token(&self, token: &SecretString, user: Option<&str>) -> Verdict<Shown> {
+    async fn by_token(
+        &self,
+        token: &SecretString,
+        user: Option<&str>,
+        address: Option<IpAddr>,
+    ) -> Result<Shown, Refusal> {
         if !self.has(Scheme::Token) {
-            return Verdict::Refused(Refusal::NotOffered);
+            return Err(Refusal::NotOffered);
         }
-        match self.0.tokens.find(token).await {
-            Ok(Some(person)) if user.is_none_or(|user| user == "token" || user == person.user) => {
-                Verdict::Known(Shown::new(person, Scheme::Token))
-            }
-            Ok(_) => Verdict::Refused(Refusal::Wrong(Scheme::Token)),
-            Err(e) => Verdict::Refused(away(Scheme::Token, &e)),
-        }
+        let _place = self.0.brake.place(Scheme::Token, address).await?;
+        let found = self.0.tokens.find(token).await.map_err(|e| away(Scheme::Token, &e))?;
+        let own = found.filter(|person| user.is_none_or(|user| user == "token" || user == person.user));
+        Ok(Shown::new(own.ok_or(Refusal::Wrong(Scheme::Token))?, Scheme::Token))
     }
 
     fn has(&self, scheme: Scheme) -> bool {

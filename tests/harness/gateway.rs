@@ -5,7 +5,7 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -207,29 +207,45 @@ impl Gateway {
         self.ended = true;
     }
 
-    async fn launch(&mut self) {
-        let home = self.home();
-        let log = fs::File::options().create(true).append(true).open(self.log_file()).unwrap();
+    /// Runs a command of Hearth beside it, with its configuration.
+    pub fn hearth(&self, arguments: &[&str]) -> Output {
+        self.command().args(arguments).output().unwrap()
+    }
+
+    /// Makes an API token by the command line; its secret. `more` are further arguments.
+    ///
+    /// # Panics
+    /// When it is refused.
+    pub fn token(&self, user: &str, more: &[&str]) -> String {
+        let made = self.hearth(&[&["token", "create", "--user", user, "--name", "test", "--ttl", "1h"], more].concat());
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        String::from_utf8_lossy(&made.stdout).lines().last().unwrap().to_owned()
+    }
+
+    /// Hearth with this gateway's configuration.
+    fn command(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_hearth"));
         // Nothing of the developer's own configuration.
         for (name, _) in env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("HEARTH_")) {
             command.env_remove(name);
         }
-        let mut process = command
-            .arg("serve")
+        command
             .arg("--config")
             .arg(&self.file)
-            .env("HEARTH_HOME", &home)
+            .env("HEARTH_HOME", self.home())
             .env(variable("http.listen"), &self.listen)
             // Compiled agents are the same for every test.
             .env(variable("cache"), Path::new(env!("CARGO_TARGET_TMPDIR")).join("hearth-cache"))
             .envs(self.env.iter().map(|(k, v)| (k, v)))
             .current_dir(self.keeper.folder())
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(log)
-            .spawn()
-            .expect("hearth starts");
+            .stdin(Stdio::null());
+        command
+    }
+
+    async fn launch(&mut self) {
+        let log = fs::File::options().create(true).append(true).open(self.log_file()).unwrap();
+        let mut process =
+            self.command().arg("serve").stdout(Stdio::piped()).stderr(log).spawn().expect("hearth starts");
         let stdout = process.stdout.take().unwrap();
         self.process = Some(process);
         let (tell, told) = mpsc::channel();
