@@ -126,6 +126,17 @@ async fn a_ticket_is_taken_once_and_errors_show_the_server_too() {
     }
     let twice = localhost(&gateway, "/sessions?doAs=alice&doAs=bob");
     assert!(last(&kdc.curl("hue", &[&twice])).0.starts_with("HTTP/1.1 400"));
+    // A browser would answer the challenge for a page of anybody: what such a page sends is refused before it is challenged.
+    for foreign in ["Origin: https://evil.example", "Origin: null", "Sec-Fetch-Site: cross-site"] {
+        for method in ["POST", "DELETE"] {
+            let of_page = ["-X", method, "-H", foreign, &localhost(&gateway, "/sessions/0")].map(str::to_owned);
+            let said = kdc.curl("alice", &of_page.each_ref().map(String::as_str));
+            assert!(last(&said).0.starts_with("HTTP/1.1 403") && !said.contains("401"), "{said}");
+        }
+    }
+    let rebound = ["-H", "Host: evil.example", "-H", "Sec-Fetch-Site: same-origin", &localhost(&gateway, "/sessions")]
+        .map(str::to_owned);
+    assert!(last(&kdc.curl("alice", &rebound.each_ref().map(String::as_str))).0.starts_with("HTTP/1.1 403"));
     let body = r#"{"kind":"pyspark","proxyUser":"bob"}"#;
     let create =
         ["-H", "Content-Type: application/json", "-d", body, &localhost(&gateway, "/sessions")].map(str::to_owned);
