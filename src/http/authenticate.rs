@@ -20,7 +20,7 @@ use super::{Doors, cookie, forwarded};
 use crate::audit::refusals::{self, Refused};
 use crate::audit::{Entry, Event};
 use crate::identity::attempt::{Attempt, Authorization, Malformed, Refusal};
-use crate::identity::chain::{Cookie, Known, Nobody};
+use crate::identity::chain::{Cookie, Known, Nobody, Owed};
 use crate::identity::{Origin, Principal, Scheme};
 use crate::store;
 
@@ -53,16 +53,16 @@ pub async fn authenticate(State(doors): State<Doors>, mut request: Request, next
     };
     let found = doors.identity.authenticate(&attempt).await;
     if let Err(e) = note(&doors, &attempt, &found).await {
-        return refuse(&doors, &unrecorded(&e), is_secure);
+        let reply = found.ok().and_then(|known| known.reply);
+        let nobody = Nobody { owed: Owed { reply, clear: false }, ..unrecorded(&e) };
+        return refuse(&doors, nobody, is_secure);
     }
     match found {
         Ok(known) => {
             request.extensions_mut().insert(known.principal);
             let mut answer = next.run(request).await;
             let headers = answer.headers_mut();
-            if let Some(token) = known.reply {
-                add(headers, WWW_AUTHENTICATE, &format!("Negotiate {}", STANDARD.encode(token)));
-            }
+            show_server(headers, known.reply);
             match known.cookie {
                 Cookie::Keep => {}
                 Cookie::Clear => cookie::clear(headers, cookie::LOGIN, is_secure),
@@ -72,14 +72,14 @@ pub async fn authenticate(State(doors): State<Doors>, mut request: Request, next
             }
             answer
         }
-        Err(nobody) => refuse(&doors, &nobody, is_secure),
+        Err(nobody) => refuse(&doors, nobody, is_secure),
     }
 }
 
 /// Nobody comes in of whom it cannot be written down.
 pub(super) fn unrecorded(e: &store::Error) -> Nobody {
     tracing::warn!(error = %e, "A login could not be recorded, so it is refused");
-    Nobody { why: Refusal::Away(Scheme::Cookie), clear: false }
+    Refusal::Away(Scheme::Cookie).into()
 }
 
 /// Writes down a login that begins, and every credential that is not good. Nothing shown is nothing to write down.
@@ -171,7 +171,14 @@ fn do_as(uri: &Uri) -> Result<Option<String>, Malformed> {
     Ok(first.filter(|user| !user.is_empty()).map(std::borrow::Cow::into_owned))
 }
 
-fn refuse(doors: &Doors, nobody: &Nobody, is_secure: bool) -> Response {
+/// The server's own token, for clients that want mutual authentication (RFC 4559, section 4.1).
+fn show_server(headers: &mut HeaderMap, reply: Option<Vec<u8>>) {
+    if let Some(token) = reply {
+        add(headers, WWW_AUTHENTICATE, &format!("Negotiate {}", STANDARD.encode(token)));
+    }
+}
+
+fn refuse(doors: &Doors, nobody: Nobody, is_secure: bool) -> Response {
     let mut answer = answer(status(&nobody.why), nobody.why.to_string());
     let headers = answer.headers_mut();
     match &nobody.why {
@@ -180,7 +187,8 @@ fn refuse(doors: &Doors, nobody: &Nobody, is_secure: bool) -> Response {
         Refusal::Away(_) => add(headers, RETRY_AFTER, "2"),
         Refusal::Conflict | Refusal::Impersonation { .. } | Refusal::BadName => {}
     }
-    if nobody.clear {
+    show_server(headers, nobody.owed.reply);
+    if nobody.owed.clear {
         cookie::clear(headers, cookie::LOGIN, is_secure);
     }
     answer

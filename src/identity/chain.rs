@@ -69,8 +69,23 @@ pub enum Cookie {
 pub struct Nobody {
     /// Why.
     pub why: Refusal,
-    /// Whether the cookie that came is over.
+    /// What the answer owes whoever was refused.
+    pub owed: Owed,
+}
+
+/// What the answer to a refusal has to carry.
+#[derive(Debug, Default)]
+pub struct Owed {
+    /// The cookie that came is over.
     pub clear: bool,
+    /// The server's own token: the ticket was good, and its client may want to know that the refusal is the server's.
+    pub reply: Option<Vec<u8>>,
+}
+
+impl From<Refusal> for Nobody {
+    fn from(why: Refusal) -> Self {
+        Self { why, owed: Owed::default() }
+    }
 }
 
 /// Who a credential is of, and how that was shown.
@@ -166,9 +181,9 @@ impl Chain {
             let principal = self.principal(&shown, origin).await?;
             let login = self.0.logins.begin(&principal, Scheme::Bearer).await;
             let cookie = Cookie::Set(login.map_err(|e| away(Scheme::Cookie, &e))?);
-            Ok(Known { principal, reply: None, cookie })
+            Ok::<_, Refusal>(Known { principal, reply: None, cookie })
         };
-        let known = begun.await.map_err(|why| Nobody { why, clear: false });
+        let known = begun.await.map_err(Nobody::from);
         if let Err(nobody) = &known {
             tell(nobody, origin);
         }
@@ -184,20 +199,23 @@ impl Chain {
             let principal = Principal { origin: attempt.origin.clone(), ..self.0.local.clone() };
             return Ok(Known { principal, reply: None, cookie: Cookie::Keep });
         }
-        let mut clear = false;
-        let known = self.search(attempt, &mut clear).await.map_err(|why| Nobody { why, clear });
+        let mut owed = Owed::default();
+        let known = match self.search(attempt, &mut owed).await {
+            Ok(known) => Ok(Known { reply: owed.reply, ..known }),
+            Err(why) => Err(Nobody { why, owed }),
+        };
         if let Err(nobody) = &known {
             tell(nobody, &attempt.origin);
         }
         known
     }
 
-    async fn search(&self, attempt: &Attempt, clear: &mut bool) -> Result<Known, Refusal> {
+    async fn search(&self, attempt: &Attempt, owed: &mut Owed) -> Result<Known, Refusal> {
         let by_certificate = self.by_certificate(attempt)?;
         let by_cookie = match &attempt.cookie {
             Some(cookie) => {
                 let found = self.0.logins.find(cookie).await.map_err(|e| away(Scheme::Cookie, &e))?;
-                *clear = found.is_none();
+                owed.clear = found.is_none();
                 found.map(|person| Shown::new(person, Scheme::Cookie))
             }
             None => None,
@@ -209,11 +227,11 @@ impl Chain {
             }
             None => None,
         };
-        let (mut principals, mut reply, mut dear) = (Vec::with_capacity(3), None, None);
+        let (mut principals, mut dear) = (Vec::with_capacity(3), None);
         for shown in [by_certificate, by_cookie, by_header].into_iter().flatten() {
+            owed.reply = owed.reply.take().or_else(|| shown.reply.clone());
             principals.push(self.principal(&shown, &attempt.origin).await?);
             dear = dear.or_else(|| shown.is_dear.then_some(shown.scheme));
-            reply = reply.or(shown.reply);
         }
         let has_login = principals.iter().any(|principal| principal.scheme == Scheme::Cookie);
         let mut principals = principals.into_iter();
@@ -235,10 +253,10 @@ impl Chain {
             Some(scheme) => {
                 Cookie::Set(self.0.logins.begin(&caller, scheme).await.map_err(|e| away(Scheme::Cookie, &e))?)
             }
-            None if *clear => Cookie::Clear,
+            None if owed.clear => Cookie::Clear,
             None => Cookie::Keep,
         };
-        Ok(Known { principal, reply, cookie })
+        Ok(Known { principal, reply: None, cookie })
     }
 
     fn by_certificate(&self, attempt: &Attempt) -> Result<Option<Shown>, Refusal> {
