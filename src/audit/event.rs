@@ -30,6 +30,8 @@ catalogue! {
     Login = "login",
     /// A login was ended by whose it was.
     Logout = "logout",
+    /// A login was ended by its id, by whose it was or by another.
+    LoginEnded = "login.ended",
     /// Somebody acts, or wanted to act, for somebody else.
     ActFor = "act_for",
     /// An API token was made.

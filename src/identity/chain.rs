@@ -21,7 +21,8 @@ use super::oidc::{Oidc, Pending};
 use super::proxy::Proxies;
 use super::tenant::Tenants;
 use super::token::Tokens;
-use super::{Origin, Person, Principal, Scheme, certificate, is_user_name, ldap};
+use super::{Credential, Kept, Origin, Person, Principal, Scheme, certificate, is_user_name, ldap};
+use crate::time;
 
 /// Makes principals. Cheap to clone.
 #[derive(Clone)]
@@ -133,7 +134,7 @@ impl Chain {
             oidc: has(Scheme::Bearer).then(|| Oidc::new(&config.oidc)).transpose()?,
             basic: ldap.clone().filter(|_| has(Scheme::Basic)).map(basic),
             brake,
-            directory: Directory::new(config.groups, ldap),
+            directory: Directory::new(config.groups, ldap, config.groups_cache.0),
             tenants: Tenants::new(config.tenants.clone()).map_err(Unusable::Rule)?,
             proxies: Proxies::new(config.proxies.clone()).map_err(Unusable::Rule)?,
         })))
@@ -210,6 +211,24 @@ impl Chain {
         known
     }
 
+    /// Whether what somebody has shown still holds, for those who listen for long.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn is_good_still(&self, who: &Principal) -> Result<bool, Arc<crate::store::Error>> {
+        for credential in who.credentials.iter() {
+            let is_good = match credential {
+                Credential::Login(hash) => self.0.logins.find_by_hash(*hash).await?.is_some(),
+                Credential::Token(hash) => self.0.tokens.find_by_hash(*hash).await?.is_some(),
+                Credential::Until(end) => time::now() < *end,
+            };
+            if !is_good {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
     async fn search(&self, attempt: &Attempt, owed: &mut Owed) -> Result<Known, Refusal> {
         let by_certificate = self.by_certificate(attempt)?;
         let by_cookie = match &attempt.cookie {
@@ -237,14 +256,15 @@ impl Chain {
         let mut principals = principals.into_iter();
         let first = principals.next().ok_or(Refusal::Nothing)?;
         // The narrowest of several credentials of one user counts: whoever sends a token with a scope means it.
-        let mut scope = first.scope;
+        let (mut scope, mut credentials) = (first.scope, first.credentials.to_vec());
         for other in principals {
             if (&other.user, &other.tenant) != (&first.user, &first.tenant) {
                 return Err(Refusal::Conflict);
             }
             scope = scope.min(other.scope);
+            credentials.extend(other.credentials.iter().cloned());
         }
-        let caller = Principal { scope, ..first };
+        let caller = Principal { scope, credentials: credentials.into(), ..first };
         let principal = match &attempt.do_as {
             Some(wanted) => self.act_for(&caller, wanted).await?,
             None => caller.clone(),
@@ -324,19 +344,27 @@ impl Chain {
     /// The principal of a person: their groups and tenant, and whether they are a proxy.
     async fn principal(&self, shown: &Shown, origin: &Origin) -> Result<Principal, Refusal> {
         let person = &shown.person;
-        let (mut groups, mut branch) = (person.groups.clone(), person.branch.clone());
-        // A login and a token carry the groups of when they were made.
-        if !matches!(shown.scheme, Scheme::Cookie | Scheme::Token) {
-            let told = self.0.directory.look_up(&person.user, shown.scheme).await?;
-            groups.extend(told.groups.iter().cloned());
-            branch = branch.or(told.branch);
-        }
+        let directory = &self.0.directory;
+        let (shown_by, told) = match (shown.scheme, person.shown_by) {
+            (Scheme::Cookie | Scheme::Token, Some(by)) => (Some(by), directory.look_again(&person.user, by).await?),
+            // Of a row of before that is known no more: its groups stay.
+            (Scheme::Cookie | Scheme::Token, None) => (None, Told::default()),
+            (by, _) => (Some(by), directory.look_up(&person.user, by).await?),
+        };
+        let keeps = shown_by.is_none_or(|by| directory.keeps(by));
+        let kept: Arc<[String]> = if keeps { person.groups.as_slice().into() } else { Arc::default() };
+        let mut groups = person.groups.clone();
+        groups.extend(told.groups.iter().cloned());
+        let branch = person.branch.clone().or(told.branch);
         groups.sort();
         groups.dedup();
         let tenant = match &person.tenant {
             Some(told) => told.clone(),
             None => self.0.tenants.of(&Person { groups: groups.clone(), branch, ..Person::clone(person) }).to_owned(),
         };
+        // What cannot be taken back is believed for as long as a login.
+        let credential = person.credential.clone();
+        let credential = credential.unwrap_or_else(|| Credential::Until(time::now() + self.0.logins.ttl()));
         Ok(Principal {
             user: person.user.as_str().into(),
             groups: groups.into(),
@@ -346,6 +374,8 @@ impl Chain {
             scope: person.scope,
             speaks_for: self.0.proxies.rule(&person.user, origin.address),
             origin: origin.clone(),
+            kept: Kept { groups: kept, shown_by },
+            credentials: Arc::new([credential]),
         })
     }
 
@@ -379,6 +409,7 @@ impl Chain {
             tenant,
             via: Some(caller.user.clone()),
             speaks_for: None,
+            kept: Kept::default(),
             ..caller.clone()
         })
     }

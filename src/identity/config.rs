@@ -25,6 +25,8 @@ pub struct Config {
     pub token_ttl: Span,
     /// Where the groups of a user come from that the scheme itself does not tell.
     pub groups: Source,
+    /// How long they are believed.
+    pub groups_cache: Span,
     /// Which tenant a principal belongs to: the first rule that fits.
     pub tenants: Vec<TenantRule>,
     /// Who may speak for others.

@@ -217,7 +217,8 @@ impl Gateway {
     /// # Panics
     /// When it is refused.
     pub fn token(&self, user: &str, more: &[&str]) -> String {
-        let made = self.hearth(&[&["token", "create", "--user", user, "--name", "test", "--ttl", "1h"], more].concat());
+        let name: &[&str] = if more.contains(&"--name") { &[] } else { &["--name", "test"] };
+        let made = self.hearth(&[&["token", "create", "--user", user, "--ttl", "1h"], name, more].concat());
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
         String::from_utf8_lossy(&made.stdout).lines().last().unwrap().to_owned()
     }

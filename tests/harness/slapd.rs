@@ -64,6 +64,23 @@ impl Slapd {
         file
     }
 
+    /// Changes its data as LDIF says.
+    pub fn modify(&self, ldif: &str) {
+        let mut modify = command("ldapmodify", self.keeper.folder());
+        modify.args([
+            "-x",
+            "-H",
+            &format!("ldap://127.0.0.1:{}", self.port),
+            "-D",
+            &format!("cn=root,{BASE}"),
+            "-w",
+            "root",
+        ]);
+        let mut modify = modify.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+        std::io::Write::write_all(&mut modify.stdin.take().unwrap(), ldif.as_bytes()).unwrap();
+        assert!(modify.wait().unwrap().success(), "{ldif}");
+    }
+
     /// Ends it; its data stay.
     pub fn stop(&mut self) {
         if let Some(mut server) = self.server.take() {
@@ -97,7 +114,7 @@ fn conf(folder: &Path) -> String {
          include /etc/ldap/schema/inetorgperson.schema\npidfile {at}/pid\nmodulepath /usr/lib/ldap\nmoduleload back_mdb\n\
          TLSCertificateFile {at}/slapd.pem\nTLSCertificateKeyFile {at}/slapd.key\n\
          access to attrs=userPassword by anonymous auth by * none\naccess to * by users read by anonymous none\n\
-         database mdb\nsuffix \"{BASE}\"\ndirectory {at}/data\ndbnosync\n"
+         database mdb\nsuffix \"{BASE}\"\nrootdn \"cn=root,{BASE}\"\nrootpw root\ndirectory {at}/data\ndbnosync\n"
     )
 }
 

@@ -85,6 +85,12 @@ impl Client {
         Ok(Self(Arc::new(Setup::new(config)?)))
     }
 
+    /// Whether it can be asked as an account of the gateway's own.
+    #[must_use]
+    pub fn has_account(&self) -> bool {
+        self.0.account.is_some()
+    }
+
     /// Whose password this is; none when it is nobody's.
     ///
     /// # Errors

@@ -23,7 +23,7 @@ use self::provider::Provider;
 use super::attempt::Refusal;
 use super::config::Unusable;
 use super::secret::{self, Hash};
-use super::{Person, Scheme};
+use super::{Credential, Person, Scheme};
 use crate::time;
 
 /// How far clocks may be apart, seconds.
@@ -82,8 +82,9 @@ impl Oidc {
             return Ok(person);
         }
         let claims = self.verify(token, &self.audience).await?;
-        let person = Arc::new(self.person(&claims)?);
         let end = claims.get("exp").and_then(Value::as_i64).unwrap_or(now).saturating_add(LEEWAY);
+        let credential = chrono::DateTime::from_timestamp(end, 0).map(Credential::Until);
+        let person = Arc::new(Person { credential, ..self.person(&claims)? });
         self.known.insert(hash, (person.clone(), end));
         Ok(person)
     }
