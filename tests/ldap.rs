@@ -22,7 +22,7 @@ use reqwest::Method;
 use serde_json::json;
 
 const USERS: &[(&str, &str)] =
-    &[("alice", "ou=acme"), ("bob", "ou=acme"), ("carol", "ou=globex"), ("hue", "ou=machines")];
+    &[("alice", "ou=acme"), ("bob", "ou=acme"), ("carol", "ou=globex"), ("hue", "ou=machines"), ("hub", "ou=acme")];
 const GROUPS: &[(&str, &[&str])] = &[("analysts", &["alice", "carol"]), ("admins", &["bob"])];
 
 async fn directory() -> Slapd {
@@ -49,7 +49,10 @@ fn searching(slapd: &Slapd) -> Setup {
                 { tenant = "acme", branches = ["ou=acme,dc=hearth,dc=test"] },
                 { tenant = "globex", branches = ["ou=globex,dc=hearth,dc=test"] },
             ]
-            proxies = [{ principal = "hue", groups = ["analysts"], addresses = ["127.0.0.1"] }]"#,
+            proxies = [
+                { principal = "hue", groups = ["analysts"], addresses = ["127.0.0.1"], tenants = ["globex"] },
+                { principal = "hub", users = ["*"], addresses = ["127.0.0.1"] },
+            ]"#,
         )
 }
 
@@ -110,6 +113,19 @@ async fn the_directory_says_who_somebody_is() {
         (&json!("carol"), &json!("hue"), &json!("globex"), &json!(["analysts"]))
     );
     assert_eq!(ask(&gateway, "/api/v1/login?doAs=bob", "hue", "hue's password").await.status, 403);
+    // Alice is in that group too, but of a tenant that hue's rule does not name; hub has no tenant but its own.
+    assert_eq!(ask(&gateway, "/api/v1/login?doAs=alice", "hue", "hue's password").await.status, 403);
+    let hub = async |user: &str| {
+        let answer = ask(&gateway, &format!("/api/v1/login?doAs={user}"), "hub", "hub's password").await;
+        (answer.status, answer.json()["tenant"].clone())
+    };
+    assert_eq!(hub("alice").await, (200, json!("acme")));
+    assert_eq!(hub("carol").await.0, 403);
+    assert_eq!(
+        hub("nobody-in-particular").await,
+        (200, json!("acme")),
+        "without a rule of their own, where the proxy belongs"
+    );
 
     let log = gateway.log();
     for secret in [ACCOUNT_PASSWORD, "alice's password"] {

@@ -402,7 +402,10 @@ impl Chain {
         }
         let person = Person { groups: groups.to_vec(), branch, ..Person::named(wanted) };
         // Without a rule of their own, those it speaks for belong where the proxy does.
-        let tenant = self.0.tenants.fitting(&person).map_or_else(|| caller.tenant.clone(), Into::into);
+        let tenant: Arc<str> = self.0.tenants.fitting(&person).map_or_else(|| caller.tenant.clone(), Into::into);
+        if !rule.reaches(&tenant, &caller.tenant) {
+            return Err(refused());
+        }
         Ok(Principal {
             user: wanted.into(),
             groups,

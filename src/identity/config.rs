@@ -71,6 +71,9 @@ pub struct ProxyRule {
     /// The groups whose members it may speak for.
     #[serde(default)]
     pub groups: Vec<String>,
+    /// The tenants whose people it may speak for besides its own; `*`: every tenant.
+    #[serde(default)]
+    pub tenants: Vec<String>,
     /// The addresses it may do so from, as `10.1.0.0/16` or `10.1.2.3`.
     #[serde(deserialize_with = "networks")]
     pub addresses: Vec<IpNet>,
