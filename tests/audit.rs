@@ -108,7 +108,9 @@ async fn what_is_done_and_refused_is_written_down_with_who_and_why() {
     assert_eq!(find("token.revoked", "ann", "done")["resource_id"], "ann");
     assert_eq!(&find("access", "bob", "refused")["resource_id"], id);
     find("login", "unknown", "refused");
-    find("token.created", "bob", "done");
+    // On the command line the actor is the OS user, on behalf of the owner.
+    let me = nix::unistd::User::from_uid(nix::unistd::Uid::effective()).unwrap().unwrap().name;
+    assert_eq!(find("token.created", &me, "done")["on_behalf_of"], "ann");
     find("audit.read", "olga", "done");
     let all = serde_json::to_string(&events).unwrap();
     for secret in [&ann, &bob, "hearth_wrong", "canary"] {
@@ -167,6 +169,35 @@ async fn a_changed_a_removed_and_a_cut_off_event_are_found() {
     )
     .await;
     wrong("its end was cut off");
+    pool.close().await;
+    gateway.end().await;
+}
+
+#[tokio::test]
+async fn a_prune_is_written_down_and_what_is_left_verifies() {
+    let gateway = start().await;
+    let pool = PgPool::connect(gateway.database().url()).await.unwrap();
+    let ann = gateway.token("ann", &[]);
+    for _ in 0..5 {
+        assert_eq!(call(&gateway, &ann, Method::GET, "/sessions/77", None).await.status, 404);
+        call(&gateway, &ann, Method::POST, "/sessions", Some(json!({"kind": "sql"}))).await.expect(201);
+    }
+    sealed(&pool).await;
+    let before = events(&gateway).len();
+    let none = gateway.hearth(&["audit", "prune", "--older-than", "1d"]);
+    assert!(text(&none).starts_with("0 events removed"), "{}", text(&none));
+    let pruned = gateway.hearth(&["audit", "prune", "--older-than", "0s"]);
+    assert!(pruned.status.success(), "{}", String::from_utf8_lossy(&pruned.stderr));
+    let events = events(&gateway);
+    assert!(events.len() < before, "{events:#?}");
+    let told: Vec<&Value> = events.iter().filter(|event| event["event"] == "audit.pruned").collect();
+    let me = nix::unistd::User::from_uid(nix::unistd::Uid::effective()).unwrap().unwrap().name;
+    assert_eq!((told.len(), &told[0]["actor"], &told[0]["resource_kind"]), (1, &json!(me), &json!("chain")));
+    assert!(told[0]["detail"].as_str().unwrap().contains("events from before"), "{told:?}");
+    call(&gateway, &ann, Method::POST, "/sessions", Some(json!({"kind": "sql"}))).await.expect(201);
+    sealed(&pool).await;
+    let verified = gateway.hearth(&["audit", "verify"]);
+    assert!(verified.status.success(), "{}", text(&verified));
     pool.close().await;
     gateway.end().await;
 }

@@ -193,6 +193,30 @@ async fn a_directory_that_is_away_is_no_reason_to_refuse_anybody() {
 }
 
 #[tokio::test]
+async fn over_tls_from_the_beginning_too() {
+    let slapd = directory().await;
+    let ldaps = || {
+        let setup = searching(&slapd).set("auth.ldap.url", &slapd.tls_url()).set("auth.ldap.starttls", "false");
+        setup.set("auth.ldap.cache", "0s")
+    };
+    let gateway = ldaps().start().await;
+    assert_eq!(login(&gateway, "alice", "alice's password").await.expect(200)["groups"], json!(["analysts"]));
+    assert_eq!(login(&gateway, "alice", "wrong").await.status, 401);
+    gateway.end().await;
+
+    // A directory whose certificate is another's, or for another name, hears no password.
+    let stranger = tempfile::tempdir().unwrap();
+    let ca = harness::certificates::Authority::new(stranger.path()).pem();
+    let gateway = ldaps().set("auth.ldap.ca", ca.to_str().unwrap()).start().await;
+    assert_eq!(login(&gateway, "alice", "alice's password").await.status, 503);
+    gateway.end().await;
+    let by_another_name = slapd.tls_url().replace("localhost", "127.0.0.2");
+    let gateway = ldaps().set("auth.ldap.url", &by_another_name).start().await;
+    assert_eq!(login(&gateway, "alice", "alice's password").await.status, 503);
+    gateway.end().await;
+}
+
+#[tokio::test]
 async fn who_guesses_is_slowed_and_nobody_else() {
     const GUESSES: usize = 10_000;
     let slapd = directory().await;

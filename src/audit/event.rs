@@ -66,6 +66,8 @@ catalogue! {
     Read = "read",
     /// The audit itself was read.
     AuditRead = "audit.read",
+    /// The beginning of a chain of the audit was removed.
+    AuditPruned = "audit.pruned",
 }
 
 #[cfg(test)]

@@ -49,7 +49,7 @@ enum Command {
     },
     /// Brings the schema of the database up to this version.
     Migrate,
-    /// Says what is wrong with the set-up (Spark, Java, Python, Postgres, ports, folders), and what to do about it.
+    /// Says what is wrong with the set-up (Spark, Java, Python, Postgres, ports, folders, certificates, schemes), and what to do about it.
     Doctor,
     /// The agent that runs inside Spark drivers.
     #[command(subcommand)]

@@ -7,6 +7,7 @@
 //! - [`attempt`]: what a request shows; [`chain`]: who that is; [`config`]: the section `auth`
 //! - schemes: [`certificate`], [`login`] (the cookie), [`token`], [`oidc`] (bearer tokens, the login of browsers), [`negotiate`],
 //!   `basic` (names and passwords, by the directory)
+//! - [`keytab`]: whose keys a keytab has, for people who look for what is wrong
 //! - [`proxy`]: who may speak for others; [`tenant`], [`directory`], [`ldap`]: where a person belongs; [`brake`]: slows those who guess
 
 pub mod attempt;
@@ -16,6 +17,7 @@ pub mod certificate;
 pub mod chain;
 pub mod config;
 pub mod directory;
+pub mod keytab;
 pub mod ldap;
 pub mod login;
 pub mod negotiate;

@@ -212,6 +212,12 @@ impl Gateway {
         self.command().args(arguments).output().unwrap()
     }
 
+    /// As [`Gateway::hearth`], with some keys of the configuration set otherwise.
+    pub fn hearth_with(&self, keys: &[(&str, &str)], arguments: &[&str]) -> Output {
+        let mut command = self.command();
+        command.envs(keys.iter().map(|(key, value)| (variable(key), value))).args(arguments).output().unwrap()
+    }
+
     /// Makes an API token by the command line; its secret. `more` are further arguments.
     ///
     /// # Panics

@@ -69,6 +69,15 @@ impl Oidc {
         self.flow.is_some()
     }
 
+    /// Asks the provider what it says of itself and for its keys; how many it has that can be used.
+    ///
+    /// # Errors
+    /// Why there is no answer, for people.
+    pub async fn reach(&self) -> Result<usize, String> {
+        let keys = self.provider.count_keys().await.map_err(|e| chained(&e))?;
+        if keys == 0 { Err("it has no key that this version knows".to_owned()) } else { Ok(keys) }
+    }
+
     /// Whose bearer token this is.
     ///
     /// # Errors
@@ -132,6 +141,12 @@ impl Oidc {
         }
         Ok(claims)
     }
+}
+
+/// An error with all that led to it.
+fn chained(e: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(e.source(), |cause| cause.source());
+    causes.fold(e.to_string(), |told, cause| format!("{told}: {cause}"))
 }
 
 /// Whether what goes to an address cannot be read on its way: TLS, or this host.
