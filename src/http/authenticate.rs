@@ -21,7 +21,7 @@ use crate::audit::refusals::{self, Refused};
 use crate::audit::{Entry, Event};
 use crate::identity::attempt::{Attempt, Authorization, Malformed, Refusal};
 use crate::identity::chain::{Cookie, Known, Nobody, Owed};
-use crate::identity::{Origin, Principal, Scheme};
+use crate::identity::{Origin, Principal, Scheme, is_user_name};
 use crate::store;
 
 const DO_AS: &str = "doAs";
@@ -84,8 +84,9 @@ pub(super) fn unrecorded(e: &store::Error) -> Nobody {
 
 /// Writes down a login that begins, and every credential that is not good. Nothing shown is nothing to write down.
 pub(super) async fn note(doors: &Doors, attempt: &Attempt, found: &Result<Known, Nobody>) -> Result<(), store::Error> {
+    // What can be no name may be a password in the wrong field.
     let claimed = match &attempt.authorization {
-        Some(Authorization::Basic { user, .. }) => Some(user.as_str()),
+        Some(Authorization::Basic { user, .. }) if is_user_name(user) => Some(user.as_str()),
         _ => None,
     };
     let unknown = |scheme| Principal::unknown(claimed, scheme, &attempt.origin);

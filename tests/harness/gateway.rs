@@ -25,6 +25,7 @@ const READY: &str = "Hearth is ready at ";
 pub struct Setup {
     own_postgres: bool,
     gateway_user: Option<String>,
+    database_password: Option<String>,
     toml: String,
     env: Vec<(String, String)>,
 }
@@ -49,6 +50,12 @@ impl Setup {
     /// Gives it a Postgres server of its own, which [`Gateway::postgres`] stops and starts.
     pub fn own_postgres(mut self) -> Self {
         self.own_postgres = true;
+        self
+    }
+
+    /// Names a password in the URL of its database, which the server does not ask for; also where the gateway would have an embedded one.
+    pub fn database_password(mut self, password: &str) -> Self {
+        self.database_password = Some(password.to_owned());
         self
     }
 
@@ -102,6 +109,11 @@ impl Setup {
         let file = keeper.folder().join("hearth.toml");
         fs::write(&file, &self.toml).unwrap();
         let is_other_user = self.gateway_user.is_some();
+        let url = match &self.database_password {
+            Some(password) => database.url().replacen("hearth@", &format!("hearth:{password}@"), 1),
+            None => database.url().to_owned(),
+        };
+        let is_given = !is_other_user || self.database_password.is_some();
         let own = if is_other_user {
             // Everybody may pass through to what is theirs.
             fs::set_permissions(keeper.folder(), fs::Permissions::from_mode(0o711)).unwrap();
@@ -109,8 +121,9 @@ impl Setup {
             self.set("cache", &cache)
         } else {
             fs::create_dir_all(keeper.folder().join("home")).unwrap();
-            self.set("database.url", database.url()).set("database.migrate", "true")
+            self
         };
+        let own = if is_given { own.set("database.url", &url).set("database.migrate", "true") } else { own };
         let listen = "127.0.0.1:0".to_owned();
         let mut gateway = Gateway {
             database,
