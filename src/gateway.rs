@@ -54,7 +54,12 @@ pub async fn serve(config: Config, attached: bool) -> anyhow::Result<ExitCode> {
     check_address(config.http.listen, config.http.tls.is_on(), authenticates)?;
     let (life, watch) = Life::new();
     let launcher = launcher(&config, attached, &life)?;
-    run_as::check(&config.profiles, run_as::Setup { authenticates, has_launcher: launcher.is_some() })?;
+    let setup = run_as::Setup {
+        authenticates,
+        has_launcher: launcher.is_some(),
+        names_are_people: !config.auth.has_several_tenants() || !config.launch.users.tenants.is_empty(),
+    };
+    run_as::check(&config.profiles, setup)?;
     let home = Home::open(&config.home)?;
     if launcher.is_some() {
         home.let_through()?;
@@ -155,6 +160,7 @@ async fn run(
             links.look(id.map(Into::into));
         }),
     );
+    life.spawn("decisions", access::sample::run(access.clone(), pool.clone(), life.clone()));
     life.spawn("policies", access::reload::run(access, life.clone()));
     let keep = config.launch.keep_folders.0;
     life.spawn("sweep", sweep::run(pool.clone(), starter.clone(), keep, life.clone()));

@@ -301,6 +301,48 @@ async fn changed_policies_are_taken_up_and_bad_ones_are_not() {
 }
 
 #[tokio::test]
+async fn new_policies_are_tried_against_what_was_decided() {
+    let gateway = gateway("[access]\noperators = [\"user:olga\"]").start().await;
+    let [alice, bob, olga] = [
+        Person::new(&gateway, "alice", "manage").await,
+        Person::new(&gateway, "bob", "manage").await,
+        Person::new(&gateway, "olga", "manage").await,
+    ];
+    let (_, session) = context(&gateway, "default").await;
+    alice.get(&session).await.expect(200);
+    bob.get(&session).await.expect(404);
+    let site = r#"@id("closed") forbid (principal == User::"alice", action == Action::"view", resource is Session);"#;
+    let draft = json!({"files": {"site.cedar": site}});
+    let try_out = async || {
+        let tried = olga.post(&format!("{API}/policies/try"), draft.clone()).await.expect(200);
+        (tried["changed"] == 1).then_some(tried)
+    };
+    let tried = until("the decisions are in the sample", BOUND, try_out).await;
+    let change = &tried["changes"][0];
+    let on = format!("session/{}", session.rsplit('/').next().unwrap());
+    assert_eq!((&change["user"], &change["action"], &change["on"]), (&json!("alice"), &json!("view"), &json!(on)));
+    assert_eq!((&change["was_allowed"], &change["would_be_by"]), (&json!(true), &json!(["site:closed"])), "{tried}");
+    alice.get(&session).await.expect(200);
+    assert!(detail(&alice.post(&format!("{API}/policies/try"), draft).await, 403).contains("read the policies"));
+    let bad = olga.post(&format!("{API}/policies/try"), json!({"files": {"site.cedar": "forbid (principal"}})).await;
+    assert!(detail(&bad, 400).contains("site.cedar"));
+
+    let folder = tempfile::tempdir().unwrap();
+    let try_folder = || hearth(&gateway, "", &["policy", "try", folder.path().to_str().unwrap()]);
+    let same = try_folder();
+    assert!(same.status.success() && text(&same).contains("0 of"), "{}", text(&same));
+    fs::write(folder.path().join("site.cedar"), site).unwrap();
+    let changed = try_folder();
+    assert_eq!(changed.status.code(), Some(1), "{}", text(&changed));
+    assert!(
+        text(&changed).contains(&format!("alice of default view {on}: was allowed by base:")),
+        "{}",
+        text(&changed)
+    );
+    gateway.end().await;
+}
+
+#[tokio::test]
 async fn a_gateway_does_not_start_with_policies_that_are_not_valid() {
     let gateway = Setup::new().start().await;
     let folder = tempfile::tempdir().unwrap();

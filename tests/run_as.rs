@@ -26,6 +26,8 @@ use sha2::{Digest, Sha256};
 const GATE: usize = 0;
 const ALICE: usize = 1;
 const BOB: usize = 2;
+/// A service account, to whose group alice belongs too.
+const CREW: usize = 3;
 
 /// Says as JSON whose process it is, what it is left with, and what it may do: paths and pids in its arguments.
 const WHO_AM_I: &str = r#"
@@ -97,7 +99,8 @@ struct Fixture {
 impl Fixture {
     async fn new() -> Self {
         assert!(Uid::effective().is_root(), "only root can try what only root can do");
-        let users = OsUsers::new(&["system-gate", "alice", "bob"]);
+        let users = OsUsers::new(&["system-gate", "alice", "bob", "crew"]);
+        users.join(ALICE, CREW);
         let kdc = Kdc::start(&[users.name(ALICE), users.name(BOB), "carol"]).await;
         let (sparks, folders) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         fs::set_permissions(folders.path(), fs::Permissions::from_mode(0o711)).unwrap();
@@ -119,7 +122,12 @@ impl Fixture {
             .env("SECRET_OF_THE_GATEWAY", "canary")
             .set("auth.negotiate.keytab", keytab.to_str().unwrap())
             .toml("[auth]\nschemes = [\"negotiate\", \"token\"]\ngroups = \"none\"")
-            .toml(&format!("[profiles.default]\nfile_roots = [{:?}]", folders.path()));
+            .toml(&format!("[profiles.default]\nfile_roots = [{:?}]", folders.path()))
+            .toml(&format!(
+                "[profiles.team]\nspark_home = {:?}\npython = \"/usr/bin/python3\"\nrun_as = \"service:{}\"",
+                sparks.path().join("default"),
+                users.name(CREW)
+            ));
         let gateway = setup.start().await;
         Self { users, kdc, gateway, _sparks: sparks, folders }
     }
@@ -208,7 +216,12 @@ async fn as_root_everybody_runs_as_themselves_and_reaches_nothing_of_another() {
         let who = it.who(door, session, other).await;
         let ids = [&who["uid"], &who["owner"], &who["gid"]];
         assert_eq!(ids, [&json!(uid.as_raw()), &json!(uid.as_raw()), &json!(gid.as_raw())], "{who}");
-        assert_eq!(who["groups"], json!([gid.as_raw()]));
+        let mut groups = vec![gid.as_raw()];
+        if user == ALICE {
+            groups.push(it.users.account(CREW).1.as_raw());
+        }
+        groups.sort_unstable();
+        assert_eq!(who["groups"], json!(groups), "hers and no others: nothing is left of the launcher's");
         assert_eq!((&who["umask"], &who["new"], &who["back"]), (&json!(0o077), &json!("1"), &json!("PermissionError")));
         assert_eq!(who["caps"], json!(vec!["0000000000000000"; 4]));
         assert_eq!(who["home"], "/nonexistent");
@@ -233,6 +246,12 @@ async fn as_root_everybody_runs_as_themselves_and_reaches_nothing_of_another() {
     for (driver, stranger) in [(ALICE, BOB), (BOB, ALICE)] {
         nothing_answers(&it, driver, stranger).await;
     }
+
+    // Of a profile with a service account code runs as that, whoever asks.
+    let team = alice.session(json!({"kind": "pyspark", "conf": {"hearth.profile": "team"}})).await;
+    let crew = alice.text(&team, "import os; os.getuid()").await;
+    assert_eq!(crew, it.users.account(CREW).0.to_string());
+    alice.delete(&team).await.expect(200);
 
     // The drivers outlive the gateway and its launcher.
     it.gateway.kill().await;

@@ -19,9 +19,9 @@ pub struct Seen {
     pub took: Vec<f64>,
 }
 
-/// Asks for `path` over all connections for this long. Any answer but 200 is an error.
-pub async fn get(authority: &str, path: &str, time: Duration) -> anyhow::Result<Seen> {
-    let request = format!("GET {path} HTTP/1.1\r\nHost: {authority}\r\nX-Requested-By: bench\r\n\r\n");
+/// Asks for `path` over all connections for this long, with further lines of the head. Any answer but 200 is an error.
+pub async fn get(authority: &str, path: &str, head: &str, time: Duration) -> anyhow::Result<Seen> {
+    let request = format!("GET {path} HTTP/1.1\r\nHost: {authority}\r\nX-Requested-By: bench\r\n{head}\r\n");
     let at = Instant::now();
     let mut connections = JoinSet::new();
     for _ in 0..CONNECTIONS {

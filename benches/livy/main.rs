@@ -9,16 +9,20 @@
 //! | `SPARK_HOME`, `PYSPARK_PYTHON` | the Spark of the floor; the gateway's default profile uses the same |
 //! | `PEER_URL` | another server, measured on the same work |
 //! | `PEER_PID` | its process, when its memory shall be measured too |
-//! | `BENCH_ONLY` | some of `start,cold,roundtrip,reads,results,burst`; all when unset |
+//! | `BENCH_ONLY` | some of `start,cold,roundtrip,reads,results,burst,doors`; all when unset |
 //! | `BENCH_COLD` | cold sessions of each kind: 5 |
 //! | `BENCH_ROUNDS` | statements of each kind and manner: 200 |
 //! | `BENCH_SECONDS` | how long reads last: 10 |
 //! | `BENCH_CREATES` | creates at once: 100 |
 
 mod client;
+mod doors;
 mod floor;
 mod gateway;
+#[path = "../../tests/harness/mod.rs"]
+mod harness;
 mod load;
+mod negotiate;
 mod report;
 mod work;
 
@@ -30,7 +34,7 @@ use crate::report::{Column, Report};
 use crate::work::Target;
 
 /// What can be measured by itself.
-const PARTS: [&str; 6] = ["start", "cold", "roundtrip", "reads", "results", "burst"];
+const PARTS: [&str; 7] = ["start", "cold", "roundtrip", "reads", "results", "burst", "doors"];
 
 /// How much of everything.
 pub struct Plan {
@@ -77,6 +81,13 @@ async fn main() -> anyhow::Result<()> {
     if std::env::args().any(|a| a == "--test") {
         return Ok(());
     }
+    let arguments: Vec<String> = std::env::args().collect();
+    if let [_, what, authority, seconds] = arguments.as_slice()
+        && what == negotiate::ARGUMENT
+    {
+        return negotiate::run(authority, seconds);
+    }
+    harness::livy::use_aws_lc();
     let plan = Plan::read()?;
     let mut report = Report::default();
     if plan.has("roundtrip") {
@@ -91,6 +102,9 @@ async fn main() -> anyhow::Result<()> {
     let measured = measure(&plan, &target, &mut report).await;
     gateway.stop(measured.is_err()).await?;
     measured?;
+    if plan.has("doors") {
+        doors::measure(&plan, &mut report).await?;
+    }
     report.write()
 }
 

@@ -26,6 +26,8 @@ pub enum Unit {
     MiB,
     /// Things.
     Count,
+    /// One number to another.
+    Ratio,
 }
 
 /// Numbers of one kind, at least one.
@@ -66,7 +68,7 @@ fn shown(number: f64, unit: Unit) -> String {
     match unit {
         Unit::Ms if number < 1.0 => format!("{number:.3}"),
         Unit::Ms if number < 100.0 => format!("{number:.1}"),
-        Unit::Seconds => format!("{number:.2}"),
+        Unit::Seconds | Unit::Ratio => format!("{number:.2}"),
         _ => format!("{number:.0}"),
     }
 }
@@ -123,7 +125,7 @@ impl Report {
                 Unit::Seconds => "s",
                 Unit::PerSecond => "/s",
                 Unit::MiB => "MiB",
-                Unit::Count => "",
+                Unit::Count | Unit::Ratio => "",
             };
             let (above, ratio) = row.compared();
             let [floor, hearth, peer] = [Column::Floor, Column::Hearth, Column::Peer].map(|c| row.cell(c));

@@ -184,11 +184,11 @@ impl Engine {
         &self.policies
     }
 
-    /// The verdict, kept or made now. The digest goes with one that was made now.
-    pub fn decide(&self, question: &Question<'_>) -> (Arc<Verdict>, Option<[u8; 32]>) {
+    /// The verdict, and whether it was made now; else it was kept.
+    pub fn decide(&self, question: &Question<'_>) -> (Arc<Verdict>, bool) {
         let digest = question.digest();
         if let Some(kept) = self.kept.get(&digest) {
-            return (kept.clone(), None);
+            return (kept.clone(), false);
         }
         let verdict = Arc::new(self.evaluate(question));
         if self.count.fetch_add(1, Ordering::Relaxed) >= MOST_KEPT {
@@ -196,7 +196,7 @@ impl Engine {
             self.count.store(0, Ordering::Relaxed);
         }
         self.kept.insert(digest, verdict.clone());
-        (verdict, Some(digest))
+        (verdict, true)
     }
 
     /// The verdict, made now. What cannot be decided is not allowed.

@@ -108,14 +108,16 @@ impl Access {
     ) -> Result<Explanation, grant::Error> {
         let facts = on.facts();
         let (roles, granted) = (self.roles(about), self.granted(about, &facts).await?);
-        let verdict = self.verdict(about, &roles, verb, facts.clone(), granted);
-        let is_seen = !facts.is_seen_first() || self.verdict(about, &roles, Verb::View, facts.clone(), granted).allowed;
+        // What is only asked about was not decided: it is neither kept nor part of the sample.
+        let ask = |verb| self.engine().evaluate(&self.question(about, &roles, verb, facts.clone(), granted));
+        let verdict = ask(verb);
+        let is_seen = !facts.is_seen_first() || ask(Verb::View).allowed;
         let outcome = match (is_seen, verdict.allowed) {
             (false, _) => Outcome::NotFound,
             (true, false) => Outcome::Denied,
             (true, true) => Outcome::Allowed,
         };
         let told = (outcome == Outcome::Denied).then(|| service::denial(verb, &facts, &verdict));
-        Ok(Explanation { outcome, policies: verdict.policies.clone(), told, roles, granted })
+        Ok(Explanation { outcome, policies: verdict.policies, told, roles, granted })
     }
 }

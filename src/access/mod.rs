@@ -8,6 +8,7 @@
 //! - [`policy`]: the Cedar policies, Hearth's and the site's; [`engine`]: one decision by them
 //! - [`service`]: puts these together, [`sharing`]: gives and revokes grants, [`account`]: API tokens and logins,
 //!   [`explain`]: says why, of a [`target`]
+//! - [`sample`]: what was decided, for [`trial`], which tries new policies against it
 //!
 //! The tenant, ownership, grants and roles are told to Cedar as facts; what follows from them is said in `policies/` alone. Lists ask the
 //! database for the widest set that the base policies can allow ([`service::Reach`]) and Cedar for each row of it.
@@ -22,10 +23,12 @@ pub mod policy;
 pub mod reload;
 pub mod resource;
 pub mod role;
+pub mod sample;
 pub mod service;
 pub mod sharing;
 mod store;
 pub mod target;
+pub mod trial;
 
 use std::marker::PhantomData;
 use std::ops::Deref;

@@ -24,8 +24,8 @@ pub const BASE: &str = include_str!("../../policies/base.cedar");
 
 /// The longest policy file, bytes.
 const LONGEST_FILE: u64 = 1 << 20;
-/// Policy files in a folder at most.
-const MOST_FILES: usize = 200;
+/// Policy files of a site at most.
+pub const MOST_FILES: usize = 200;
 
 /// A checked set of policies.
 #[derive(Debug)]

@@ -1,6 +1,7 @@
 //! What actions are done to, as far as a decision looks at it.
 
 use std::borrow::Cow;
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -76,6 +77,30 @@ pub struct Owned<'a> {
     pub profile: Cow<'a, str>,
 }
 
+impl<'a> Owned<'a> {
+    /// What a row says of itself; nothing is copied.
+    #[must_use]
+    pub fn new(
+        kind: Kind,
+        id: Uuid,
+        tenant: &'a str,
+        owner: &'a str,
+        via: Option<&'a str>,
+        run_as: &'a str,
+        profile: &'a str,
+    ) -> Self {
+        Self {
+            kind,
+            id,
+            tenant: tenant.into(),
+            owner: owner.into(),
+            via: via.map(Into::into),
+            run_as: run_as.into(),
+            profile: profile.into(),
+        }
+    }
+}
+
 /// What can be shared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -126,6 +151,17 @@ impl Facts<'_> {
     #[must_use]
     pub fn is_seen_first(&self) -> bool {
         matches!(self, Self::Owned(_))
+    }
+}
+
+impl fmt::Display for Facts<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Owned(owned) => write!(f, "{}/{}", owned.kind.as_str(), owned.id),
+            Self::Profile(name) => write!(f, "profile/{name}"),
+            Self::Account { user, .. } => write!(f, "account/{user}"),
+            Self::Tenant(name) => write!(f, "tenant/{name}"),
+        }
     }
 }
 

@@ -17,6 +17,8 @@ use super::known::Known;
 use super::policy::{self, Policies};
 use super::resource::{Facts, Kind, Owned, Resource};
 use super::role::{Config, Role};
+use super::sample::Sample;
+use super::trial::{self, Trial};
 use super::{Allowed, Refused, Shareable, resource, store};
 use crate::audit::{Audit, Entry, Event};
 use crate::identity::Principal;
@@ -37,6 +39,7 @@ struct Parts {
     engine: ArcSwap<Engine>,
     identities: BTreeMap<String, ProfileIdentity>,
     known: Known,
+    sample: Sample,
     others: Notifier,
     audit: Audit,
 }
@@ -68,7 +71,8 @@ impl Access {
     ) -> Result<Self, policy::Error> {
         let engine = ArcSwap::from_pointee(Engine::new(Policies::load(folder(&config).as_deref())?));
         let known = Known::new(pool.clone());
-        Ok(Self(Arc::new(Parts { pool, config, engine, identities, known, others, audit })))
+        let sample = Sample::default();
+        Ok(Self(Arc::new(Parts { pool, config, engine, identities, known, sample, others, audit })))
     }
 
     /// The folder of the site's policies.
@@ -187,8 +191,24 @@ impl Access {
         &self.0.audit
     }
 
+    /// What is asked of the policies.
+    pub(super) fn question<'a>(
+        &self,
+        who: &'a Principal,
+        roles: &'a [Role],
+        verb: Verb,
+        on: Facts<'a>,
+        granted: Option<Granted>,
+    ) -> Question<'a> {
+        let identity = match &on {
+            Facts::Owned(owned) => self.identity_of(owned),
+            _ => Identity::UNKNOWN,
+        };
+        Question { granted, identity, ..Question::new(who, roles, verb, on) }
+    }
+
     /// The verdict on one action, logged for those who look for it.
-    pub(super) fn verdict(
+    fn verdict(
         &self,
         who: &Principal,
         roles: &[Role],
@@ -196,12 +216,11 @@ impl Access {
         on: Facts<'_>,
         granted: Option<Granted>,
     ) -> Arc<Verdict> {
-        let identity = match &on {
-            Facts::Owned(owned) => self.identity_of(owned),
-            _ => Identity::UNKNOWN,
-        };
-        let question = Question { granted, identity, ..Question::new(who, roles, verb, on) };
-        let (verdict, _) = self.0.engine.load().decide(&question);
+        let question = self.question(who, roles, verb, on, granted);
+        let (verdict, is_new) = self.0.engine.load().decide(&question);
+        if is_new {
+            self.0.sample.add(&question, &verdict);
+        }
         debug!(
             request = who.origin.request.as_deref(),
             tenant = &*who.tenant,
@@ -214,6 +233,20 @@ impl Access {
             "Decided"
         );
         verdict
+    }
+
+    /// Tries policies against what members of a tenant asked lately.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn try_out(&self, policies: Policies, tenant: &str) -> Result<Trial, crate::store::Error> {
+        let mut db = self.0.pool.acquire().await?;
+        Ok(trial::run(&mut db, policies, Some(tenant)).await?)
+    }
+
+    /// What was decided and is not written down yet.
+    pub(super) fn sample(&self) -> &Sample {
+        &self.0.sample
     }
 
     /// What the grants on a thing come to for somebody.

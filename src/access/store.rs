@@ -1,4 +1,4 @@
-//! The SQL of grants.
+//! The SQL of grants, and of the sample of decisions.
 
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -6,6 +6,7 @@ use uuid::Uuid;
 use super::grant::{Error, Grant, Level, NewGrant};
 use super::resource::{Kind, Owned};
 use super::role::Subject;
+use super::sample::Decided;
 use crate::id::GrantId;
 use crate::identity::Principal;
 use crate::store::{Page, Range};
@@ -199,4 +200,63 @@ pub(super) async fn revoke_grant(
     .execute(db)
     .await?;
     Ok(done.rows_affected() == 1)
+}
+
+/// A decision of the sample.
+pub(super) struct DecisionRow {
+    pub question: serde_json::Value,
+    pub allowed: bool,
+    pub policies: Vec<String>,
+    pub decided_at: Timestamp,
+}
+
+/// Keeps decisions, each in place of the last one of its sort.
+pub(super) async fn keep_decisions(db: &mut PgConnection, decided: &[Decided]) -> Result<(), sqlx::Error> {
+    // An array of arrays would have to be rectangular.
+    let policies: Vec<serde_json::Value> = decided.iter().map(|d| d.policies.clone().into()).collect();
+    sqlx::query!(
+        "insert into access_decision (digest, question, allowed, policies)
+         select digest, question, allowed, array(select jsonb_array_elements_text(policies))
+           from unnest($1::bytea[], $2::text[]::jsonb[], $3::boolean[], $4::jsonb[]) as d (digest, question, allowed, policies)
+          order by digest
+             on conflict (digest) do update
+            set question = excluded.question, allowed = excluded.allowed, policies = excluded.policies, decided_at = now()",
+        &decided.iter().map(|d| d.digest.to_vec()).collect::<Vec<_>>(),
+        &decided.iter().map(|d| d.question.get().to_owned()).collect::<Vec<_>>(),
+        &decided.iter().map(|d| d.allowed).collect::<Vec<_>>(),
+        &policies
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// Lets go of all but the newest decisions.
+pub(super) async fn trim_decisions(db: &mut PgConnection, most: i64) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "delete from access_decision
+          where decided_at < (select decided_at from access_decision order by decided_at desc offset $1 limit 1)",
+        most
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// Decisions of the sample, newest first: those asked by members of a tenant, or all.
+pub(super) async fn load_decisions(
+    db: &mut PgConnection,
+    tenant: Option<&str>,
+    most: i64,
+) -> Result<Vec<DecisionRow>, sqlx::Error> {
+    sqlx::query_as!(
+        DecisionRow,
+        "select question, allowed, policies, decided_at from access_decision
+          where $1::text is null or question ->> 'tenant' = $1
+          order by decided_at desc limit $2",
+        tenant,
+        most
+    )
+    .fetch_all(db)
+    .await
 }

@@ -173,15 +173,8 @@ pub struct Batch {
 
 impl Shareable for Batch {
     fn owned(&self) -> Owned<'_> {
-        Owned {
-            kind: Thing::Batch,
-            id: self.id.0,
-            tenant: self.tenant.as_str().into(),
-            owner: self.owner.as_str().into(),
-            via: self.via.as_deref().map(Into::into),
-            run_as: self.run_as.as_str().into(),
-            profile: self.profile.as_str().into(),
-        }
+        let via = self.via.as_deref();
+        Owned::new(Thing::Batch, self.id.0, &self.tenant, &self.owner, via, &self.run_as, &self.profile)
     }
 }
 

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
+use chrono::SecondsFormat;
 
 use super::desk::{Desk, operator};
 use super::serve::Settings;
@@ -11,6 +12,7 @@ use crate::access::explain::{Explanation, check_action, somebody};
 use crate::access::policy::Policies;
 use crate::access::resource::{Account, ProfileName, Tenant};
 use crate::access::target::Target;
+use crate::access::trial::{self, Change, Trial};
 use crate::access::{Resource, Verb, View};
 use crate::id::Called;
 use crate::identity::{DEFAULT_TENANT, Principal};
@@ -24,6 +26,14 @@ pub(super) enum Policy {
     },
     /// Says what the policies decide of an action, and which of them.
     Explain(Explain),
+    /// Tries policies against what was decided lately, without taking them up; exits with 1 when something would have come out otherwise.
+    Try {
+        /// Their folder.
+        folder: PathBuf,
+        /// Only what members of this tenant asked.
+        #[arg(long)]
+        tenant: Option<String>,
+    },
 }
 
 #[derive(Debug, clap::Args)]
@@ -53,17 +63,55 @@ fn verb(text: &str) -> Result<Verb, String> {
 pub(super) fn run(settings: &Settings, command: Policy) -> anyhow::Result<ExitCode> {
     match command {
         Policy::Check { folder } => check(settings, folder),
-        Policy::Explain(asked) => {
-            let config = settings.load()?;
-            tokio::runtime::Runtime::new()?.block_on(async {
-                let desk = Desk::open(&config)?;
-                let explained = explain(&desk, &asked).await;
-                desk.close().await;
-                say(&asked, &explained?);
-                Ok(ExitCode::SUCCESS)
+        Policy::Explain(asked) => at_desk(settings, async |desk| {
+            say(&asked, &explain(desk, &asked).await?);
+            Ok(ExitCode::SUCCESS)
+        }),
+        Policy::Try { folder, tenant } => {
+            let policies =
+                Policies::load(Some(&folder)).with_context(|| format!("the policies of {}", folder.display()))?;
+            at_desk(settings, async |desk| {
+                let mut db = desk.pool().acquire().await?;
+                let trial = trial::run(&mut db, policies, tenant.as_deref()).await?;
+                drop(db);
+                Ok(tell(&trial))
             })
         }
     }
+}
+
+fn at_desk(settings: &Settings, work: impl AsyncFnOnce(&Desk) -> anyhow::Result<ExitCode>) -> anyhow::Result<ExitCode> {
+    let config = settings.load()?;
+    tokio::runtime::Runtime::new()?.block_on(async {
+        let desk = Desk::open(&config)?;
+        let done = work(&desk).await;
+        desk.close().await;
+        done
+    })
+}
+
+/// One line for each decision that would have come out otherwise, then how many.
+#[expect(clippy::print_stdout, reason = "the answer to the command")]
+fn tell(trial: &Trial) -> ExitCode {
+    for Change { question: q, decided_at, policies, verdict } in &trial.changes {
+        let (was, is) = if verdict.allowed { ("denied", "allowed") } else { ("allowed", "denied") };
+        let by = |ids: &[String]| if ids.is_empty() { "no policy".to_owned() } else { ids.join(", ") };
+        println!(
+            "{}  {} of {} {} {}: was {was} by {}, would be {is} by {}",
+            decided_at.to_rfc3339_opts(SecondsFormat::Secs, true),
+            q.user,
+            q.tenant,
+            q.verb.as_str(),
+            q.on,
+            by(policies),
+            by(&verdict.policies)
+        );
+    }
+    if trial.unknown > 0 {
+        println!("{} decisions of another version of Hearth were passed over", trial.unknown);
+    }
+    println!("{} of {} decisions would have come out otherwise", trial.changes.len(), trial.tried);
+    if trial.changes.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(1) }
 }
 
 #[expect(clippy::print_stdout, reason = "the answer to the command")]

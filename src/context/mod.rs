@@ -123,15 +123,8 @@ pub struct Application {
 
 impl Shareable for Context {
     fn owned(&self) -> Owned<'_> {
-        Owned {
-            kind: Thing::Context,
-            id: self.id.0,
-            tenant: self.tenant.as_str().into(),
-            owner: self.owner.as_str().into(),
-            via: self.via.as_deref().map(Into::into),
-            run_as: self.run_as.as_str().into(),
-            profile: self.profile.as_str().into(),
-        }
+        let via = self.via.as_deref();
+        Owned::new(Thing::Context, self.id.0, &self.tenant, &self.owner, via, &self.run_as, &self.profile)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use axum::Router;
@@ -33,6 +33,8 @@ use crate::life::Life;
 const DRIVER_DOOR: &str = "/driver/";
 /// After a failed accept (no file descriptors), a pause.
 const PAUSE: Duration = Duration::from_millis(100);
+/// A connection on which nothing was asked for as long is let go of, between this and twice as long after the last request.
+const IDLE: Duration = Duration::from_secs(120);
 
 /// Accepts connections until the gateway stops.
 pub struct Listener {
@@ -182,10 +184,10 @@ async fn serve<S>(
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let is_secure = from.is_secure;
-    let (spoken, patience) = (Arc::new(AtomicBool::new(false)), limits.header_timeout.0);
-    let speaks = spoken.clone();
+    let (asked, patience) = (Arc::new(AtomicU64::new(0)), limits.header_timeout.0);
+    let asks = asked.clone();
     let service = hyper::service::service_fn(move |request: Request<Incoming>| {
-        speaks.store(true, Ordering::Relaxed);
+        asks.fetch_add(1, Ordering::Relaxed);
         let mut request = request::plain(request, &prefix);
         request.extensions_mut().insert(from.clone());
         let is_beside = who == Who::Driver && !request.uri().path().starts_with(DRIVER_DOOR);
@@ -205,14 +207,25 @@ async fn serve<S>(
     // The limit on a request's head begins with its first byte: whoever never sends one would hold their place for ever.
     let silence = async {
         tokio::time::sleep(patience).await;
-        if spoken.load(Ordering::Relaxed) {
+        if asked.load(Ordering::Relaxed) > 0 {
             std::future::pending::<()>().await;
+        }
+    };
+    // Over HTTP/2 a client that answers pings and asks nothing would hold its place for ever too. What is still being answered goes on.
+    let idleness = async {
+        let mut before = 0;
+        loop {
+            tokio::time::sleep(IDLE).await;
+            let now = asked.load(Ordering::Relaxed);
+            if now == std::mem::replace(&mut before, now) {
+                return;
+            }
         }
     };
     let ended = tokio::select! {
         ended = served.as_mut() => ended,
         () = silence => return debug!("A connection was silent for too long"),
-        () = stopping.cancelled() => {
+        () = async { tokio::select! { () = stopping.cancelled() => {} () = idleness => {} } } => {
             served.as_mut().graceful_shutdown();
             served.await
         }

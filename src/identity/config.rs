@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer};
 
 use super::directory::Source;
 use super::tenant::Rule as TenantRule;
-use super::{Scheme, ldap, negotiate, oidc};
+use super::{DEFAULT_TENANT, Scheme, ldap, negotiate, oidc};
 use crate::time::Span;
 
 /// The section `auth`.
@@ -39,6 +39,15 @@ pub struct Config {
     pub ldap: ldap::Config,
     /// The section `auth.oidc`.
     pub oidc: oidc::Config,
+}
+
+impl Config {
+    /// Whether people of more than one tenant can come.
+    #[must_use]
+    pub fn has_several_tenants(&self) -> bool {
+        let by_claim = self.schemes.contains(&Scheme::Bearer) && !self.oidc.tenant_claim.is_empty();
+        by_claim || self.tenants.iter().any(|rule| rule.tenant != DEFAULT_TENANT)
+    }
 }
 
 /// The section `auth.certificate`.

@@ -162,15 +162,8 @@ pub struct Session {
 
 impl Shareable for Session {
     fn owned(&self) -> Owned<'_> {
-        Owned {
-            kind: Thing::Session,
-            id: self.id.0,
-            tenant: self.tenant.as_str().into(),
-            owner: self.owner.as_str().into(),
-            via: self.via.as_deref().map(Into::into),
-            run_as: self.run_as.as_str().into(),
-            profile: self.profile.as_str().into(),
-        }
+        let via = self.via.as_deref();
+        Owned::new(Thing::Session, self.id.0, &self.tenant, &self.owner, via, &self.run_as, &self.profile)
     }
 }
 

@@ -200,14 +200,6 @@ impl Sink for Service {
         .boxed()
     }
 
-    fn leave(&self, context: ContextId) {
-        for session in self.sessions().live().of(context) {
-            self.live().forget(session.row().id);
-            self.sessions().live().forget(session.row().id);
-        }
-        self.sessions().contexts().live().forget(context);
-    }
-
     fn context_ended<'a>(
         &'a self,
         db: &'a mut PgConnection,

@@ -80,7 +80,9 @@ impl Setup {
     /// For authentication alone: profiles run as whoever asks, and nothing can be launched, for no launcher listens.
     pub fn runs_nothing(self) -> Self {
         let run_as = |setup: Self, profile: &str| setup.set(&format!("profiles.{profile}.run_as"), "user");
-        ["default", "spark4"].into_iter().fold(self.set("launch.launcher", "/nonexistent/launcher.sock"), run_as)
+        let no_launcher =
+            self.set("launch.launcher", "/nonexistent/launcher.sock").set("launch.users.tenants", "[\"*\"]");
+        ["default", "spark4"].into_iter().fold(no_launcher, run_as)
     }
 
     /// Adds a piece of configuration file, such as `[profiles.cluster]\nmaster = "spark://…"`.

@@ -5,20 +5,21 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, Instant};
 
 use nix::unistd::{Gid, Uid, User};
 
-/// Each argument is a user: removed once the standard input ends, with every process that is left of it.
+/// The first argument is the lock, each other one a user: removed once the standard input ends, with every process that is left of it.
 const REMOVE: &str = r#"
 read -r _
+lock=$1
+shift
 for user in "$@"; do
     for turn in $(seq 100); do
         id -u "$user" >/dev/null 2>&1 || break
         for process in /proc/[0-9]*; do
             [ "$(stat -c %U "$process" 2>/dev/null)" = "$user" ] && kill -s KILL "${process#/proc/}" 2>/dev/null
         done
-        userdel "$user" >/dev/null 2>&1 && break
+        flock "$lock" userdel "$user" >/dev/null 2>&1 && break
         sleep 0.05
     done
 done
@@ -38,8 +39,11 @@ impl OsUsers {
         let own = format!("{:x}-{}", std::process::id(), MADE.fetch_add(1, Ordering::Relaxed));
         let names: Vec<String> =
             roles.iter().map(|role| format!("{}-{own}", role.trim_start_matches("system-"))).collect();
+        // The accounts' files have a lock of their own, for which programs do not wait.
+        let lock = std::env::temp_dir().join("hearth-test-users.lock");
         let guard = Command::new("/bin/sh")
             .args(["-c", REMOVE, "users"])
+            .arg(&lock)
             .args(&names)
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
@@ -49,21 +53,22 @@ impl OsUsers {
             .expect("/bin/sh starts");
         for (role, name) in roles.iter().zip(&names) {
             let system = role.starts_with("system-").then_some("--system");
-            let until = Instant::now() + Duration::from_secs(30);
-            // Another test may have the lock of the accounts' file.
-            while !Command::new("useradd")
+            let held = std::fs::File::create(&lock).unwrap();
+            held.lock().unwrap();
+            let made = Command::new("useradd")
                 .args(system)
                 .args(["--no-create-home", "--home-dir", "/nonexistent", "--user-group", "--shell", "/bin/sh", name])
-                .stderr(Stdio::null())
-                .status()
-                .expect("useradd is installed")
-                .success()
-            {
-                assert!(Instant::now() < until, "the user {name} cannot be made");
-                std::thread::sleep(Duration::from_millis(50));
-            }
+                .output()
+                .expect("useradd is installed");
+            assert!(made.status.success(), "the user {name}: {}", String::from_utf8_lossy(&made.stderr));
         }
         Self { names, guard }
+    }
+
+    /// Puts a role's user into the group of another's.
+    pub fn join(&self, role: usize, other: usize) {
+        let done = Command::new("usermod").args(["--append", "--groups", self.name(other), self.name(role)]).status();
+        assert!(done.expect("usermod is installed").success());
     }
 
     /// The name of a role.

@@ -1,6 +1,6 @@
 //! How long a session takes to be there, and its first statement.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::ensure;
 use reqwest::{Method, StatusCode};
@@ -14,6 +14,9 @@ use crate::report::{Report, Unit};
 
 /// One more session in a context that is in use is made this often.
 const SECOND: usize = 5;
+
+/// A context that is in use makes an interpreter ready for the next session within this time.
+const SPARE: Duration = Duration::from_secs(9);
 
 /// What is read of a context of Hearth's own API.
 #[derive(Deserialize)]
@@ -64,6 +67,18 @@ async fn second(target: &Target, report: &mut Report) -> anyhow::Result<()> {
         }
         let what = format!("one more {kind} session beside a live one (Hearth: in its context), POST to idle");
         report.put(&what, Unit::Ms, target.column, took);
+        if shared {
+            let mut took = Vec::new();
+            for _ in 0..SECOND {
+                tokio::time::sleep(SPARE).await;
+                let at = Instant::now();
+                let session = livy.session(body.clone()).await?;
+                took.push(ms(at.elapsed()));
+                livy.delete(session).await?;
+            }
+            let what = format!("the same {} s after the last one, when an interpreter is kept ready", SPARE.as_secs());
+            report.put(&format!("{what} ({kind})"), Unit::Ms, target.column, took);
+        }
         livy.delete(first).await?;
         if shared {
             let context: Context = serde_json::from_slice(&made)?;

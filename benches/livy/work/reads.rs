@@ -17,7 +17,7 @@ pub async fn measure(plan: &Plan, target: &Target, report: &mut Report) -> anyho
     let session = livy.session(json!({ "kind": "pyspark" })).await?;
     let path = format!("/sessions/{session}");
 
-    let seen = load::get(livy.authority(), &path, time).await?;
+    let seen = load::get(livy.authority(), &path, "", time).await?;
     put("quiet", seen, target, report);
     target.memory("memory, after reads", report)?;
 
@@ -29,7 +29,7 @@ pub async fn measure(plan: &Plan, target: &Target, report: &mut Report) -> anyho
         }
     };
     let seen = tokio::select! {
-        seen = load::get(livy.authority(), &path, time) => seen?,
+        seen = load::get(livy.authority(), &path, "", time) => seen?,
         failed = statements => return Err(failed),
     };
     put("while statements run", seen, target, report);

@@ -57,6 +57,8 @@ struct Talk<'a> {
     opened: HashSet<SessionId>,
     /// Last statement number sent, by session; begins with what the agent says it has taken.
     sent: HashMap<SessionId, i32>,
+    /// Sessions whose rows may hold more statements than were sent ahead.
+    more: HashSet<SessionId>,
     /// Sessions that this connection has been told to close.
     closed: HashSet<SessionId>,
     /// Statements that the agent was told to cancel, or that ended before they were sent.
@@ -96,9 +98,19 @@ async fn converse(
     let mut expected = granted.received + 1;
     let sent = granted.hello.sessions.clone();
     let now = Instant::now();
-    let [opened, shut] = [HashSet::new(), HashSet::new()];
-    let mut talk =
-        Talk { door, granted, out, seq: 0, last_sent: now, opened, sent, closed: shut, cancelled: HashSet::new() };
+    let [opened, more, shut] = [(); 3].map(|()| HashSet::new());
+    let mut talk = Talk {
+        door,
+        granted,
+        out,
+        seq: 0,
+        last_sent: now,
+        opened,
+        sent,
+        more,
+        closed: shut,
+        cancelled: HashSet::new(),
+    };
     let mut heard = now;
     let mut look_again = Some(now);
     let code = loop {
@@ -180,7 +192,7 @@ impl From<Broken> for LookError {
 }
 
 impl Talk<'_> {
-    /// Takes one frame; true when a statement has ended, so that more may be owed.
+    /// Takes one frame; true when a statement has ended and more are owed.
     async fn take(
         &mut self,
         text: &str,
@@ -201,7 +213,8 @@ impl Talk<'_> {
             _ => {
                 *expected += 1;
                 self.door.sink.hint(self.granted.context, &envelope);
-                let done = envelope.kind == "statement_done";
+                let done =
+                    envelope.kind == "statement_done" && envelope.session.is_some_and(|s| self.more.contains(&s));
                 // There is room: the loop reads only while there is. The committer may have been fenced off.
                 arriving.try_send(envelope).map_err(|_| Broken(wire::close::GO_ELSEWHERE))?;
                 Ok(done)
@@ -231,6 +244,11 @@ impl Talk<'_> {
         if once.insert(owed.session) {
             self.numbered(&owed.message).await?;
         }
+        // What comes after them is told by signals, but for what was too much to be sent at once.
+        match owed.statements.is_empty() {
+            true => self.more.remove(&owed.session),
+            false => self.more.insert(owed.session),
+        };
         for (number, message) in &owed.statements {
             if self.sent.get(&owed.session).is_none_or(|sent| sent < number) {
                 self.statement(owed.session, *number, message).await?;

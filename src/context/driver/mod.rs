@@ -101,9 +101,6 @@ pub trait Sink: Send + Sync + 'static {
         context: ContextId,
     ) -> BoxFuture<'a, Result<Option<String>, sqlx::Error>>;
 
-    /// Another gateway answers for the context: forgets it here.
-    fn leave(&self, context: ContextId);
-
     /// The context is over: its sessions and statements end with this cause.
     fn context_ended<'a>(
         &'a self,

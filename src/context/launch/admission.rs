@@ -66,6 +66,9 @@ impl Admission {
 
     /// The identity that a principal's application from a profile has: refused when it is an OS user who is not there or may not be run.
     fn identity(&self, profile: &Profile, who: &Principal) -> Result<String, Error> {
+        if profile.run_as == RunAs::User {
+            self.users.serve(&who.tenant)?;
+        }
         let identity = profile.run_as.identity(who);
         if self.is_other_os_user(profile) {
             self.users.account(identity, &profile.run_as, nix::unistd::Uid::effective().as_raw())?;

@@ -68,6 +68,8 @@ pub struct Setup {
     pub authenticates: bool,
     /// Whether there is a launcher.
     pub has_launcher: bool,
+    /// Whether it is known which person a user's name means: there is one tenant, or `launch.users.tenants` says whose OS users there are.
+    pub names_are_people: bool,
 }
 
 /// A profile that cannot keep what it promises.
@@ -106,6 +108,10 @@ fn why_not(profile: &Profile, setup: Setup) -> Option<&'static str> {
             "run_as is \"user\", but a standalone cluster runs everybody's executors as its workers' one account: set it to \
              \"service:NAME\", the account of the workers",
         ),
+        (RunAs::User, true) if !setup.names_are_people => Some(
+            "run_as is \"user\", but there are several tenants, and users of two may have one name: say in launch.users.tenants whose people \
+             the OS users are, and give the others profiles with run_as = \"service:NAME\"",
+        ),
         (RunAs::User | RunAs::Service(_), _) if !is_yarn(&profile.master) && !setup.has_launcher => Some(
             "run_as names another OS user, and only a launcher can start programs as one: start hearth as root with launch.gateway_user \
              set, or run `hearth launcher` beside it and name its socket in launch.launcher",
@@ -126,7 +132,7 @@ mod tests {
 
     fn refusal(master: &str, run_as: &str, authenticates: bool, has_launcher: bool) -> Option<&'static str> {
         let profile = serde_json::from_value(serde_json::json!({ "master": master, "run_as": run_as })).unwrap();
-        why_not(&profile, Setup { authenticates, has_launcher })
+        why_not(&profile, Setup { authenticates, has_launcher, names_are_people: true })
     }
 
     #[test]
@@ -153,6 +159,16 @@ mod tests {
         for (master, run_as, authenticates, launcher) in possible {
             assert_eq!(refusal(master, run_as, authenticates, launcher), None, "{master} {run_as}");
         }
+    }
+
+    #[test]
+    fn with_several_tenants_somebody_says_whose_the_os_users_are() {
+        let asked = |run_as: &str, names_are_people| {
+            let profile = serde_json::from_value(serde_json::json!({ "run_as": run_as })).unwrap();
+            why_not(&profile, Setup { authenticates: true, has_launcher: true, names_are_people })
+        };
+        assert!(asked("user", false).unwrap().contains("launch.users.tenants"));
+        assert_eq!((asked("user", true), asked("service:spark", false)), (None, None));
     }
 
     #[test]

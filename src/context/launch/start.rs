@@ -11,7 +11,7 @@ use rand::TryRngCore;
 use rand::rngs::OsRng;
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 use uuid::Uuid;
 
 use super::archive;
@@ -196,14 +196,14 @@ impl Starter {
         for (name, profile) in &profiles {
             let made = async { self.agent(&self.installed(name, profile).await?.spark).await };
             match made.await {
-                Ok(_) => info!(profile = name, "Profile {name} is ready"),
+                Ok(_) => debug!(profile = name, "Profile {name} is ready"),
                 Err(e) => warn!(profile = name, error = %e, "Profile {name} cannot be used: hearth doctor says more"),
             }
         }
         for (name, profile) in profiles.iter().filter(|_| self.0.config.class_archive) {
             let Ok(Installed { spark, command, .. }) = self.installed(name, profile).await else { continue };
             match archive::make(&spark, &command, &self.0.cache, &self.0.environment).await {
-                Ok(Some(_)) => info!(profile = name, "Drivers of profile {name} start from a class data archive"),
+                Ok(Some(_)) => debug!(profile = name, "Drivers of profile {name} start from a class data archive"),
                 Ok(None) => info!(profile = name, "Drivers of profile {name} start without a class data archive"),
                 Err(e) => {
                     warn!(profile = name, error = %e, "Drivers of profile {name} start without a class data archive")

@@ -1,18 +1,22 @@
 //! The policies, and what they decide.
 
+use std::collections::BTreeMap;
+
 use axum::Json;
 use axum::extract::State;
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::request::Asked;
+use super::request::{Asked, Body};
 use super::words;
 use crate::access::explain::{self, Explanation, check_action};
-use crate::access::policy::Listed;
+use crate::access::policy::{self, Listed, MOST_FILES};
 use crate::access::resource::{Account, ProfileName, Tenant};
 use crate::access::target::Target;
+use crate::access::trial;
 use crate::access::{ReadPolicies, Resource, Verb, View};
 use crate::http::Doors;
 use crate::http::extract::Who;
@@ -22,10 +26,12 @@ use crate::identity::Principal;
 
 /// Groups of one question at most.
 const MOST_GROUPS: usize = 500;
+/// Changes in one answer at most.
+const MOST_CHANGES: usize = 500;
 
 /// The routes.
 pub fn router() -> OpenApiRouter<Doors> {
-    OpenApiRouter::new().routes(routes!(list)).routes(routes!(explain))
+    OpenApiRouter::new().routes(routes!(list)).routes(routes!(explain)).routes(routes!(try_out))
 }
 
 /// The policies that hold now.
@@ -54,6 +60,86 @@ async fn list(State(doors): State<Doors>, Who(who): Who) -> Result<Json<Policies
     let listed = access.engine().policies().listed();
     let items = listed.into_iter().map(|Listed { id, permits, text }| Policy { id, permits, text }).collect();
     Ok(Json(Policies { items }))
+}
+
+/// Policies that may one day be the site's.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = PolicyDraft)]
+pub struct Draft {
+    /// Each file's text, by its name; together they take the place of the site's policies.
+    files: BTreeMap<String, String>,
+}
+
+/// What other policies would have decided.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Trial {
+    /// What is odd in them, though valid.
+    warnings: Vec<String>,
+    /// Decisions of the tenant that were asked again: the newest of each sort.
+    #[schema(minimum = 0)]
+    tried: usize,
+    /// How many of them would have come out otherwise.
+    #[schema(minimum = 0)]
+    changed: usize,
+    /// The newest of these.
+    #[schema(max_items = 500)]
+    changes: Vec<Change>,
+}
+
+/// A decision that would have come out otherwise.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = DecisionChange)]
+pub struct Change {
+    user: String,
+    #[schema(schema_with = words::action)]
+    action: &'static str,
+    /// To what, as `explain` takes it.
+    on: String,
+    decided_at: DateTime<Utc>,
+    /// Whether it was allowed; it would now be the other.
+    was_allowed: bool,
+    /// The policies that led to it then.
+    policies: Vec<String>,
+    /// The policies that would lead to the other.
+    would_be_by: Vec<String>,
+}
+
+impl From<trial::Change> for Change {
+    fn from(c: trial::Change) -> Self {
+        Self {
+            user: c.question.user.to_string(),
+            action: c.question.verb.as_str(),
+            on: c.question.on.to_string(),
+            decided_at: c.decided_at,
+            was_allowed: !c.verdict.allowed,
+            policies: c.policies,
+            would_be_by: c.verdict.policies,
+        }
+    }
+}
+
+/// Checks policies, and says what of the tenant's latest decisions would have come out otherwise by them. Nothing is taken up. For operators,
+/// auditors and the admins of a tenant.
+#[utoipa::path(post, path = "/policies/try", tag = "policies", operation_id = "try_policies", request_body = Draft,
+    responses((status = 200, body = Trial)))]
+async fn try_out(
+    State(doors): State<Doors>,
+    Who(who): Who,
+    Body { said, .. }: Body<Draft>,
+) -> Result<Json<Trial>, Fault> {
+    let access = doors.contexts.access();
+    access.require::<ReadPolicies, _>(&who, Tenant(who.tenant.to_string())).await?;
+    if said.files.len() > MOST_FILES {
+        return Err(Fault::invalid(format!("files: at most {MOST_FILES}")));
+    }
+    let texts: Vec<_> = said.files.into_iter().collect();
+    let policies = policy::Policies::from_texts(&texts).map_err(|e| Fault::invalid(format!("files: {e}")))?;
+    let warnings = policies.warnings().to_vec();
+    let trial = access.try_out(policies, &who.tenant).await?;
+    let (tried, changed) = (trial.tried, trial.changes.len());
+    let changes = trial.changes.into_iter().take(MOST_CHANGES).map(Change::from).collect();
+    Ok(Json(Trial { warnings, tried, changed, changes }))
 }
 
 /// What is asked.

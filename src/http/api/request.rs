@@ -15,6 +15,7 @@ use super::object::Object;
 use crate::access::resource::Account;
 use crate::context::log::Wanted;
 use crate::http::Doors;
+use crate::http::authenticate;
 use crate::http::body::{self, Unread};
 use crate::http::extract::{self, Who};
 use crate::http::fault::{Code, Fault};
@@ -91,7 +92,8 @@ impl<T: DeserializeOwned> FromRequestParts<Doors> for Asked<T> {
     type Rejection = Fault;
 
     async fn from_request_parts(parts: &mut Parts, _doors: &Doors) -> Result<Self, Fault> {
-        match Query::try_from_uri(&parts.uri) {
+        let uri = authenticate::without_do_as(&parts.uri);
+        match Query::try_from_uri(&uri) {
             Ok(Query(asked)) => Ok(Self(asked)),
             Err(e) => Err(Fault::invalid(format!("the query: {}", e.body_text()))),
         }

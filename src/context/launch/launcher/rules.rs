@@ -21,6 +21,9 @@ pub struct Users {
     pub banned_users: Vec<String>,
     /// Users below the least uid that may be run: service accounts of a cluster's workers.
     pub allowed_system_users: Vec<String>,
+    /// The tenants whose people the OS users are: a name means the same person in these alone. `*`: in every tenant.
+    #[serde(default)]
+    pub tenants: Vec<String>,
 }
 
 /// Why a user is not run.
@@ -40,6 +43,12 @@ pub enum Refused {
     /// The gateway's own.
     #[error("the OS user {0:?} is the gateway's own: nobody's code runs as that")]
     Gateway(String),
+    /// Whoever has that name in their tenant is somebody else than the OS user.
+    #[error(
+        "the OS users of this machine are not the people of your tenant {0:?}: choose a profile that runs as a service account, or ask an \
+         operator to name the tenant in launch.users.tenants"
+    )]
+    Tenant(String),
     /// The profile says otherwise.
     #[error("the profile runs as {profile}, not as the OS user {user:?}")]
     OtherProfile {
@@ -51,6 +60,15 @@ pub enum Refused {
 }
 
 impl Users {
+    /// Checks that a name means the same person in a tenant and on this machine.
+    ///
+    /// # Errors
+    /// [`Refused::Tenant`] when it may be somebody else's.
+    pub fn serve(&self, tenant: &str) -> Result<(), Refused> {
+        let serves = self.tenants.is_empty() || self.tenants.iter().any(|named| named == "*" || named == tenant);
+        if serves { Ok(()) } else { Err(Refused::Tenant(tenant.to_owned())) }
+    }
+
     /// The account of a user who may be run from a profile. `gateway` is the uid of the gateway.
     ///
     /// # Errors
@@ -94,7 +112,7 @@ mod tests {
     use super::*;
 
     fn users() -> Users {
-        Users { min_user_id: 1000, banned_users: Vec::new(), allowed_system_users: Vec::new() }
+        Users { min_user_id: 1000, banned_users: Vec::new(), allowed_system_users: Vec::new(), tenants: Vec::new() }
     }
 
     #[test]
@@ -111,6 +129,15 @@ mod tests {
         assert_eq!(rules.person("daemon", daemon.uid.as_raw()), Err(Refused::Gateway("daemon".into())));
         let rules = Users { banned_users: vec!["daemon".into()], ..rules };
         assert_eq!(rules.person("daemon", 4711), Err(Refused::Banned("daemon".into())));
+    }
+
+    #[test]
+    fn a_name_is_a_person_of_some_tenants() {
+        assert_eq!(users().serve("anybody"), Ok(()));
+        let rules = Users { tenants: vec!["acme".into()], ..users() };
+        assert_eq!(rules.serve("acme"), Ok(()));
+        assert_eq!(rules.serve("umbrella"), Err(Refused::Tenant("umbrella".into())));
+        assert_eq!(Users { tenants: vec!["*".into()], ..users() }.serve("umbrella"), Ok(()));
     }
 
     #[test]
