@@ -130,6 +130,14 @@ pub enum Refusal {
     BadName,
 }
 
+impl Refusal {
+    /// The scheme of a credential that is not good.
+    #[must_use]
+    pub fn wrong(&self) -> Option<Scheme> {
+        if let Self::Wrong(scheme) = self { Some(*scheme) } else { None }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,8 +1,8 @@
 //! Slows down who guesses credentials: a user and an address together, never one of them alone, and nobody for good.
 //!
 //! After some wrong ones the pair waits before the next is looked at, twice as long each time up to half a minute. Others who log
-//! in as that user from elsewhere, or as others from that address, do not notice. Who shows no name (a token, a ticket) is counted by scheme and
-//! address, and only what is wrong is then put off: a good token is good beside any number of bad ones.
+//! in as that user from elsewhere, or as others from that address, do not notice. What shows no name (an API token, a ticket) is counted by scheme
+//! and address. Of all but passwords only what is wrong is put off: a good token is good beside any number of bad ones.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -33,8 +33,8 @@ const NO_PLACE: Duration = Duration::from_secs(2);
 /// Whose credential somebody tries, as far as they say.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Tried {
-    /// That of a user of this name.
-    User(String),
+    /// That of a user of this name, by this scheme.
+    User(Scheme, String),
     /// Somebody's, by a scheme that shows no name before it is checked.
     Anybody(Scheme),
 }
@@ -44,7 +44,7 @@ impl Tried {
     /// and is not kept.
     #[must_use]
     pub fn user(name: &str, scheme: Scheme) -> Self {
-        if is_user_name(name) { Self::User(name.to_lowercase()) } else { Self::Anybody(scheme) }
+        if is_user_name(name) { Self::User(scheme, name.to_lowercase()) } else { Self::Anybody(scheme) }
     }
 }
 
@@ -94,14 +94,13 @@ impl Brake {
         place.map(Some).ok_or(Refusal::Slow { scheme, wait: NO_PLACE })
     }
 
-    /// What becomes of a credential that is wrong and showed no name: refused, or put off while the pair has to wait.
+    /// What becomes of a credential that was looked at and is wrong: refused, or put off while the pair has to wait.
     #[must_use]
-    pub fn wrong(&self, scheme: Scheme, address: Option<IpAddr>) -> Refusal {
-        let tried = Tried::Anybody(scheme);
-        if let Some(wait) = self.wait(&tried, address) {
+    pub fn wrong(&self, tried: &Tried, scheme: Scheme, address: Option<IpAddr>) -> Refusal {
+        if let Some(wait) = self.wait(tried, address) {
             return Refusal::Slow { scheme, wait };
         }
-        self.failed(&tried, address);
+        self.failed(tried, address);
         Refusal::Wrong(scheme)
     }
 
@@ -162,11 +161,12 @@ mod tests {
     #[test]
     fn what_shows_no_name_is_counted_by_its_scheme() {
         let brake = Brake::default();
+        let wrong = |scheme| brake.wrong(&Tried::Anybody(scheme), scheme, None);
         for _ in 0..FREE {
-            assert_eq!(brake.wrong(Scheme::Token, None), Refusal::Wrong(Scheme::Token));
+            assert_eq!(wrong(Scheme::Token), Refusal::Wrong(Scheme::Token));
         }
-        assert!(matches!(brake.wrong(Scheme::Token, None), Refusal::Slow { scheme: Scheme::Token, .. }));
-        assert_eq!(brake.wrong(Scheme::Bearer, None), Refusal::Wrong(Scheme::Bearer));
+        assert!(matches!(wrong(Scheme::Token), Refusal::Slow { scheme: Scheme::Token, .. }));
+        assert_eq!(wrong(Scheme::Bearer), Refusal::Wrong(Scheme::Bearer));
         assert_eq!(Tried::user(&"x".repeat(40_000), Scheme::Basic), Tried::Anybody(Scheme::Basic), "it is not kept");
     }
 }

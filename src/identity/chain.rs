@@ -14,7 +14,7 @@ use tracing::{debug, info, warn};
 
 use super::attempt::{Attempt, Authorization, Refusal};
 use super::basic::{self, Basic};
-use super::brake::Brake;
+use super::brake::{Brake, Tried};
 use super::config::{CertificateName, Config, Unusable};
 use super::directory::{Directory, Source};
 use super::login::Logins;
@@ -179,7 +179,7 @@ impl Chain {
     pub async fn log_in(&self, pending: &Pending, query: &str, origin: &Origin) -> Result<Known, Nobody> {
         let begun = async {
             let oidc = self.browsers().ok_or(Refusal::NotOffered)?;
-            let person = oidc.finish(pending, query).await.map_err(|why| self.slowed(why, origin))?;
+            let person = oidc.finish(pending, query).await.map_err(|why| self.slowed(why, None, origin))?;
             let shown = Shown::new(person, Scheme::Bearer);
             let principal = self.principal(&shown, origin).await?;
             let login = self.0.logins.begin(&principal, Scheme::Bearer).await;
@@ -244,7 +244,7 @@ impl Chain {
         let by_header = match &attempt.authorization {
             Some(shown) => {
                 let found = self.by_authorization(shown, attempt).await;
-                Some(found.map_err(|why| self.slowed(why, &attempt.origin))?)
+                Some(found.map_err(|why| self.slowed(why, Some(shown), &attempt.origin))?)
             }
             None => None,
         };
@@ -285,17 +285,20 @@ impl Chain {
         let Some(der) = attempt.certificate.as_ref().filter(|_| self.has(Scheme::Certificate)) else {
             return Ok(None);
         };
-        let wrong = || self.slowed(Refusal::Wrong(Scheme::Certificate), &attempt.origin);
+        let wrong = || self.slowed(Refusal::Wrong(Scheme::Certificate), None, &attempt.origin);
         let person = certificate::person(der, self.0.certificate).ok_or_else(wrong)?;
         Ok(Some(Shown::new(person, Scheme::Certificate)))
     }
 
     /// What becomes of a refusal: who shows many wrong credentials has to wait. Passwords have been counted before they were looked at.
-    fn slowed(&self, why: Refusal, origin: &Origin) -> Refusal {
-        match why {
-            Refusal::Wrong(scheme) if scheme != Scheme::Basic => self.0.brake.wrong(scheme, origin.address),
-            other => other,
-        }
+    fn slowed(&self, why: Refusal, shown: Option<&Authorization>, origin: &Origin) -> Refusal {
+        let Some(scheme) = why.wrong().filter(|scheme| *scheme != Scheme::Basic) else { return why };
+        let claimed = match (shown, &self.0.oidc) {
+            (Some(Authorization::Bearer(token)), Some(oidc)) if scheme == Scheme::Bearer => oidc.claimed_name(token),
+            _ => None,
+        };
+        let tried = claimed.map_or(Tried::Anybody(scheme), |name| Tried::user(&name, scheme));
+        self.0.brake.wrong(&tried, scheme, origin.address)
     }
 
     async fn by_authorization(&self, shown: &Authorization, attempt: &Attempt) -> Result<Shown, Refusal> {
