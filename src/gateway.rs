@@ -15,6 +15,7 @@ use tracing::{info, warn};
 
 use crate::access::Access;
 use crate::access::engine::ProfileIdentity;
+use crate::audit::refusals::Refusals;
 use crate::audit::seal::Sealer;
 use crate::audit::{Audit, Entry, Event};
 use crate::config::Config;
@@ -164,9 +165,12 @@ async fn run(
     let keep = config.launch.keep_folders.0;
     life.spawn("sweep", sweep::run(pool.clone(), starter.clone(), keep, life.clone()));
     life.spawn("audit", Sealer::new(pool.clone(), me, home.path())?.run(life.clone()));
+    let refusals = Refusals::new(pool.clone(), *contexts.access().audit());
+    life.spawn("refusals", refusals.clone().run(life.clone()));
     life.spawn("session clocks", session::expire::run(sessions.clone(), life.clone()));
     let doors = Doors::new(Parts {
         identity: identity.clone(),
+        refusals,
         forwarders: config.http.forwarded_for_from.clone(),
         names: config.http.names.clone(),
         contexts: contexts.clone(),

@@ -82,6 +82,8 @@ const ROUTES: &[(&str, &str, Asks, &str)] = &[
     ("GET", "/api/v1/tokens", Somebody, ""),
     ("POST", "/api/v1/tokens", Somebody, r#"{"name": ""}"#),
     ("DELETE", "/api/v1/tokens/{token}", Somebody, ""),
+    ("GET", "/api/v1/logins", Somebody, ""),
+    ("DELETE", "/api/v1/logins/{login}", Somebody, ""),
     ("GET", "/api/v1/policies", Reader, ""),
     ("GET", "/api/v1/audit", Reader, ""),
     ("GET", "/api/v1/policies/explain", Somebody, ""),
@@ -322,6 +324,7 @@ fn path(route: &str, things: Option<&Things>) -> String {
         .replace("{id}", &id.to_string())
         .replace("{grant}", &grant.to_string())
         .replace("{token}", &Uuid::nil().to_string())
+        .replace("{login}", &Uuid::nil().to_string())
         .replace("{job}", "0")
         .replace("{statement}", "0")
         .replace("{number}", "0");
@@ -424,7 +427,7 @@ async fn every_route_answers_everybody_as_the_policies_say() {
                 On(_) | Nothing => continue,
                 Reader if matches!(user, "admin" | "operator" | "elsewhere_admin") => &[200],
                 Reader => &[403],
-                Somebody if route.contains("{token}") => &[404],
+                Somebody if route.contains("{token}") || route.contains("{login}") => &[404],
                 Somebody => &[200, 204, 400],
             };
             let (status, text) = status(&client, method, &say(path(route, None)), Some(&token), body).await;

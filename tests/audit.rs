@@ -10,7 +10,7 @@
 
 mod harness;
 
-use std::process::{Command, Output};
+use std::process::Output;
 
 use harness::livy::Answer;
 use harness::{BOUND, Gateway, Setup, until};
@@ -46,24 +46,8 @@ async fn start() -> Gateway {
     gateway
 }
 
-/// Runs a command of Hearth beside the gateway.
-fn hearth(gateway: &Gateway, arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_hearth"))
-        .args(arguments)
-        .env("HEARTH_HOME", gateway.home())
-        .env("HEARTH__DATABASE__URL", gateway.database().url())
-        .output()
-        .unwrap()
-}
-
 fn text(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
-}
-
-fn token(gateway: &Gateway, user: &str) -> String {
-    let made = hearth(gateway, &["token", "create", "--user", user, "--name", "test", "--ttl", "1h"]);
-    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-    text(&made).lines().last().unwrap().to_owned()
 }
 
 async fn call(gateway: &Gateway, token: &str, method: Method, path: &str, body: Option<Value>) -> Answer {
@@ -76,7 +60,7 @@ async fn call(gateway: &Gateway, token: &str, method: Method, path: &str, body: 
 }
 
 fn events(gateway: &Gateway) -> Vec<Value> {
-    text(&hearth(gateway, &["audit", "export"])).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    text(&gateway.hearth(&["audit", "export"])).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
 async fn sealed(pool: &PgPool) {
@@ -92,7 +76,7 @@ async fn sealed(pool: &PgPool) {
 #[tokio::test]
 async fn what_is_done_and_refused_is_written_down_with_who_and_why() {
     let gateway = start().await;
-    let (ann, bob, olga) = (token(&gateway, "ann"), token(&gateway, "bob"), token(&gateway, "olga"));
+    let (ann, bob, olga) = (gateway.token("ann", &[]), gateway.token("bob", &[]), gateway.token("olga", &[]));
     let session = call(&gateway, &ann, Method::POST, "/sessions", Some(json!({"kind": "pyspark"}))).await;
     let livy_id = session.expect(201)["id"].as_i64().unwrap();
     let code = json!({"code": "secret = 'canary'"});
@@ -124,7 +108,9 @@ async fn what_is_done_and_refused_is_written_down_with_who_and_why() {
     assert_eq!(find("token.revoked", "ann", "done")["resource_id"], "ann");
     assert_eq!(&find("access", "bob", "refused")["resource_id"], id);
     find("login", "unknown", "refused");
-    find("token.created", "bob", "done");
+    // On the command line the actor is the OS user, on behalf of the owner.
+    let me = nix::unistd::User::from_uid(nix::unistd::Uid::effective()).unwrap().unwrap().name;
+    assert_eq!(find("token.created", &me, "done")["on_behalf_of"], "ann");
     find("audit.read", "olga", "done");
     let all = serde_json::to_string(&events).unwrap();
     for secret in [&ann, &bob, "hearth_wrong", "canary"] {
@@ -138,13 +124,13 @@ async fn what_is_done_and_refused_is_written_down_with_who_and_why() {
 async fn a_changed_a_removed_and_a_cut_off_event_are_found() {
     let gateway = start().await;
     let pool = PgPool::connect(gateway.database().url()).await.unwrap();
-    let ann = token(&gateway, "ann");
+    let ann = gateway.token("ann", &[]);
     for _ in 0..3 {
         call(&gateway, &ann, Method::GET, "/sessions/77", None).await;
         call(&gateway, &ann, Method::POST, "/sessions", Some(json!({"kind": "sql"}))).await.expect(201);
     }
     sealed(&pool).await;
-    let verify = || hearth(&gateway, &["audit", "verify"]);
+    let verify = || gateway.hearth(&["audit", "verify"]);
     let good = verify();
     assert!(good.status.success(), "{}", text(&good));
 
@@ -188,10 +174,39 @@ async fn a_changed_a_removed_and_a_cut_off_event_are_found() {
 }
 
 #[tokio::test]
+async fn a_prune_is_written_down_and_what_is_left_verifies() {
+    let gateway = start().await;
+    let pool = PgPool::connect(gateway.database().url()).await.unwrap();
+    let ann = gateway.token("ann", &[]);
+    for _ in 0..5 {
+        assert_eq!(call(&gateway, &ann, Method::GET, "/sessions/77", None).await.status, 404);
+        call(&gateway, &ann, Method::POST, "/sessions", Some(json!({"kind": "sql"}))).await.expect(201);
+    }
+    sealed(&pool).await;
+    let before = events(&gateway).len();
+    let none = gateway.hearth(&["audit", "prune", "--older-than", "1d"]);
+    assert!(text(&none).starts_with("0 events removed"), "{}", text(&none));
+    let pruned = gateway.hearth(&["audit", "prune", "--older-than", "0s"]);
+    assert!(pruned.status.success(), "{}", String::from_utf8_lossy(&pruned.stderr));
+    let events = events(&gateway);
+    assert!(events.len() < before, "{events:#?}");
+    let told: Vec<&Value> = events.iter().filter(|event| event["event"] == "audit.pruned").collect();
+    let me = nix::unistd::User::from_uid(nix::unistd::Uid::effective()).unwrap().unwrap().name;
+    assert_eq!((told.len(), &told[0]["actor"], &told[0]["resource_kind"]), (1, &json!(me), &json!("chain")));
+    assert!(told[0]["detail"].as_str().unwrap().contains("events from before"), "{told:?}");
+    call(&gateway, &ann, Method::POST, "/sessions", Some(json!({"kind": "sql"}))).await.expect(201);
+    sealed(&pool).await;
+    let verified = gateway.hearth(&["audit", "verify"]);
+    assert!(verified.status.success(), "{}", text(&verified));
+    pool.close().await;
+    gateway.end().await;
+}
+
+#[tokio::test]
 async fn without_the_audit_nothing_is_done() {
     let gateway = start().await;
     let pool = PgPool::connect(gateway.database().url()).await.unwrap();
-    let ann = token(&gateway, "ann");
+    let ann = gateway.token("ann", &[]);
     pool.execute("alter table audit_event add constraint closed check (event = 'never') not valid").await.unwrap();
     let refused = call(&gateway, &ann, Method::POST, "/sessions", Some(json!({"kind": "sql"}))).await;
     assert!(refused.status >= 500, "{refused}");

@@ -10,11 +10,32 @@
 
 mod harness;
 
+use std::path::Path;
+use std::process::Command;
+
 use harness::certificates::Authority;
 use harness::kdc::Kdc;
 use harness::{Gateway, Setup};
 use reqwest::Method;
 use serde_json::{Value, json};
+
+/// By requests-kerberos, which takes no answer of a server that has not shown itself, errors included: what a new login of each request gets, and
+/// what several requests of one login get.
+const MUTUAL: &str = r#"
+import json, requests, sys
+from requests_kerberos import HTTPKerberosAuth, REQUIRED
+base, ca, calls = sys.argv[1], sys.argv[2], json.loads(sys.argv[3])
+def login():
+    session = requests.Session()
+    session.trust_env, session.verify, session.auth = False, ca, HTTPKerberosAuth(mutual_authentication=REQUIRED)
+    return session
+def call(session, method, path, body):
+    answer = session.request(method, base + path, json=body)
+    # An answer of a server that has not shown itself comes stripped, as another type.
+    return [answer.status_code, type(answer).__name__, session.auth.auth_done, answer.text]
+one = login()
+print(json.dumps([[call(login(), *each), call(one, *each)] for each in calls]))
+"#;
 
 /// The gateway's configuration: Kerberos and tokens, hue may speak for alice and for the members of no group of anybody here.
 fn setup(kdc: &Kdc) -> Setup {
@@ -126,6 +147,17 @@ async fn a_ticket_is_taken_once_and_errors_show_the_server_too() {
     }
     let twice = localhost(&gateway, "/sessions?doAs=alice&doAs=bob");
     assert!(last(&kdc.curl("hue", &[&twice])).0.starts_with("HTTP/1.1 400"));
+    // A browser would answer the challenge for a page of anybody: what such a page sends is refused before it is challenged.
+    for foreign in ["Origin: https://evil.example", "Origin: null", "Sec-Fetch-Site: cross-site"] {
+        for method in ["POST", "DELETE"] {
+            let of_page = ["-X", method, "-H", foreign, &localhost(&gateway, "/sessions/0")].map(str::to_owned);
+            let said = kdc.curl("alice", &of_page.each_ref().map(String::as_str));
+            assert!(last(&said).0.starts_with("HTTP/1.1 403") && !said.contains("401"), "{said}");
+        }
+    }
+    let rebound = ["-H", "Host: evil.example", "-H", "Sec-Fetch-Site: same-origin", &localhost(&gateway, "/sessions")]
+        .map(str::to_owned);
+    assert!(last(&kdc.curl("alice", &rebound.each_ref().map(String::as_str))).0.starts_with("HTTP/1.1 403"));
     let body = r#"{"kind":"pyspark","proxyUser":"bob"}"#;
     let create =
         ["-H", "Content-Type: application/json", "-d", body, &localhost(&gateway, "/sessions")].map(str::to_owned);
@@ -179,5 +211,83 @@ async fn over_tls_the_same_ticket_and_tokens_with_a_scope() {
     assert!(head.contains(" 204"), "{head}");
     assert_eq!(get("/sessions").bearer_auth(secret).send().await.unwrap().status(), 401, "revoked");
     assert!(!gateway.log().contains(secret), "no secret in the log");
+    gateway.end().await;
+}
+
+/// A session of alice that is dead, as if its driver had ended; its number.
+async fn dead_session(gateway: &Gateway) -> i32 {
+    let mut db = gateway.database().connect().await;
+    let context: uuid::Uuid = sqlx::query_scalar(
+        "insert into context (context_id, tenant, owner, run_as, profile, state, request, host, ended_at)
+         values (gen_random_uuid(), 'acme', 'alice', 'alice', 'default', 'ended', '{}', 'elsewhere', now()) returning context_id",
+    )
+    .fetch_one(&mut db)
+    .await
+    .unwrap();
+    let insert = sqlx::query_scalar(
+        "insert into session (session_id, context_id, number, tenant, owner, run_as, kind, state, request, ended_at)
+         values (gen_random_uuid(), $1, 0, 'acme', 'alice', 'alice', 'spark', 'dead', '{}', now()) returning livy_id",
+    );
+    insert.bind(context).fetch_one(&mut db).await.unwrap()
+}
+
+#[tokio::test]
+async fn over_tls_every_answer_shows_the_server() {
+    const DEAD: &str = r#""java.lang.IllegalStateException: Session is in state dead""#;
+    let python = tokio::task::spawn_blocking(|| {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/requests-kerberos");
+        let made = Command::new(script).output().unwrap();
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        String::from_utf8(made.stdout).unwrap().trim().to_owned()
+    })
+    .await
+    .unwrap();
+    let kdc = Kdc::start(&["alice", "hue"]).await;
+    let folder = tempfile::tempdir().unwrap();
+    let authority = Authority::new(folder.path());
+    let (certificate, key) = authority.sign("gateway", &["localhost", "127.0.0.1"]);
+    let gateway = setup(&kdc)
+        .set("http.tls.certificate", certificate.to_str().unwrap())
+        .set("http.tls.key", key.to_str().unwrap())
+        .start()
+        .await;
+    let ca = authority.pem().display().to_string();
+    let statements = format!("/sessions/{}/statements", dead_session(&gateway).await);
+
+    // Method, path, body, and the status of the answer.
+    let calls = [
+        ("GET", "/sessions", Value::Null, 200),
+        ("GET", "/sessions/77", Value::Null, 404),
+        ("POST", statements.as_str(), json!({"code": "1"}), 500),
+        ("POST", "/sessions", json!({"kind": "cobol"}), 400),
+        ("GET", "/sessions?doAs=bob", Value::Null, 403),
+        ("GET", "/api/v1/contexts/x", Value::Null, 404),
+        ("GET", "/api/v1/audit", Value::Null, 403),
+    ];
+    let asked: Vec<Value> = calls.iter().map(|(method, path, body, _)| json!([method, path, body])).collect();
+    let said = Command::new(python)
+        .args(["-c", MUTUAL, &localhost(&gateway, ""), &ca, &Value::from(asked).to_string()])
+        .env("KRB5_CONFIG", kdc.conf())
+        .env("KRB5CCNAME", kdc.ticket("alice"))
+        .output()
+        .unwrap();
+    assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
+    let said: Vec<[(u16, String, bool, String); 2]> = serde_json::from_slice(&said.stdout).unwrap();
+    for ((method, path, body, status), answers) in calls.iter().zip(&said) {
+        for (got, kind, is_shown, text) in answers {
+            assert_eq!((*got, kind.as_str(), *is_shown), (*status, "Response", true), "{method} {path}: {text}");
+            assert!(*status != 500 || text == DEAD, "{text}");
+        }
+        // The same by curl, which shows the head.
+        let (url, body) = (localhost(&gateway, path), body.to_string());
+        let mut arguments = vec!["--cacert", ca.as_str(), "-X", method, url.as_str()];
+        if *method == "POST" {
+            arguments.extend(["-H", "Content-Type: application/json", "-d", body.as_str()]);
+        }
+        let (head, body) = last(&kdc.curl("alice", &arguments));
+        assert!(head.contains(&format!(" {status}")), "{method} {path}: {head}");
+        assert!(head.to_ascii_lowercase().contains("www-authenticate: negotiate "), "{method} {path}: {head}");
+        assert!(*status != 500 || body == DEAD.trim_matches('"'), "{body}");
+    }
     gateway.end().await;
 }

@@ -22,7 +22,7 @@ use reqwest::Method;
 use serde_json::json;
 
 const USERS: &[(&str, &str)] =
-    &[("alice", "ou=acme"), ("bob", "ou=acme"), ("carol", "ou=globex"), ("hue", "ou=machines")];
+    &[("alice", "ou=acme"), ("bob", "ou=acme"), ("carol", "ou=globex"), ("hue", "ou=machines"), ("hub", "ou=acme")];
 const GROUPS: &[(&str, &[&str])] = &[("analysts", &["alice", "carol"]), ("admins", &["bob"])];
 
 async fn directory() -> Slapd {
@@ -49,7 +49,10 @@ fn searching(slapd: &Slapd) -> Setup {
                 { tenant = "acme", branches = ["ou=acme,dc=hearth,dc=test"] },
                 { tenant = "globex", branches = ["ou=globex,dc=hearth,dc=test"] },
             ]
-            proxies = [{ principal = "hue", groups = ["analysts"], addresses = ["127.0.0.1"] }]"#,
+            proxies = [
+                { principal = "hue", groups = ["analysts"], addresses = ["127.0.0.1"], tenants = ["globex"] },
+                { principal = "hub", users = ["*"], addresses = ["127.0.0.1"] },
+            ]"#,
         )
 }
 
@@ -110,6 +113,19 @@ async fn the_directory_says_who_somebody_is() {
         (&json!("carol"), &json!("hue"), &json!("globex"), &json!(["analysts"]))
     );
     assert_eq!(ask(&gateway, "/api/v1/login?doAs=bob", "hue", "hue's password").await.status, 403);
+    // Alice is in that group too, but of a tenant that hue's rule does not name; hub has no tenant but its own.
+    assert_eq!(ask(&gateway, "/api/v1/login?doAs=alice", "hue", "hue's password").await.status, 403);
+    let hub = async |user: &str| {
+        let answer = ask(&gateway, &format!("/api/v1/login?doAs={user}"), "hub", "hub's password").await;
+        (answer.status, answer.json()["tenant"].clone())
+    };
+    assert_eq!(hub("alice").await, (200, json!("acme")));
+    assert_eq!(hub("carol").await.0, 403);
+    assert_eq!(
+        hub("nobody-in-particular").await,
+        (200, json!("acme")),
+        "without a rule of their own, where the proxy belongs"
+    );
 
     let log = gateway.log();
     for secret in [ACCOUNT_PASSWORD, "alice's password"] {
@@ -141,8 +157,9 @@ async fn nobody_comes_in_by_a_wrong_an_empty_or_a_crafted_name_or_password() {
             ("al\\69ce", "alice's password"),
         ] {
             let answer = login(&gateway, user, password).await;
-            assert_eq!(answer.status, 401, "{user:?} {password:?}: {answer}");
-            assert_eq!(answer.json()["code"], "unauthenticated");
+            // Names that can be nobody's are slowed together.
+            assert!(matches!(answer.status, 401 | 429), "{user:?} {password:?}: {answer}");
+            assert!(matches!(answer.json()["code"].as_str(), Some("unauthenticated" | "too_many")));
         }
         assert_eq!(login(&gateway, "bob", "bob's password").await.expect(200)["user"], "bob");
         assert!(!gateway.log().contains("'s password"), "no password in the log");
@@ -172,6 +189,30 @@ async fn a_directory_that_is_away_is_no_reason_to_refuse_anybody() {
     let ca = harness::certificates::Authority::new(stranger.path()).pem();
     let gateway = searching(&slapd).set("auth.ldap.ca", ca.to_str().unwrap()).start().await;
     assert_eq!(login(&gateway, "bob", "bob's password").await.status, 503);
+    gateway.end().await;
+}
+
+#[tokio::test]
+async fn over_tls_from_the_beginning_too() {
+    let slapd = directory().await;
+    let ldaps = || {
+        let setup = searching(&slapd).set("auth.ldap.url", &slapd.tls_url()).set("auth.ldap.starttls", "false");
+        setup.set("auth.ldap.cache", "0s")
+    };
+    let gateway = ldaps().start().await;
+    assert_eq!(login(&gateway, "alice", "alice's password").await.expect(200)["groups"], json!(["analysts"]));
+    assert_eq!(login(&gateway, "alice", "wrong").await.status, 401);
+    gateway.end().await;
+
+    // A directory whose certificate is another's, or for another name, hears no password.
+    let stranger = tempfile::tempdir().unwrap();
+    let ca = harness::certificates::Authority::new(stranger.path()).pem();
+    let gateway = ldaps().set("auth.ldap.ca", ca.to_str().unwrap()).start().await;
+    assert_eq!(login(&gateway, "alice", "alice's password").await.status, 503);
+    gateway.end().await;
+    let by_another_name = slapd.tls_url().replace("localhost", "127.0.0.2");
+    let gateway = ldaps().set("auth.ldap.url", &by_another_name).start().await;
+    assert_eq!(login(&gateway, "alice", "alice's password").await.status, 503);
     gateway.end().await;
 }
 

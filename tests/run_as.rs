@@ -285,8 +285,16 @@ async fn refusals(it: &Fixture, alice: &Livy) {
         let refused = alice.post("/sessions", json!({"kind": "sql", "conf": {key: "x"}})).await;
         assert!(refused.status == 400 && refused.text.contains(key) && refused.text.contains(why), "{refused}");
     }
+    let link = |name: &str, to: &Path| {
+        let link = it.folders.path().join(it.users.name(ALICE)).join(name);
+        std::os::unix::fs::symlink(to, &link).unwrap();
+        link.display().to_string()
+    };
     for (file, why) in [
         (it.secret(BOB).display().to_string(), "permission denied"),
+        (link("to-bob", &it.secret(BOB)), "permission denied"),
+        (link("to-the-system", Path::new("/etc/passwd")), "file_roots"),
+        (link("to-a-folder", Path::new("/etc")) + "/passwd", "file_roots"),
         (it.secret(ALICE).display().to_string() + ".py", "does not exist"),
         ("/etc/passwd".to_owned(), "file_roots"),
         (format!("{}/../../etc/passwd", it.folders.path().display()), "file_roots"),

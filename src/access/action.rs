@@ -28,6 +28,10 @@ pub enum Verb {
     CreateToken,
     /// End an API token of an account.
     RevokeToken,
+    /// List the logins of an account.
+    ViewLogins,
+    /// End a login of an account.
+    EndLogin,
     /// Read the policies, and ask what they decide for others.
     ReadPolicies,
     /// Read the audit.
@@ -36,7 +40,7 @@ pub enum Verb {
 
 impl Verb {
     /// Every action.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 15] = [
         Self::View,
         Self::ViewGrants,
         Self::Attach,
@@ -48,6 +52,8 @@ impl Verb {
         Self::ViewTokens,
         Self::CreateToken,
         Self::RevokeToken,
+        Self::ViewLogins,
+        Self::EndLogin,
         Self::ReadPolicies,
         Self::ReadAudit,
     ];
@@ -70,6 +76,8 @@ impl Verb {
             Self::ViewTokens => "viewTokens",
             Self::CreateToken => "createToken",
             Self::RevokeToken => "revokeToken",
+            Self::ViewLogins => "viewLogins",
+            Self::EndLogin => "endLogin",
             Self::ReadPolicies => "readPolicies",
             Self::ReadAudit => "readAudit",
         }
@@ -78,7 +86,10 @@ impl Verb {
     /// Whether it only looks.
     #[must_use]
     pub const fn only_reads(self) -> bool {
-        matches!(self, Self::View | Self::ViewGrants | Self::ViewTokens | Self::ReadPolicies | Self::ReadAudit)
+        matches!(
+            self,
+            Self::View | Self::ViewGrants | Self::ViewTokens | Self::ViewLogins | Self::ReadPolicies | Self::ReadAudit
+        )
     }
 
     /// What somebody wants who asks for it, to be said after "you may not".
@@ -96,6 +107,8 @@ impl Verb {
             Self::ViewTokens => "list the API tokens",
             Self::CreateToken => "make an API token",
             Self::RevokeToken => "revoke an API token",
+            Self::ViewLogins => "list the logins",
+            Self::EndLogin => "end a login",
             Self::ReadPolicies => "read the policies",
             Self::ReadAudit => "read the audit",
         }
@@ -147,6 +160,12 @@ pub enum CreateToken {}
 /// [`Verb::RevokeToken`], as a type.
 #[derive(Debug)]
 pub enum RevokeToken {}
+/// [`Verb::ViewLogins`], as a type.
+#[derive(Debug)]
+pub enum ViewLogins {}
+/// [`Verb::EndLogin`], as a type.
+#[derive(Debug)]
+pub enum EndLogin {}
 /// [`Verb::ReadPolicies`], as a type.
 #[derive(Debug)]
 pub enum ReadPolicies {}
@@ -186,6 +205,12 @@ impl Action for CreateToken {
 }
 impl Action for RevokeToken {
     const VERB: Verb = Verb::RevokeToken;
+}
+impl Action for ViewLogins {
+    const VERB: Verb = Verb::ViewLogins;
+}
+impl Action for EndLogin {
+    const VERB: Verb = Verb::EndLogin;
 }
 impl Action for ReadPolicies {
     const VERB: Verb = Verb::ReadPolicies;

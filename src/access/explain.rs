@@ -64,7 +64,9 @@ pub fn actions_on(on: &Facts<'_>) -> &'static [Verb] {
         Facts::Owned(owned) if owned.kind == Kind::Batch => &[Verb::View, Verb::ViewGrants, Verb::Manage, Verb::Share],
         Facts::Owned(_) => &[Verb::View, Verb::ViewGrants, Verb::Attach, Verb::Manage, Verb::Share],
         Facts::Profile(_) => &[Verb::CreateContext, Verb::CreateSession, Verb::CreateBatch],
-        Facts::Account { .. } => &[Verb::ViewTokens, Verb::CreateToken, Verb::RevokeToken],
+        Facts::Account { .. } => {
+            &[Verb::ViewTokens, Verb::CreateToken, Verb::RevokeToken, Verb::ViewLogins, Verb::EndLogin]
+        }
         Facts::Tenant(_) => &[Verb::ReadPolicies, Verb::ReadAudit],
     }
 }
@@ -86,14 +88,10 @@ pub fn check_action(verb: Verb, on: &Facts<'_>) -> Result<(), NoSuchAction> {
 #[must_use]
 pub fn somebody(tenant: &str, user: &str, groups: Vec<String>) -> Principal {
     Principal {
-        user: user.into(),
         groups: groups.into(),
         tenant: tenant.into(),
-        via: None,
-        scheme: Scheme::Basic,
         scope: Scope::Manage,
-        speaks_for: None,
-        origin: Origin::default(),
+        ..Principal::unknown(Some(user), Scheme::Basic, &Origin::default())
     }
 }
 

@@ -6,13 +6,14 @@
 //! - [`action`]: every action there is; [`resource`]: what a decision looks at of a thing
 //! - [`role`]: operators, auditors, tenant admins; [`grant`]: what owners let others do
 //! - [`policy`]: the Cedar policies, Hearth's and the site's; [`engine`]: one decision by them
-//! - [`service`]: puts these together, [`sharing`]: gives and revokes grants, [`explain`]: says why, of a [`target`]
+//! - [`service`]: puts these together, [`sharing`]: gives and revokes grants, [`account`]: API tokens and logins,
+//!   [`explain`]: says why, of a [`target`]
 //! - [`sample`]: what was decided, for [`trial`], which tries new policies against it
 //!
 //! The tenant, ownership, grants and roles are told to Cedar as facts; what follows from them is said in `policies/` alone. Lists ask the
 //! database for the widest set that the base policies can allow ([`service::Reach`]) and Cedar for each row of it.
 
-mod account;
+pub mod account;
 pub mod action;
 pub mod engine;
 pub mod explain;
@@ -38,8 +39,8 @@ use crate::identity::Principal;
 use crate::kind::{Classify, Kind};
 
 pub use action::{
-    Action, Attach, CreateBatch, CreateContext, CreateSession, CreateToken, Manage, ReadAudit, ReadPolicies,
-    RevokeToken, Share, Verb, View, ViewGrants, ViewTokens,
+    Action, Attach, CreateBatch, CreateContext, CreateSession, CreateToken, EndLogin, Manage, ReadAudit, ReadPolicies,
+    RevokeToken, Share, Verb, View, ViewGrants, ViewLogins, ViewTokens,
 };
 pub use engine::Verdict;
 pub use resource::{Facts, Owned, Resource, Shareable};

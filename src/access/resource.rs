@@ -175,16 +175,19 @@ impl Resource for ProfileName {
     }
 }
 
-/// A user's login: what API tokens belong to.
+/// A user's account: what API tokens and logins belong to.
 #[derive(Debug, Clone)]
 pub struct Account {
     /// The user's tenant.
     pub tenant: String,
-    /// The user.
+    /// The user, or [`Account::EVERYBODY`].
     pub user: String,
 }
 
 impl Account {
+    /// In the place of a user: all of the tenant, for lists. No user has this name, so it is nobody's own.
+    pub const EVERYBODY: &str = "*";
+
     /// The principal's own.
     #[must_use]
     pub fn of(who: &Principal) -> Self {

@@ -30,6 +30,8 @@ catalogue! {
     Login = "login",
     /// A login was ended by whose it was.
     Logout = "logout",
+    /// A login was ended by its id, by whose it was or by another.
+    LoginEnded = "login.ended",
     /// Somebody acts, or wanted to act, for somebody else.
     ActFor = "act_for",
     /// An API token was made.
@@ -64,6 +66,8 @@ catalogue! {
     Read = "read",
     /// The audit itself was read.
     AuditRead = "audit.read",
+    /// The beginning of a chain of the audit was removed.
+    AuditPruned = "audit.pruned",
 }
 
 #[cfg(test)]

@@ -6,12 +6,14 @@
 //!
 //! - [`event`]: the one catalogue of everything that is recorded
 //! - [`chain`]: what is hashed, and how; [`key`]: who signs
+//! - [`refusals`]: credentials that are refused, which anybody can make many of
 //! - [`trail`]: reading; [`prune`]: the end of what is old
 
 pub mod chain;
 pub mod event;
 pub mod key;
 pub mod prune;
+pub mod refusals;
 pub mod seal;
 mod store;
 pub mod trail;

@@ -14,7 +14,8 @@ use tracing::{debug, warn};
 
 use super::chain::{self, START};
 use super::key::{Key, Signed};
-use super::store;
+use super::{store, verify};
+use crate::home;
 use crate::id::GatewayId;
 use crate::life::Life;
 
@@ -23,7 +24,7 @@ const EVERY: Duration = Duration::from_secs(1);
 const BATCH: i64 = 1_000;
 /// The file of heads in the state folder: one JSON object a line.
 pub const HEADS: &str = "audit.heads";
-/// Above this size the file is begun anew, with the newest head; the one before is kept beside it.
+/// Above this size the file is begun anew.
 const LARGEST: u64 = 16 << 20;
 
 /// Seals. One for each incarnation.
@@ -102,9 +103,60 @@ impl Sealer {
     /// Appends the head to the file, which no one who can write the database alone can cut.
     fn export(&self, head: &Signed) -> io::Result<()> {
         if fs::metadata(&self.heads).is_ok_and(|file| file.len() > LARGEST) {
-            fs::rename(&self.heads, self.heads.with_extension("heads.1"))?;
+            begin_anew(&self.heads)?;
         }
-        let mut file = OpenOptions::new().create(true).append(true).mode(0o600).open(&self.heads)?;
-        writeln!(file, "{}", serde_json::to_string(head)?)
+        append(&self.heads, head)
+    }
+}
+
+/// Begins the file anew with the newest head of each chain, those of former incarnations too: without them nobody would notice an end of theirs
+/// that is cut off. The file of before is kept beside it.
+fn begin_anew(heads: &Path) -> io::Result<()> {
+    let before = heads.with_extension("heads.1");
+    match fs::remove_file(&before) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
+        _ => fs::hard_link(heads, &before)?,
+    }
+    let mut text = String::new();
+    for head in verify::read_heads(heads)? {
+        text.push_str(&serde_json::to_string(&head)?);
+        text.push('\n');
+    }
+    // In one step: at every moment there is a file with all of them.
+    home::write_private(heads, text.as_bytes())
+}
+
+fn append(heads: &Path, head: &Signed) -> io::Result<()> {
+    let mut file = OpenOptions::new().create(true).append(true).mode(0o600).open(heads)?;
+    // In one piece: a line that is torn could not be read, nor the one behind it.
+    file.write_all(format!("{}\n", serde_json::to_string(head)?).as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    #[test]
+    fn a_new_file_has_the_newest_head_of_each_chain() {
+        let folder = tempfile::tempdir().unwrap();
+        let (key, heads) = (Key::open(folder.path()).unwrap(), folder.path().join(HEADS));
+        let chains = [Uuid::from_u128(1), Uuid::from_u128(2), Uuid::from_u128(3)];
+        for place in 1..=50 {
+            for chain in &chains[..if place > 20 { 1 } else { 3 }] {
+                append(&heads, &key.sign(*chain, place, [7; 32])).unwrap();
+            }
+        }
+        for _ in 0..2 {
+            begin_anew(&heads).unwrap();
+            append(&heads, &key.sign(chains[0], 51, [8; 32])).unwrap();
+            let mut kept: Vec<_> =
+                verify::read_heads(&heads).unwrap().iter().map(|head| (head.gateway, head.place)).collect();
+            kept.sort_unstable();
+            assert_eq!(kept, [(chains[0], 51), (chains[1], 20), (chains[2], 20)]);
+        }
+        assert_eq!(fs::read_to_string(&heads).unwrap().lines().count(), 4);
+        assert!(heads.with_extension("heads.1").is_file());
     }
 }

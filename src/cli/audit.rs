@@ -8,12 +8,15 @@ use anyhow::Context as _;
 use secrecy::ExposeSecret as _;
 use sqlx::PgPool;
 
+use super::desk::operator;
 use super::serve::Settings;
 use crate::audit::chain::Written;
 use crate::audit::key::{Key, hex};
 use crate::audit::trail::{self, Wanted};
-use crate::audit::{prune, verify};
+use crate::audit::{Audit, prune, verify};
 use crate::config::Config;
+use crate::id::GatewayId;
+use crate::identity::DEFAULT_TENANT;
 use crate::store::embedded::Embedded;
 use crate::store::{self, Address};
 use crate::time::{self, Span};
@@ -143,7 +146,9 @@ async fn act(config: &Config, pool: &PgPool, command: Command) -> anyhow::Result
         }
         Command::Prune { older_than } => {
             let key = Key::open(&config.home).context("opening the key of the state folder")?;
-            let gone = prune::prune(pool, &key, time::now() - older_than.0).await?;
+            let audit = Audit::new(GatewayId::generate(), &config.audit);
+            let before = time::now() - older_than.0;
+            let gone = prune::prune(pool, audit, &key, &operator(DEFAULT_TENANT), before).await?;
             say(&format!("{gone} events removed; the checkpoints are signed by {}", hex(key.public())));
             Ok(ExitCode::SUCCESS)
         }

@@ -1,6 +1,8 @@
 //! `hearth doctor`: says what is wrong with a set-up, and what to do about it. It starts nothing, and makes nothing but the state
 //! and cache folders.
 
+mod auth;
+
 use std::fmt;
 use std::net::TcpListener;
 use std::path::Path;
@@ -21,7 +23,6 @@ use crate::context::launch::run_as::RunAs;
 use crate::context::launch::spark_home::{self, SparkHome};
 use crate::gateway;
 use crate::home::{self, Home};
-use crate::http::tls::Tls;
 use crate::shim::{self, Program};
 use crate::store::Address;
 use crate::store::embedded::Embedded;
@@ -60,6 +61,7 @@ pub(super) fn doctor(settings: &Settings) -> anyhow::Result<ExitCode> {
         let mut findings = vec![state(&config.home), disk(&config.home), cache(&config.cache), address(&config)];
         findings.push(database(&config, &environment).await);
         findings.push(run_as(&config));
+        findings.extend(auth::look_at(&config).await);
         for (name, profile) in &config.profiles {
             findings.extend(look_at(name, profile, &config, &environment).await);
         }
@@ -109,9 +111,6 @@ fn address(config: &Config) -> Finding {
     let listen = config.http.listen;
     let (has_tls, has_scheme) = (config.http.tls.is_on(), !config.auth.schemes.is_empty());
     if let Err(e) = gateway::check_address(listen, has_tls, has_scheme) {
-        return Finding::Fail(e.to_string());
-    }
-    if has_tls && let Err(e) = Tls::check(&config.http.tls) {
         return Finding::Fail(e.to_string());
     }
     match TcpListener::bind(listen) {

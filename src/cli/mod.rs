@@ -7,6 +7,7 @@ mod doctor;
 mod grant;
 mod import_livy;
 mod launcher;
+mod login;
 mod migrate;
 mod policy;
 mod serve;
@@ -48,7 +49,7 @@ enum Command {
     },
     /// Brings the schema of the database up to this version.
     Migrate,
-    /// Says what is wrong with the set-up (Spark, Java, Python, Postgres, ports, folders), and what to do about it.
+    /// Says what is wrong with the set-up (Spark, Java, Python, Postgres, ports, folders, certificates, schemes), and what to do about it.
     Doctor,
     /// The agent that runs inside Spark drivers.
     #[command(subcommand)]
@@ -65,9 +66,12 @@ enum Command {
     /// Who did what: shows, exports, verifies and prunes the audit.
     #[command(subcommand)]
     Audit(audit::Command),
-    /// Makes API tokens for people and programs.
+    /// API tokens of people and programs: makes, lists, revokes them.
     #[command(subcommand)]
     Token(token::Command),
+    /// Logins of browsers: lists and ends them.
+    #[command(subcommand)]
+    Login(login::Command),
     /// Whom contexts, sessions and batches are shared with.
     #[command(subcommand)]
     Grant(grant::Command),
@@ -109,6 +113,7 @@ pub fn main() -> ExitCode {
         Command::ImportLivy { conf } => report(import_livy::run(&conf)),
         Command::Audit(command) => report(audit::run(&settings, command)),
         Command::Token(command) => report(token::run(&settings, command)),
+        Command::Login(command) => report(login::run(&settings, command)),
         Command::Grant(command) => report(grant::run(&settings, command)),
         Command::Child(Child { enter: true, .. }) => enter::run(),
         Command::Child(Child { folder: Some(folder), gateway, .. }) => child::run(&folder, gateway.as_deref()),

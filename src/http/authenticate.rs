@@ -17,10 +17,11 @@ use base64::engine::general_purpose::STANDARD;
 use uuid::Uuid;
 
 use super::{Doors, cookie, forwarded};
+use crate::audit::refusals::{self, Refused};
 use crate::audit::{Entry, Event};
 use crate::identity::attempt::{Attempt, Authorization, Malformed, Refusal};
-use crate::identity::chain::{Cookie, Known, Nobody};
-use crate::identity::{Origin, Principal, Scheme};
+use crate::identity::chain::{Cookie, Known, Nobody, Owed};
+use crate::identity::{Origin, Principal, Scheme, is_user_name};
 use crate::store;
 
 const DO_AS: &str = "doAs";
@@ -40,7 +41,7 @@ pub struct Connection {
 
 /// Why a request was not let in; goes with the answer, for doors that word it otherwise.
 #[derive(Debug, Clone)]
-pub struct Refused(pub StatusCode, pub String);
+pub struct ShutOut(pub StatusCode, pub String);
 
 /// Finds out who is asking, and hands the principal on.
 pub async fn authenticate(State(doors): State<Doors>, mut request: Request, next: Next) -> Response {
@@ -52,16 +53,16 @@ pub async fn authenticate(State(doors): State<Doors>, mut request: Request, next
     };
     let found = doors.identity.authenticate(&attempt).await;
     if let Err(e) = note(&doors, &attempt, &found).await {
-        return refuse(&doors, &unrecorded(&e), is_secure);
+        let reply = found.ok().and_then(|known| known.reply);
+        let nobody = Nobody { owed: Owed { reply, clear: false }, ..unrecorded(&e) };
+        return refuse(&doors, nobody, is_secure);
     }
     match found {
         Ok(known) => {
             request.extensions_mut().insert(known.principal);
             let mut answer = next.run(request).await;
             let headers = answer.headers_mut();
-            if let Some(token) = known.reply {
-                add(headers, WWW_AUTHENTICATE, &format!("Negotiate {}", STANDARD.encode(token)));
-            }
+            show_server(headers, known.reply);
             match known.cookie {
                 Cookie::Keep => {}
                 Cookie::Clear => cookie::clear(headers, cookie::LOGIN, is_secure),
@@ -71,41 +72,47 @@ pub async fn authenticate(State(doors): State<Doors>, mut request: Request, next
             }
             answer
         }
-        Err(nobody) => refuse(&doors, &nobody, is_secure),
+        Err(nobody) => refuse(&doors, nobody, is_secure),
     }
 }
 
 /// Nobody comes in of whom it cannot be written down.
 pub(super) fn unrecorded(e: &store::Error) -> Nobody {
     tracing::warn!(error = %e, "A login could not be recorded, so it is refused");
-    Nobody { why: Refusal::Away(Scheme::Cookie), clear: false }
+    Refusal::Away(Scheme::Cookie).into()
 }
 
-/// Writes down a login that begins, and every credential that is not good. Nothing shown is nothing to write down, and who has to wait has
-/// been written down before.
+/// Writes down a login that begins, and every credential that is not good. Nothing shown is nothing to write down.
 pub(super) async fn note(doors: &Doors, attempt: &Attempt, found: &Result<Known, Nobody>) -> Result<(), store::Error> {
+    // What can be no name may be a password in the wrong field.
     let claimed = match &attempt.authorization {
-        Some(Authorization::Basic { user, .. }) => Some(user.as_str()),
+        Some(Authorization::Basic { user, .. }) if is_user_name(user) => Some(user.as_str()),
         _ => None,
     };
     let unknown = |scheme| Principal::unknown(claimed, scheme, &attempt.origin);
-    let audit = doors.contexts.access();
+    let login =
+        async |who: &Principal, why| doors.refusals.note(Refused { event: Event::Login, who, why, detail: None }).await;
     match found {
-        Ok(Known { principal, cookie: Cookie::Set(_), .. }) => audit.note(Entry::done(Event::Login, principal)).await,
+        Ok(Known { principal, cookie: Cookie::Set(_), .. }) => {
+            doors.contexts.access().note(Entry::done(Event::Login, principal)).await
+        }
         Ok(_) => Ok(()),
         Err(Nobody { why, .. }) => match why {
-            Refusal::Wrong(scheme) => audit.note(Entry::refused(Event::Login, &unknown(*scheme))).await,
-            Refusal::Conflict => {
-                let who = unknown(Scheme::Cookie);
-                audit.note(Entry::refused(Event::Login, &who).with(why.to_string())).await
-            }
+            Refusal::Wrong(scheme) => login(&unknown(*scheme), "wrong").await,
+            Refusal::Slow { scheme, .. } => login(&unknown(*scheme), refusals::SLOWED).await,
+            Refusal::Conflict => login(&unknown(Scheme::Cookie), "of different users").await,
             Refusal::Impersonation { user, wanted } => {
                 let who = Principal::unknown(Some(user), Scheme::Cookie, &attempt.origin);
-                audit.note(Entry::refused(Event::ActFor, &who).with(wanted.as_str())).await
+                doors.refusals.note(acting_for(&who, wanted)).await
             }
-            Refusal::Nothing | Refusal::NotOffered | Refusal::Slow(_) | Refusal::Away(_) | Refusal::BadName => Ok(()),
+            Refusal::Nothing | Refusal::NotOffered | Refusal::Away(_) | Refusal::BadName => Ok(()),
         },
     }
+}
+
+/// That somebody wanted to act for another and must not.
+pub(super) fn acting_for<'a>(who: &'a Principal, wanted: &'a str) -> Refused<'a> {
+    Refused { event: Event::ActFor, who, why: "must not act for them", detail: Some(wanted) }
 }
 
 fn attempt(
@@ -176,16 +183,24 @@ pub fn without_do_as(uri: &Uri) -> Uri {
     Uri::builder().path_and_query(format!("{}?{query}", uri.path())).build().unwrap_or_else(|_| uri.clone())
 }
 
-fn refuse(doors: &Doors, nobody: &Nobody, is_secure: bool) -> Response {
+/// The server's own token, for clients that want mutual authentication (RFC 4559, section 4.1).
+fn show_server(headers: &mut HeaderMap, reply: Option<Vec<u8>>) {
+    if let Some(token) = reply {
+        add(headers, WWW_AUTHENTICATE, &format!("Negotiate {}", STANDARD.encode(token)));
+    }
+}
+
+fn refuse(doors: &Doors, nobody: Nobody, is_secure: bool) -> Response {
     let mut answer = answer(status(&nobody.why), nobody.why.to_string());
     let headers = answer.headers_mut();
     match &nobody.why {
         Refusal::Nothing | Refusal::Wrong(_) | Refusal::NotOffered => challenge(headers, doors.identity.schemes()),
-        Refusal::Slow(wait) => add(headers, RETRY_AFTER, &(wait.as_secs() + 1).to_string()),
+        Refusal::Slow { wait, .. } => add(headers, RETRY_AFTER, &(wait.as_secs() + 1).to_string()),
         Refusal::Away(_) => add(headers, RETRY_AFTER, "2"),
         Refusal::Conflict | Refusal::Impersonation { .. } | Refusal::BadName => {}
     }
-    if nobody.clear {
+    show_server(headers, nobody.owed.reply);
+    if nobody.owed.clear {
         cookie::clear(headers, cookie::LOGIN, is_secure);
     }
     answer
@@ -197,7 +212,7 @@ pub fn status(why: &Refusal) -> StatusCode {
     match why {
         Refusal::Nothing | Refusal::Wrong(_) | Refusal::NotOffered => StatusCode::UNAUTHORIZED,
         Refusal::Conflict | Refusal::BadName => StatusCode::BAD_REQUEST,
-        Refusal::Slow(_) => StatusCode::TOO_MANY_REQUESTS,
+        Refusal::Slow { .. } => StatusCode::TOO_MANY_REQUESTS,
         Refusal::Away(_) => StatusCode::SERVICE_UNAVAILABLE,
         Refusal::Impersonation { .. } => StatusCode::FORBIDDEN,
     }
@@ -220,7 +235,7 @@ fn challenge(headers: &mut HeaderMap, schemes: &[Scheme]) {
 /// An answer that lets nobody in.
 pub(super) fn answer(status: StatusCode, why: String) -> Response {
     let body = axum::Json(serde_json::json!({ "msg": why }));
-    (status, Extension(Refused(status, why)), body).into_response()
+    (status, Extension(ShutOut(status, why)), body).into_response()
 }
 
 fn add(headers: &mut HeaderMap, name: axum::http::HeaderName, value: &str) {

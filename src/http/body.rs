@@ -14,6 +14,8 @@ const DRAIN: usize = 256 << 20;
 const DRAIN_TIME: Duration = Duration::from_secs(20);
 /// How long a body may pause.
 const PAUSE: Duration = Duration::from_secs(30);
+/// How long all of it may take: whoever sends a byte now and then would hold their place for ever.
+const WHOLE: Duration = Duration::from_secs(300);
 
 /// Why a body was not read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -21,7 +23,7 @@ pub enum Unread {
     /// Larger than the limit.
     #[error("the body is larger than {0} bytes, which is the limit (http.limits.body)")]
     TooLarge(usize),
-    /// It paused for too long.
+    /// It paused for too long, or took too long.
     #[error("the body did not arrive in time")]
     TooSlow,
     /// The connection ended within it.
@@ -33,7 +35,11 @@ pub enum Unread {
 ///
 /// # Errors
 /// See [`Unread`].
-pub async fn read(mut body: Body, limit: usize) -> Result<Bytes, Unread> {
+pub async fn read(body: Body, limit: usize) -> Result<Bytes, Unread> {
+    tokio::time::timeout(WHOLE, whole(body, limit)).await.unwrap_or(Err(Unread::TooSlow))
+}
+
+async fn whole(mut body: Body, limit: usize) -> Result<Bytes, Unread> {
     let declared = body.size_hint().lower();
     if declared > limit as u64 && declared > DRAIN as u64 {
         return Err(Unread::TooLarge(limit));

@@ -7,8 +7,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 
-use super::Doors;
-use crate::audit::{Entry, Event};
+use super::{Doors, authenticate};
 use crate::identity::Principal;
 use crate::identity::attempt::Refusal;
 use crate::store::idempotency;
@@ -36,7 +35,7 @@ impl FromRequestParts<Doors> for Who {
 pub async fn spoken_for(doors: &Doors, who: Principal, proxy_user: Option<&str>) -> Result<Principal, Refusal> {
     let Some(user) = proxy_user.filter(|_| who.via.is_none()) else { return Ok(who) };
     let spoken = doors.identity.act_for(&who, user).await;
-    if spoken.is_err() && doors.contexts.access().note(Entry::refused(Event::ActFor, &who).with(user)).await.is_err() {
+    if spoken.is_err() && doors.refusals.note(authenticate::acting_for(&who, user)).await.is_err() {
         return Err(Refusal::Away(who.scheme));
     }
     spoken

@@ -126,7 +126,7 @@ impl Fault {
     }
 
     /// A request that nobody who is known has sent.
-    fn shut_out(authenticate::Refused(status, why): &authenticate::Refused) -> Self {
+    fn shut_out(authenticate::ShutOut(status, why): &authenticate::ShutOut) -> Self {
         let code = match *status {
             StatusCode::UNAUTHORIZED => Code::Unauthenticated,
             StatusCode::FORBIDDEN => Code::Denied,
@@ -191,7 +191,7 @@ pub async fn render(request: Request, next: Next) -> Response {
         return answer;
     }
     let said = answer.extensions().get::<Fault>().cloned();
-    let shut_out = answer.extensions().get::<authenticate::Refused>().map(Fault::shut_out);
+    let shut_out = answer.extensions().get::<authenticate::ShutOut>().map(Fault::shut_out);
     let fault = said.or(shut_out).unwrap_or_else(|| match (answer.extensions().get::<Refused>(), status) {
         (Some(Refused(why)), _) => Fault::new(Code::Denied, *why),
         (None, StatusCode::METHOD_NOT_ALLOWED) => Fault::new(

@@ -33,6 +33,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{NotForContentType, Predicate, SizeAbove};
 
+use crate::audit::refusals::Refusals;
 use crate::context::driver::Door;
 use crate::identity::chain::Chain;
 use crate::life::Life;
@@ -47,6 +48,8 @@ pub struct Doors(Arc<Parts>);
 pub struct Parts {
     /// Who is asking.
     pub identity: Chain,
+    /// Where refused credentials are written down.
+    pub refusals: Refusals,
     /// Proxies before the gateway whose `X-Forwarded-For` is believed.
     pub forwarders: Vec<IpNet>,
     /// Names by which browsers reach the gateway.

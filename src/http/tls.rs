@@ -23,6 +23,7 @@ use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use crate::home;
 use crate::life::Life;
+use crate::time::Timestamp;
 
 /// How often the files are looked at.
 const LOOK: Duration = Duration::from_secs(2);
@@ -176,6 +177,20 @@ impl Tls {
         };
         [&self.files.certificate, &self.files.key, &self.files.client_ca].map(stamp).into()
     }
+}
+
+/// From when until when the certificate is good.
+///
+/// # Errors
+/// It cannot be read.
+pub fn valid(files: &Config) -> Result<(Timestamp, Timestamp), Error> {
+    let chain = certificates("http.tls.certificate", &files.certificate)?;
+    let unusable = |why: &str| wrong("http.tls.certificate", &files.certificate, &why);
+    let leaf = chain.first().ok_or_else(|| unusable("there is no certificate in it"))?;
+    let (_, leaf) = X509Certificate::from_der(leaf).map_err(|_| unusable("it cannot be read"))?;
+    let moment = |at: i64| chrono::DateTime::from_timestamp(at, 0).ok_or_else(|| unusable("its dates make no sense"));
+    let validity = leaf.validity();
+    Ok((moment(validity.not_before.timestamp())?, moment(validity.not_after.timestamp())?))
 }
 
 fn read(files: &Config, driver: &Arc<CertifiedKey>) -> Result<Current, Error> {

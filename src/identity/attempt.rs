@@ -106,9 +106,14 @@ pub enum Refusal {
     /// Two credentials, of two people.
     #[error("the credentials of this request are of different users")]
     Conflict,
-    /// Too many wrong passwords.
-    #[error("too many wrong passwords; wait before you try again")]
-    Slow(Duration),
+    /// Too many that were not good.
+    #[error("too many wrong credentials; wait before you try again")]
+    Slow {
+        /// The scheme of them.
+        scheme: Scheme,
+        /// How long.
+        wait: Duration,
+    },
     /// What the scheme asks (the KDC, the directory, the database) is away.
     #[error("the credentials cannot be checked now")]
     Away(Scheme),
@@ -125,15 +130,12 @@ pub enum Refusal {
     BadName,
 }
 
-/// What a scheme says of a request.
-#[derive(Debug)]
-pub enum Verdict<T> {
-    /// Shows who it is.
-    Known(T),
-    /// The credential is wrong: the search stops.
-    Refused(Refusal),
-    /// It is not for this scheme.
-    NotTried,
+impl Refusal {
+    /// The scheme of a credential that is not good.
+    #[must_use]
+    pub fn wrong(&self) -> Option<Scheme> {
+        if let Self::Wrong(scheme) = self { Some(*scheme) } else { None }
+    }
 }
 
 #[cfg(test)]

@@ -1,28 +1,59 @@
-//! Slows down who guesses passwords: a user and an address together, never one of them alone, and nobody for good.
+//! Slows down who guesses credentials: a user and an address together, never one of them alone, and nobody for good.
 //!
-//! After some wrong passwords the pair waits before the next is looked at, twice as long each time up to half a minute. Others who log
-//! in as that user from elsewhere, or as others from that address, do not notice.
+//! After some wrong ones the pair waits before the next is looked at, twice as long each time up to half a minute. Others who log
+//! in as that user from elsewhere, or as others from that address, do not notice. What shows no name (an API token, a ticket) is counted by scheme
+//! and address. Of all but passwords only what is wrong is put off: a good token is good beside any number of bad ones.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use moka::sync::Cache;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
-/// Wrong passwords that cost nothing: people mistype.
+use super::attempt::Refusal;
+use super::{Scheme, is_user_name};
+
+/// Wrong credentials that cost nothing: people mistype.
 const FREE: u32 = 5;
 const FIRST_WAIT: Duration = Duration::from_millis(500);
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 /// A pair that stays quiet this long starts anew.
 const FORGET: Duration = Duration::from_secs(600);
 const PAIRS: u64 = 100_000;
-/// Wrong passwords of one address, of whatever users, after which its logins share the narrow way to the directory.
+/// Wrong credentials of one address, of whatever users, after which it shares the narrow way to whoever is asked.
 const SUSPECT: u32 = 50;
+/// How many of those who share it ask at once.
+const SUSPECTS_AT_ONCE: usize = 2;
+/// How long they wait for a place.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// What one is told to wait who found none.
+const NO_PLACE: Duration = Duration::from_secs(2);
+
+/// Whose credential somebody tries, as far as they say.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Tried {
+    /// That of a user of this name, by this scheme.
+    User(Scheme, String),
+    /// Somebody's, by a scheme that shows no name before it is checked.
+    Anybody(Scheme),
+}
+
+impl Tried {
+    /// That of a user. Directories do not mind the case of a name, so neither may the brake; what can be no name is nobody's in particular,
+    /// and is not kept.
+    #[must_use]
+    pub fn user(name: &str, scheme: Scheme) -> Self {
+        if is_user_name(name) { Self::User(scheme, name.to_lowercase()) } else { Self::Anybody(scheme) }
+    }
+}
 
 /// Counts failures. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Brake {
-    pairs: Cache<(String, Option<IpAddr>), (u32, Instant)>,
+    pairs: Cache<(Tried, Option<IpAddr>), (u32, Instant)>,
     addresses: Cache<Option<IpAddr>, u32>,
+    narrow: Arc<Semaphore>,
 }
 
 impl Default for Brake {
@@ -30,15 +61,16 @@ impl Default for Brake {
         Self {
             pairs: Cache::builder().max_capacity(PAIRS).time_to_idle(FORGET).build(),
             addresses: Cache::builder().max_capacity(PAIRS).time_to_idle(FORGET).build(),
+            narrow: Arc::new(Semaphore::new(SUSPECTS_AT_ONCE)),
         }
     }
 }
 
 impl Brake {
-    /// How long this pair has to wait before a password of theirs is looked at.
+    /// How long this pair has to wait before a credential of theirs is looked at.
     #[must_use]
-    pub fn wait(&self, user: &str, address: Option<IpAddr>) -> Option<Duration> {
-        let (failures, last) = self.pairs.get(&(user.to_owned(), address))?;
+    pub fn wait(&self, tried: &Tried, address: Option<IpAddr>) -> Option<Duration> {
+        let (failures, last) = self.pairs.get(&(tried.clone(), address))?;
         let over = failures.checked_sub(FREE)?;
         let wait = FIRST_WAIT.saturating_mul(1_u32.checked_shl(over).unwrap_or(u32::MAX)).min(LONGEST_WAIT);
         wait.checked_sub(last.elapsed()).filter(|left| !left.is_zero())
@@ -50,9 +82,31 @@ impl Brake {
         self.addresses.get(&address).is_some_and(|failures| failures >= SUSPECT)
     }
 
-    /// A wrong password.
-    pub fn failed(&self, user: &str, address: Option<IpAddr>) {
-        let pair = (user.to_owned(), address);
+    /// A place among the few suspects who may ask at once; nobody else needs one.
+    ///
+    /// # Errors
+    /// [`Refusal::Slow`] when there was none for a while.
+    pub async fn place(&self, scheme: Scheme, address: Option<IpAddr>) -> Result<Option<SemaphorePermit<'_>>, Refusal> {
+        if !self.suspects(address) {
+            return Ok(None);
+        }
+        let place = tokio::time::timeout(PATIENCE, self.narrow.acquire()).await.ok().and_then(Result::ok);
+        place.map(Some).ok_or(Refusal::Slow { scheme, wait: NO_PLACE })
+    }
+
+    /// What becomes of a credential that was looked at and is wrong: refused, or put off while the pair has to wait.
+    #[must_use]
+    pub fn wrong(&self, tried: &Tried, scheme: Scheme, address: Option<IpAddr>) -> Refusal {
+        if let Some(wait) = self.wait(tried, address) {
+            return Refusal::Slow { scheme, wait };
+        }
+        self.failed(tried, address);
+        Refusal::Wrong(scheme)
+    }
+
+    /// A wrong one.
+    pub fn failed(&self, tried: &Tried, address: Option<IpAddr>) {
+        let pair = (tried.clone(), address);
         self.pairs.entry(pair).and_upsert_with(|old| {
             let failures = old.map_or(0, |entry| entry.into_value().0);
             (failures.saturating_add(1), Instant::now())
@@ -63,8 +117,8 @@ impl Brake {
     }
 
     /// A right one: the pair starts anew.
-    pub fn passed(&self, user: &str, address: Option<IpAddr>) {
-        self.pairs.invalidate(&(user.to_owned(), address));
+    pub fn passed(&self, tried: &Tried, address: Option<IpAddr>) {
+        self.pairs.invalidate(&(tried.clone(), address));
     }
 }
 
@@ -72,31 +126,47 @@ impl Brake {
 mod tests {
     use super::*;
 
+    fn user(name: &str) -> Tried {
+        Tried::user(name, Scheme::Basic)
+    }
+
     #[test]
     fn a_pair_is_slowed_and_nobody_else() {
         let brake = Brake::default();
         let (here, there) = (Some([10, 0, 0, 1].into()), Some([10, 0, 0, 2].into()));
         for _ in 0..FREE {
-            brake.failed("ann", here);
+            brake.failed(&user("ann"), here);
         }
-        assert!(brake.wait("ann", here).is_some_and(|wait| wait <= FIRST_WAIT));
+        assert!(brake.wait(&user("ANN"), here).is_some_and(|wait| wait <= FIRST_WAIT));
         for _ in 0..40 {
-            brake.failed("ann", here);
+            brake.failed(&user("ann"), here);
         }
-        assert!(brake.wait("ann", here).is_some_and(|wait| wait <= LONGEST_WAIT && wait > FIRST_WAIT));
-        assert_eq!((brake.wait("ann", there), brake.wait("bob", here)), (None, None));
-        brake.passed("ann", here);
-        assert_eq!(brake.wait("ann", here), None);
+        assert!(brake.wait(&user("ann"), here).is_some_and(|wait| wait <= LONGEST_WAIT && wait > FIRST_WAIT));
+        assert_eq!((brake.wait(&user("ann"), there), brake.wait(&user("bob"), here)), (None, None));
+        brake.passed(&user("ann"), here);
+        assert_eq!(brake.wait(&user("ann"), here), None);
     }
 
     #[test]
     fn an_address_that_tries_everybody_is_suspected() {
         let brake = Brake::default();
         let here = Some([10, 0, 0, 1].into());
-        for user in 0..SUSPECT {
-            brake.failed(&format!("user{user}"), here);
+        for number in 0..SUSPECT {
+            brake.failed(&user(&format!("user{number}")), here);
         }
         assert!(brake.suspects(here) && !brake.suspects(None));
-        assert_eq!(brake.wait("user1", here), None);
+        assert_eq!(brake.wait(&user("user1"), here), None);
+    }
+
+    #[test]
+    fn what_shows_no_name_is_counted_by_its_scheme() {
+        let brake = Brake::default();
+        let wrong = |scheme| brake.wrong(&Tried::Anybody(scheme), scheme, None);
+        for _ in 0..FREE {
+            assert_eq!(wrong(Scheme::Token), Refusal::Wrong(Scheme::Token));
+        }
+        assert!(matches!(wrong(Scheme::Token), Refusal::Slow { scheme: Scheme::Token, .. }));
+        assert_eq!(wrong(Scheme::Bearer), Refusal::Wrong(Scheme::Bearer));
+        assert_eq!(Tried::user(&"x".repeat(40_000), Scheme::Basic), Tried::Anybody(Scheme::Basic), "it is not kept");
     }
 }

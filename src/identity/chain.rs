@@ -3,23 +3,28 @@
 //! Each scheme says *not tried*, *refused* or *known*. A credential that is refused stops the search, so that nobody is silently somebody
 //! else; an unknown or expired cookie counts as not tried and is cleared. Two good credentials of different users are refused.
 
+mod principal;
+
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use secrecy::SecretString;
 use sqlx::PgPool;
 use tracing::{debug, info, warn};
 
-use super::attempt::{Attempt, Authorization, Refusal, Verdict};
+use super::attempt::{Attempt, Authorization, Refusal};
 use super::basic::{self, Basic};
+use super::brake::{Brake, Tried};
 use super::config::{CertificateName, Config, Unusable};
-use super::directory::{Directory, Source, Told};
+use super::directory::{Directory, Source};
 use super::login::Logins;
 use super::negotiate::{self, Negotiate};
 use super::oidc::{Oidc, Pending};
 use super::proxy::Proxies;
 use super::tenant::Tenants;
 use super::token::Tokens;
-use super::{Origin, Person, Principal, Scheme, certificate, is_user_name, ldap};
+use super::{Credential, Origin, Person, Principal, Scheme, certificate, ldap};
+use crate::time;
 
 /// Makes principals. Cheap to clone.
 #[derive(Clone)]
@@ -34,6 +39,7 @@ struct Parts {
     negotiate: Option<Negotiate>,
     oidc: Option<Oidc>,
     basic: Option<Basic>,
+    brake: Brake,
     directory: Directory,
     tenants: Tenants,
     proxies: Proxies,
@@ -66,8 +72,23 @@ pub enum Cookie {
 pub struct Nobody {
     /// Why.
     pub why: Refusal,
-    /// Whether the cookie that came is over.
+    /// What the answer owes whoever was refused.
+    pub owed: Owed,
+}
+
+/// What the answer to a refusal has to carry.
+#[derive(Debug, Default)]
+pub struct Owed {
+    /// The cookie that came is over.
     pub clear: bool,
+    /// The server's own token: the ticket was good, and its client may want to know that the refusal is the server's.
+    pub reply: Option<Vec<u8>>,
+}
+
+impl From<Refusal> for Nobody {
+    fn from(why: Refusal) -> Self {
+        Self { why, owed: Owed::default() }
+    }
 }
 
 /// Who a credential is of, and how that was shown.
@@ -103,6 +124,8 @@ impl Chain {
         let has = |scheme| config.schemes.contains(&scheme);
         let asks_ldap = has(Scheme::Basic) || config.groups == Source::Ldap;
         let ldap = asks_ldap.then(|| ldap::Client::new(&config.ldap)).transpose()?;
+        let brake = Brake::default();
+        let basic = |ldap| Basic::new(ldap, &config.ldap, brake.clone());
         Ok(Self(Arc::new(Parts {
             schemes,
             local: Principal::local(),
@@ -111,8 +134,9 @@ impl Chain {
             tokens: Tokens::new(pool, config.token_ttl),
             negotiate: has(Scheme::Negotiate).then(|| Negotiate::new(&config.negotiate)).transpose()?,
             oidc: has(Scheme::Bearer).then(|| Oidc::new(&config.oidc)).transpose()?,
-            basic: ldap.clone().filter(|_| has(Scheme::Basic)).map(|ldap| Basic::new(ldap, &config.ldap)),
-            directory: Directory::new(config.groups, ldap),
+            basic: ldap.clone().filter(|_| has(Scheme::Basic)).map(basic),
+            brake,
+            directory: Directory::new(config.groups, ldap, config.groups_cache.0),
             tenants: Tenants::new(config.tenants.clone()).map_err(Unusable::Rule)?,
             proxies: Proxies::new(config.proxies.clone()).map_err(Unusable::Rule)?,
         })))
@@ -155,13 +179,14 @@ impl Chain {
     pub async fn log_in(&self, pending: &Pending, query: &str, origin: &Origin) -> Result<Known, Nobody> {
         let begun = async {
             let oidc = self.browsers().ok_or(Refusal::NotOffered)?;
-            let shown = Shown::new(oidc.finish(pending, query).await?, Scheme::Bearer);
+            let person = oidc.finish(pending, query).await.map_err(|why| self.slowed(why, None, origin))?;
+            let shown = Shown::new(person, Scheme::Bearer);
             let principal = self.principal(&shown, origin).await?;
             let login = self.0.logins.begin(&principal, Scheme::Bearer).await;
             let cookie = Cookie::Set(login.map_err(|e| away(Scheme::Cookie, &e))?);
-            Ok(Known { principal, reply: None, cookie })
+            Ok::<_, Refusal>(Known { principal, reply: None, cookie })
         };
-        let known = begun.await.map_err(|why| Nobody { why, clear: false });
+        let known = begun.await.map_err(Nobody::from);
         if let Err(nobody) = &known {
             tell(nobody, origin);
         }
@@ -177,50 +202,71 @@ impl Chain {
             let principal = Principal { origin: attempt.origin.clone(), ..self.0.local.clone() };
             return Ok(Known { principal, reply: None, cookie: Cookie::Keep });
         }
-        let mut clear = false;
-        let known = self.search(attempt, &mut clear).await.map_err(|why| Nobody { why, clear });
+        let mut owed = Owed::default();
+        let known = match self.search(attempt, &mut owed).await {
+            Ok(known) => Ok(Known { reply: owed.reply, ..known }),
+            Err(why) => Err(Nobody { why, owed }),
+        };
         if let Err(nobody) = &known {
             tell(nobody, &attempt.origin);
         }
         known
     }
 
-    async fn search(&self, attempt: &Attempt, clear: &mut bool) -> Result<Known, Refusal> {
+    /// Whether what somebody has shown still holds, for those who listen for long.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn is_good_still(&self, who: &Principal) -> Result<bool, Arc<crate::store::Error>> {
+        for credential in who.credentials.iter() {
+            let is_good = match credential {
+                Credential::Login(hash) => self.0.logins.find_by_hash(*hash).await?.is_some(),
+                Credential::Token(hash) => self.0.tokens.find_by_hash(*hash).await?.is_some(),
+                Credential::Until(end) => time::now() < *end,
+            };
+            if !is_good {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    async fn search(&self, attempt: &Attempt, owed: &mut Owed) -> Result<Known, Refusal> {
         let by_certificate = self.by_certificate(attempt)?;
         let by_cookie = match &attempt.cookie {
             Some(cookie) => {
                 let found = self.0.logins.find(cookie).await.map_err(|e| away(Scheme::Cookie, &e))?;
-                *clear = found.is_none();
+                owed.clear = found.is_none();
                 found.map(|person| Shown::new(person, Scheme::Cookie))
             }
             None => None,
         };
         let by_header = match &attempt.authorization {
-            Some(shown) => match self.by_authorization(shown, attempt).await {
-                Verdict::Known(shown) => Some(shown),
-                Verdict::Refused(why) => return Err(why),
-                Verdict::NotTried => None,
-            },
+            Some(shown) => {
+                let found = self.by_authorization(shown, attempt).await;
+                Some(found.map_err(|why| self.slowed(why, Some(shown), &attempt.origin))?)
+            }
             None => None,
         };
-        let (mut principals, mut reply, mut dear) = (Vec::with_capacity(3), None, None);
+        let (mut principals, mut dear) = (Vec::with_capacity(3), None);
         for shown in [by_certificate, by_cookie, by_header].into_iter().flatten() {
+            owed.reply = owed.reply.take().or_else(|| shown.reply.clone());
             principals.push(self.principal(&shown, &attempt.origin).await?);
             dear = dear.or_else(|| shown.is_dear.then_some(shown.scheme));
-            reply = reply.or(shown.reply);
         }
         let has_login = principals.iter().any(|principal| principal.scheme == Scheme::Cookie);
         let mut principals = principals.into_iter();
         let first = principals.next().ok_or(Refusal::Nothing)?;
         // The narrowest of several credentials of one user counts: whoever sends a token with a scope means it.
-        let mut scope = first.scope;
+        let (mut scope, mut credentials) = (first.scope, first.credentials.to_vec());
         for other in principals {
             if (&other.user, &other.tenant) != (&first.user, &first.tenant) {
                 return Err(Refusal::Conflict);
             }
             scope = scope.min(other.scope);
+            credentials.extend(other.credentials.iter().cloned());
         }
-        let caller = Principal { scope, ..first };
+        let caller = Principal { scope, credentials: credentials.into(), ..first };
         let principal = match &attempt.do_as {
             Some(wanted) => self.act_for(&caller, wanted).await?,
             None => caller.clone(),
@@ -229,132 +275,75 @@ impl Chain {
             Some(scheme) => {
                 Cookie::Set(self.0.logins.begin(&caller, scheme).await.map_err(|e| away(Scheme::Cookie, &e))?)
             }
-            None if *clear => Cookie::Clear,
+            None if owed.clear => Cookie::Clear,
             None => Cookie::Keep,
         };
-        Ok(Known { principal, reply, cookie })
+        Ok(Known { principal, reply: None, cookie })
     }
 
     fn by_certificate(&self, attempt: &Attempt) -> Result<Option<Shown>, Refusal> {
         let Some(der) = attempt.certificate.as_ref().filter(|_| self.has(Scheme::Certificate)) else {
             return Ok(None);
         };
-        let person = certificate::person(der, self.0.certificate).ok_or(Refusal::Wrong(Scheme::Certificate))?;
+        let wrong = || self.slowed(Refusal::Wrong(Scheme::Certificate), None, &attempt.origin);
+        let person = certificate::person(der, self.0.certificate).ok_or_else(wrong)?;
         Ok(Some(Shown::new(person, Scheme::Certificate)))
     }
 
-    async fn by_authorization(&self, shown: &Authorization, attempt: &Attempt) -> Verdict<Shown> {
+    /// What becomes of a refusal: who shows many wrong credentials has to wait. Passwords have been counted before they were looked at.
+    fn slowed(&self, why: Refusal, shown: Option<&Authorization>, origin: &Origin) -> Refusal {
+        let Some(scheme) = why.wrong().filter(|scheme| *scheme != Scheme::Basic) else { return why };
+        let claimed = match (shown, &self.0.oidc) {
+            (Some(Authorization::Bearer(token)), Some(oidc)) if scheme == Scheme::Bearer => oidc.claimed_name(token),
+            _ => None,
+        };
+        let tried = claimed.map_or(Tried::Anybody(scheme), |name| Tried::user(&name, scheme));
+        self.0.brake.wrong(&tried, scheme, origin.address)
+    }
+
+    async fn by_authorization(&self, shown: &Authorization, attempt: &Attempt) -> Result<Shown, Refusal> {
+        let address = attempt.origin.address;
         match shown {
-            Authorization::Negotiate(token) => match &self.0.negotiate {
-                Some(negotiate) => match negotiate.accept(token, attempt.bindings.clone()).await {
-                    Ok(negotiate::Shown { person, reply }) => {
-                        Verdict::Known(Shown { reply, is_dear: true, ..Shown::new(person, Scheme::Negotiate) })
-                    }
-                    Err(why) => Verdict::Refused(why),
-                },
-                None => Verdict::Refused(Refusal::NotOffered),
-            },
-            Authorization::Bearer(secret) if Tokens::is_token(secret) => self.by_token(secret, None).await,
-            Authorization::Basic { user, password } if Tokens::is_token(password) => {
-                self.by_token(password, Some(user)).await
+            Authorization::Negotiate(token) => {
+                let negotiate = self.0.negotiate.as_ref().ok_or(Refusal::NotOffered)?;
+                let _place = self.0.brake.place(Scheme::Negotiate, address).await?;
+                let negotiate::Shown { person, reply } = negotiate.accept(token, attempt.bindings.clone()).await?;
+                Ok(Shown { reply, is_dear: true, ..Shown::new(person, Scheme::Negotiate) })
             }
-            Authorization::Basic { user, password } => match &self.0.basic {
-                Some(basic) => match basic.check(user, password, attempt.origin.address).await {
-                    Ok(basic::Shown { person, is_fresh }) => {
-                        Verdict::Known(Shown { is_dear: is_fresh, ..Shown::new(person, Scheme::Basic) })
-                    }
-                    Err(why) => Verdict::Refused(why),
-                },
-                None => Verdict::Refused(Refusal::NotOffered),
-            },
-            Authorization::Bearer(token) => match &self.0.oidc {
-                Some(oidc) => match oidc.check(token).await {
-                    Ok(person) => Verdict::Known(Shown::new(person, Scheme::Bearer)),
-                    Err(why) => Verdict::Refused(why),
-                },
-                None => Verdict::Refused(Refusal::NotOffered),
-            },
+            Authorization::Bearer(secret) if Tokens::is_token(secret) => self.by_token(secret, None, address).await,
+            Authorization::Basic { user, password } if Tokens::is_token(password) => {
+                self.by_token(password, Some(user), address).await
+            }
+            Authorization::Basic { user, password } => {
+                let basic = self.0.basic.as_ref().ok_or(Refusal::NotOffered)?;
+                let basic::Shown { person, is_fresh } = basic.check(user, password, address).await?;
+                Ok(Shown { is_dear: is_fresh, ..Shown::new(person, Scheme::Basic) })
+            }
+            Authorization::Bearer(token) => {
+                let oidc = self.0.oidc.as_ref().ok_or(Refusal::NotOffered)?;
+                Ok(Shown::new(oidc.check(token).await?, Scheme::Bearer))
+            }
         }
     }
 
     /// An API token, by itself or as the password of Basic, whose user is then its owner or the word `token`.
-    async fn by_token(&self, token: &SecretString, user: Option<&str>) -> Verdict<Shown> {
+    async fn by_token(
+        &self,
+        token: &SecretString,
+        user: Option<&str>,
+        address: Option<IpAddr>,
+    ) -> Result<Shown, Refusal> {
         if !self.has(Scheme::Token) {
-            return Verdict::Refused(Refusal::NotOffered);
+            return Err(Refusal::NotOffered);
         }
-        match self.0.tokens.find(token).await {
-            Ok(Some(person)) if user.is_none_or(|user| user == "token" || user == person.user) => {
-                Verdict::Known(Shown::new(person, Scheme::Token))
-            }
-            Ok(_) => Verdict::Refused(Refusal::Wrong(Scheme::Token)),
-            Err(e) => Verdict::Refused(away(Scheme::Token, &e)),
-        }
+        let _place = self.0.brake.place(Scheme::Token, address).await?;
+        let found = self.0.tokens.find(token).await.map_err(|e| away(Scheme::Token, &e))?;
+        let own = found.filter(|person| user.is_none_or(|user| user == "token" || user == person.user));
+        Ok(Shown::new(own.ok_or(Refusal::Wrong(Scheme::Token))?, Scheme::Token))
     }
 
     fn has(&self, scheme: Scheme) -> bool {
         self.0.schemes.contains(&scheme)
-    }
-
-    /// The principal of a person: their groups and tenant, and whether they are a proxy.
-    async fn principal(&self, shown: &Shown, origin: &Origin) -> Result<Principal, Refusal> {
-        let person = &shown.person;
-        let (mut groups, mut branch) = (person.groups.clone(), person.branch.clone());
-        // A login and a token carry the groups of when they were made.
-        if !matches!(shown.scheme, Scheme::Cookie | Scheme::Token) {
-            let told = self.0.directory.look_up(&person.user, shown.scheme).await?;
-            groups.extend(told.groups.iter().cloned());
-            branch = branch.or(told.branch);
-        }
-        groups.sort();
-        groups.dedup();
-        let tenant = match &person.tenant {
-            Some(told) => told.clone(),
-            None => self.0.tenants.of(&Person { groups: groups.clone(), branch, ..Person::clone(person) }).to_owned(),
-        };
-        Ok(Principal {
-            user: person.user.as_str().into(),
-            groups: groups.into(),
-            tenant: tenant.into(),
-            via: None,
-            scheme: shown.scheme,
-            scope: person.scope,
-            speaks_for: self.0.proxies.rule(&person.user, origin.address),
-            origin: origin.clone(),
-        })
-    }
-
-    /// The principal of `wanted`, for whom a trusted proxy speaks (`doAs`, `proxyUser`). Whoever names themselves stays who they are.
-    ///
-    /// # Errors
-    /// [`Refusal::Impersonation`] when the caller is no proxy, or not for that user or from that address; [`Refusal::Away`] when the
-    /// source of groups is.
-    pub async fn act_for(&self, caller: &Principal, wanted: &str) -> Result<Principal, Refusal> {
-        if caller.scheme == Scheme::Local || (*caller.user == *wanted && caller.via.is_none()) {
-            return Ok(caller.clone());
-        }
-        if !is_user_name(wanted) {
-            return Err(Refusal::BadName);
-        }
-        let refused = || Refusal::Impersonation { user: caller.user.to_string(), wanted: wanted.to_owned() };
-        let rule = caller.speaks_for.as_ref().filter(|_| caller.via.is_none()).ok_or_else(refused)?;
-        // The name is all that is shown of whom it speaks for, by whatever scheme the proxy has shown itself.
-        let Told { groups, branch } = self.0.directory.look_up(wanted, Scheme::Local).await?;
-        let is_named = rule.users.iter().any(|user| user == wanted);
-        let is_meant = (rule.names(wanted) || rule.has_group_of(&groups)) && !self.0.proxies.is_proxy(wanted);
-        if !is_named && !is_meant {
-            return Err(refused());
-        }
-        let person = Person { groups: groups.to_vec(), branch, ..Person::named(wanted) };
-        // Without a rule of their own, those it speaks for belong where the proxy does.
-        let tenant = self.0.tenants.fitting(&person).map_or_else(|| caller.tenant.clone(), Into::into);
-        Ok(Principal {
-            user: wanted.into(),
-            groups,
-            tenant,
-            via: Some(caller.user.clone()),
-            speaks_for: None,
-            ..caller.clone()
-        })
     }
 }
 

@@ -25,6 +25,8 @@ pub struct Config {
     pub token_ttl: Span,
     /// Where the groups of a user come from that the scheme itself does not tell.
     pub groups: Source,
+    /// How long they are believed.
+    pub groups_cache: Span,
     /// Which tenant a principal belongs to: the first rule that fits.
     pub tenants: Vec<TenantRule>,
     /// Who may speak for others.
@@ -78,6 +80,9 @@ pub struct ProxyRule {
     /// The groups whose members it may speak for.
     #[serde(default)]
     pub groups: Vec<String>,
+    /// The tenants whose people it may speak for besides its own; `*`: every tenant.
+    #[serde(default)]
+    pub tenants: Vec<String>,
     /// The addresses it may do so from, as `10.1.0.0/16` or `10.1.2.3`.
     #[serde(deserialize_with = "networks")]
     pub addresses: Vec<IpNet>,

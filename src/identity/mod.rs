@@ -7,6 +7,7 @@
 //! - [`attempt`]: what a request shows; [`chain`]: who that is; [`config`]: the section `auth`
 //! - schemes: [`certificate`], [`login`] (the cookie), [`token`], [`oidc`] (bearer tokens, the login of browsers), [`negotiate`],
 //!   `basic` (names and passwords, by the directory)
+//! - [`keytab`]: whose keys a keytab has, for people who look for what is wrong
 //! - [`proxy`]: who may speak for others; [`tenant`], [`directory`], [`ldap`]: where a person belongs; [`brake`]: slows those who guess
 
 pub mod attempt;
@@ -16,6 +17,7 @@ pub mod certificate;
 pub mod chain;
 pub mod config;
 pub mod directory;
+pub mod keytab;
 pub mod ldap;
 pub mod login;
 pub mod negotiate;
@@ -35,6 +37,8 @@ use nix::unistd::{Uid, User};
 use serde::{Deserialize, Serialize};
 
 use self::config::ProxyRule;
+use self::secret::Hash;
+use crate::time::Timestamp;
 
 /// How somebody has shown who they are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -57,6 +61,16 @@ pub enum Scheme {
 }
 
 impl Scheme {
+    /// Every scheme.
+    pub const ALL: [Self; 7] =
+        [Self::Local, Self::Certificate, Self::Cookie, Self::Token, Self::Bearer, Self::Negotiate, Self::Basic];
+
+    /// Reads the name.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|scheme| scheme.as_str() == name)
+    }
+
     /// The name, as logs and the audit have it.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -124,6 +138,30 @@ pub struct Principal {
     pub speaks_for: Option<Arc<ProxyRule>>,
     /// Where the call came from.
     pub origin: Origin,
+    /// Which of the groups stay as they were told.
+    pub kept: Kept,
+    /// What was shown that may be taken back, or that ends.
+    pub credentials: Arc<[Credential]>,
+}
+
+/// The groups of somebody that no directory tells anew: those of a token's claims, or of a directory that is asked by a password alone.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Kept {
+    /// The groups.
+    pub groups: Arc<[String]>,
+    /// The scheme by which somebody has shown who they are, behind a cookie or an API token too. None: it is not known, and all groups stay.
+    pub shown_by: Option<Scheme>,
+}
+
+/// Something that was shown and that does not hold for ever.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Credential {
+    /// A login, by the hash of its cookie.
+    Login(Hash),
+    /// An API token, by its hash.
+    Token(Hash),
+    /// Something that is believed until a moment.
+    Until(Timestamp),
 }
 
 /// What a scheme tells of somebody.
@@ -141,6 +179,10 @@ pub struct Person {
     pub branch: Option<String>,
     /// The most that the credential may be used for.
     pub scope: Scope,
+    /// How they had shown who they are, where a cookie or a token stands for it and its row says so.
+    pub shown_by: Option<Scheme>,
+    /// What of it may be taken back, or ends.
+    pub credential: Option<Credential>,
 }
 
 impl Person {
@@ -154,6 +196,8 @@ impl Person {
             realm: None,
             branch: None,
             scope: Scope::Manage,
+            shown_by: None,
+            credential: None,
         }
     }
 }
@@ -186,6 +230,8 @@ impl Principal {
             scope: Scope::View,
             speaks_for: None,
             origin: origin.clone(),
+            kept: Kept::default(),
+            credentials: Arc::default(),
         }
     }
 
@@ -205,6 +251,14 @@ impl Principal {
             scope: Scope::Manage,
             speaks_for: None,
             origin: Origin::default(),
+            kept: Kept::default(),
+            credentials: Arc::default(),
         }
+    }
+
+    /// Whether some of the groups are those of when the credential was made: what its owner has joined or left since is not known.
+    #[must_use]
+    pub fn keeps_groups(&self) -> bool {
+        !self.kept.groups.is_empty()
     }
 }

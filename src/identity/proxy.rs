@@ -23,6 +23,9 @@ impl Proxies {
             if rule.users.is_empty() && rule.groups.is_empty() {
                 return Err(format!("auth.proxies: {name:?} may speak for nobody; give it users or groups"));
             }
+            if let Some(bad) = rule.tenants.iter().find(|tenant| *tenant != "*" && !super::is_user_name(tenant)) {
+                return Err(format!("auth.proxies: {name:?}: {bad:?} is not a tenant's name"));
+            }
             if rule.addresses.is_empty() {
                 return Err(format!("auth.proxies: {name:?} may speak from nowhere; give it addresses"));
             }
@@ -52,6 +55,12 @@ impl ProxyRule {
     #[must_use]
     pub fn names(&self, user: &str) -> bool {
         self.users.iter().any(|named| named == user || named == "*")
+    }
+
+    /// Whether it speaks for people of this tenant when its own is `own`.
+    #[must_use]
+    pub fn reaches(&self, tenant: &str, own: &str) -> bool {
+        tenant == own || self.tenants.iter().any(|named| named == tenant || named == "*")
     }
 
     /// Whether one of these groups is among its own.

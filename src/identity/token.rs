@@ -30,6 +30,12 @@ pub struct Token {
     pub tenant: String,
     /// Whose it is.
     pub owner: String,
+    /// Their groups when it was made.
+    pub groups: Vec<String>,
+    /// Whether some of them stay as they were then.
+    pub keeps_groups: bool,
+    /// Who made it.
+    pub made_by: String,
     /// What its owner calls it.
     pub name: String,
     /// The most it may be used for.
@@ -77,8 +83,8 @@ pub enum Error {
     /// No scheme tells people apart.
     #[error("tokens are off: auth.schemes does not have \"token\"")]
     Off,
-    /// No such token of the caller.
-    #[error("you have no such token")]
+    /// No such token that the caller may know of.
+    #[error("there is no such token")]
     NotFound,
     /// The database.
     #[error(transparent)]
@@ -133,7 +139,14 @@ impl Tokens {
     /// # Errors
     /// The database's.
     pub async fn find(&self, token: &SecretString) -> Result<Option<Arc<Person>>, Arc<crate::store::Error>> {
-        let hash = secret::hash(token.expose_secret());
+        self.find_by_hash(secret::hash(token.expose_secret())).await
+    }
+
+    /// Whose token has this hash; none when it is unknown, revoked or over.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn find_by_hash(&self, hash: Hash) -> Result<Option<Arc<Person>>, Arc<crate::store::Error>> {
         let found = self.known.try_get_with(hash, async {
             let found = store::use_token(&self.pool, &hash).await?;
             Ok(found.map(|(id, person)| (id, Arc::new(person))))
@@ -141,7 +154,7 @@ impl Tokens {
         Ok(found.await?.map(|(_, person)| person))
     }
 
-    /// Makes a token of the caller in a transaction of theirs, and returns its secret, which is never shown again.
+    /// Makes a token of `who` in a transaction of `made_by`, and returns its secret, which is never shown again.
     ///
     /// # Errors
     /// See [`Error`].
@@ -149,6 +162,7 @@ impl Tokens {
         &self,
         db: &mut PgConnection,
         who: &Principal,
+        made_by: &str,
         new: NewToken,
     ) -> Result<(Token, SecretString), Error> {
         if new.name.is_empty() || new.name.chars().count() > LONGEST_NAME || new.name.chars().any(char::is_control) {
@@ -167,32 +181,46 @@ impl Tokens {
         if ttl < Duration::from_secs(60) || ttl > self.longest.0 {
             return Err(Error::BadTtl(self.longest));
         }
-        if store::count_tokens(&mut *db, &who.tenant, &who.user).await? >= MOST {
+        if store::count_tokens(&mut *db, &who.tenant, Some(&who.user)).await? >= MOST {
             return Err(Error::TooMany);
         }
         let token = secret::generate(TOKEN_PREFIX);
         let (id, hash) = (Uuid::now_v7(), secret::hash(token.expose_secret()));
-        match store::insert_token(db, id, &hash, who, &new, Span(ttl)).await {
+        match store::insert_token(db, (id, &hash), who, made_by, &new, Span(ttl)).await {
             Ok(made) => Ok((made, token)),
             Err(e) if constraint(&e) == Some("api_token_name") => Err(Error::NameTaken(new.name)),
             Err(e) => Err(e.into()),
         }
     }
 
-    /// The caller's tokens that are neither revoked nor over, newest first.
+    /// Tokens that are neither revoked nor over, newest first: a user's, or everybody's of the tenant.
     ///
     /// # Errors
     /// The database's.
-    pub async fn list(&self, who: &Principal, range: Range) -> Result<Page<Token>, Error> {
-        Ok(store::list_tokens(&self.pool, &who.tenant, &who.user, range).await?)
+    pub async fn list(&self, tenant: &str, owner: Option<&str>, range: Range) -> Result<Page<Token>, Error> {
+        Ok(store::list_tokens(&self.pool, tenant, owner, range).await?)
     }
 
-    /// Revokes a token of the caller in a transaction of theirs. After its commit it is over within a second on every gateway.
+    /// Tenant and name of whose token has this id.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn owner(&self, id: Uuid) -> Result<Option<(String, String)>, Error> {
+        Ok(store::token_owner(&self.pool, id).await?)
+    }
+
+    /// Revokes the token of this id, which is `owner`'s, in a transaction of `by`. After its commit it is over within a second on every gateway.
     ///
     /// # Errors
     /// See [`Error`].
-    pub async fn revoke(&self, db: &mut PgConnection, who: &Principal, id: Uuid) -> Result<Revoked, Error> {
-        store::revoke_token(db, &who.tenant, &who.user, id).await?.map(Revoked).ok_or(Error::NotFound)
+    pub async fn revoke(
+        &self,
+        db: &mut PgConnection,
+        owner: (&str, &str),
+        id: Uuid,
+        by: &Principal,
+    ) -> Result<Revoked, Error> {
+        store::revoke_token(db, owner, id, &by.user).await?.map(Revoked).ok_or(Error::NotFound)
     }
 
     /// Forgets a token whose revocation is committed: here it is over at once.

@@ -5,7 +5,7 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -25,6 +25,7 @@ const READY: &str = "Hearth is ready at ";
 pub struct Setup {
     own_postgres: bool,
     gateway_user: Option<String>,
+    database_password: Option<String>,
     toml: String,
     env: Vec<(String, String)>,
 }
@@ -49,6 +50,12 @@ impl Setup {
     /// Gives it a Postgres server of its own, which [`Gateway::postgres`] stops and starts.
     pub fn own_postgres(mut self) -> Self {
         self.own_postgres = true;
+        self
+    }
+
+    /// Names a password in the URL of its database, which the server does not ask for; also where the gateway would have an embedded one.
+    pub fn database_password(mut self, password: &str) -> Self {
+        self.database_password = Some(password.to_owned());
         self
     }
 
@@ -104,6 +111,11 @@ impl Setup {
         let file = keeper.folder().join("hearth.toml");
         fs::write(&file, &self.toml).unwrap();
         let is_other_user = self.gateway_user.is_some();
+        let url = match &self.database_password {
+            Some(password) => database.url().replacen("hearth@", &format!("hearth:{password}@"), 1),
+            None => database.url().to_owned(),
+        };
+        let is_given = !is_other_user || self.database_password.is_some();
         let own = if is_other_user {
             // Everybody may pass through to what is theirs.
             fs::set_permissions(keeper.folder(), fs::Permissions::from_mode(0o711)).unwrap();
@@ -111,8 +123,9 @@ impl Setup {
             self.set("cache", &cache)
         } else {
             fs::create_dir_all(keeper.folder().join("home")).unwrap();
-            self.set("database.url", database.url()).set("database.migrate", "true")
+            self
         };
+        let own = if is_given { own.set("database.url", &url).set("database.migrate", "true") } else { own };
         let listen = "127.0.0.1:0".to_owned();
         let mut gateway = Gateway {
             database,
@@ -209,29 +222,52 @@ impl Gateway {
         self.ended = true;
     }
 
-    async fn launch(&mut self) {
-        let home = self.home();
-        let log = fs::File::options().create(true).append(true).open(self.log_file()).unwrap();
+    /// Runs a command of Hearth beside it, with its configuration.
+    pub fn hearth(&self, arguments: &[&str]) -> Output {
+        self.command().args(arguments).output().unwrap()
+    }
+
+    /// As [`Gateway::hearth`], with some keys of the configuration set otherwise.
+    pub fn hearth_with(&self, keys: &[(&str, &str)], arguments: &[&str]) -> Output {
+        let mut command = self.command();
+        command.envs(keys.iter().map(|(key, value)| (variable(key), value))).args(arguments).output().unwrap()
+    }
+
+    /// Makes an API token by the command line; its secret. `more` are further arguments.
+    ///
+    /// # Panics
+    /// When it is refused.
+    pub fn token(&self, user: &str, more: &[&str]) -> String {
+        let name: &[&str] = if more.contains(&"--name") { &[] } else { &["--name", "test"] };
+        let made = self.hearth(&[&["token", "create", "--user", user, "--ttl", "1h"], name, more].concat());
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        String::from_utf8_lossy(&made.stdout).lines().last().unwrap().to_owned()
+    }
+
+    /// Hearth with this gateway's configuration.
+    fn command(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_hearth"));
         // Nothing of the developer's own configuration.
         for (name, _) in env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("HEARTH_")) {
             command.env_remove(name);
         }
-        let mut process = command
-            .arg("serve")
+        command
             .arg("--config")
             .arg(&self.file)
-            .env("HEARTH_HOME", &home)
+            .env("HEARTH_HOME", self.home())
             .env(variable("http.listen"), &self.listen)
             // Compiled agents are the same for every test.
             .env(variable("cache"), Path::new(env!("CARGO_TARGET_TMPDIR")).join("hearth-cache"))
             .envs(self.env.iter().map(|(k, v)| (k, v)))
             .current_dir(self.keeper.folder())
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(log)
-            .spawn()
-            .expect("hearth starts");
+            .stdin(Stdio::null());
+        command
+    }
+
+    async fn launch(&mut self) {
+        let log = fs::File::options().create(true).append(true).open(self.log_file()).unwrap();
+        let mut process =
+            self.command().arg("serve").stdout(Stdio::piped()).stderr(log).spawn().expect("hearth starts");
         let stdout = process.stdout.take().unwrap();
         self.process = Some(process);
         let (tell, told) = mpsc::channel();

@@ -1,4 +1,4 @@
-//! A real directory: OpenLDAP's slapd on a loopback port, with StartTLS and its data in a folder of its own.
+//! A real directory: OpenLDAP's slapd on a loopback port, with TLS and its data in a folder of its own.
 
 use std::fs;
 use std::net::TcpListener;
@@ -22,6 +22,7 @@ pub const ACCOUNT_PASSWORD: &str = "canary-account-password";
 pub struct Slapd {
     keeper: Keeper,
     port: u16,
+    tls_port: u16,
     server: Option<Child>,
 }
 
@@ -34,7 +35,9 @@ impl Slapd {
         let folder = keeper.folder();
         hand_over(folder);
         Authority::new(folder).sign("slapd", &["localhost", "127.0.0.1"]);
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let free = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+        let [port, tls_port] = free.each_ref().map(|listener| listener.local_addr().unwrap().port());
+        drop(free);
         fs::write(folder.join("slapd.conf"), conf(folder)).unwrap();
         fs::write(folder.join("tree.ldif"), tree(users, groups)).unwrap();
         let data = folder.join("data");
@@ -42,7 +45,7 @@ impl Slapd {
         hand_over(&data);
         let added = command("slapadd", folder).args(["-f", "slapd.conf", "-l", "tree.ldif"]).output().unwrap();
         assert!(added.status.success(), "{}", String::from_utf8_lossy(&added.stderr));
-        let mut slapd = Self { keeper, port, server: None };
+        let mut slapd = Self { keeper, port, tls_port, server: None };
         slapd.resume().await;
         slapd
     }
@@ -50,6 +53,11 @@ impl Slapd {
     /// Its address, by the name that its certificate is for.
     pub fn url(&self) -> String {
         format!("ldap://localhost:{}", self.port)
+    }
+
+    /// Its address for TLS from the beginning.
+    pub fn tls_url(&self) -> String {
+        format!("ldaps://localhost:{}", self.tls_port)
     }
 
     /// The CA of its certificate.
@@ -64,6 +72,23 @@ impl Slapd {
         file
     }
 
+    /// Changes its data as LDIF says.
+    pub fn modify(&self, ldif: &str) {
+        let mut modify = command("ldapmodify", self.keeper.folder());
+        modify.args([
+            "-x",
+            "-H",
+            &format!("ldap://127.0.0.1:{}", self.port),
+            "-D",
+            &format!("cn=root,{BASE}"),
+            "-w",
+            "root",
+        ]);
+        let mut modify = modify.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+        std::io::Write::write_all(&mut modify.stdin.take().unwrap(), ldif.as_bytes()).unwrap();
+        assert!(modify.wait().unwrap().success(), "{ldif}");
+    }
+
     /// Ends it; its data stay.
     pub fn stop(&mut self) {
         if let Some(mut server) = self.server.take() {
@@ -74,13 +99,17 @@ impl Slapd {
 
     /// Starts it again on the same port.
     pub async fn resume(&mut self) {
-        let listen = format!("ldap://127.0.0.1:{}", self.port);
+        let (port, tls) = (self.port, self.tls_port);
+        // The second address is none that its certificate is for.
+        let listen = format!("ldap://127.0.0.1:{port} ldaps://127.0.0.1:{tls} ldaps://127.0.0.2:{tls}");
         // With a level of debugging it stays in the foreground.
         let server =
             command("slapd", self.keeper.folder()).args(["-d", "0", "-f", "slapd.conf", "-h", &listen]).spawn();
         self.server = Some(server.unwrap());
-        let listens = async || std::net::TcpStream::connect(("127.0.0.1", self.port)).ok();
-        until("slapd listens", super::BOUND, listens).await;
+        for port in [self.port, self.tls_port] {
+            let listens = async || std::net::TcpStream::connect(("127.0.0.1", port)).ok();
+            until("slapd listens", super::BOUND, listens).await;
+        }
     }
 }
 
@@ -97,7 +126,7 @@ fn conf(folder: &Path) -> String {
          include /etc/ldap/schema/inetorgperson.schema\npidfile {at}/pid\nmodulepath /usr/lib/ldap\nmoduleload back_mdb\n\
          TLSCertificateFile {at}/slapd.pem\nTLSCertificateKeyFile {at}/slapd.key\n\
          access to attrs=userPassword by anonymous auth by * none\naccess to * by users read by anonymous none\n\
-         database mdb\nsuffix \"{BASE}\"\ndirectory {at}/data\ndbnosync\n"
+         database mdb\nsuffix \"{BASE}\"\nrootdn \"cn=root,{BASE}\"\nrootpw root\ndirectory {at}/data\ndbnosync\n"
     )
 }
 

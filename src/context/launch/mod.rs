@@ -19,6 +19,7 @@ pub mod launcher;
 pub mod line;
 pub mod process;
 pub mod properties;
+pub mod redact;
 pub mod resources;
 pub mod run_as;
 pub mod spark_home;

@@ -78,7 +78,7 @@ impl Batch {
             file: b.request.file,
             args: b.request.args,
             class_name: b.request.class_name,
-            resources: b.request.resources,
+            resources: b.request.resources.shown(),
             state: b.state.as_str(),
             waits: view.waits.map(|w| w.to_string()),
             cause: b.cause,

@@ -70,7 +70,7 @@ impl Context {
             state: c.state.as_str(),
             waits: live.and_then(|l| l.facts().waits.clone()).filter(|_| c.state == context::State::Waiting),
             cause: c.cause,
-            resources: c.request,
+            resources: c.request.shown(),
             app_id: application.as_ref().and_then(|a| a.cluster_id.clone()),
             spark_version: application.as_ref().and_then(|a| a.spark_version.clone()),
             ui_url: application.and_then(|a| a.ui_url),

@@ -221,8 +221,11 @@ impl Teller {
         }
     }
 
-    /// Ends the stream of a reader who may not read any more: a grant was revoked, or has expired.
+    /// Ends the stream of a reader who may not read any more: a grant was revoked or has expired, or the credential that was shown was.
     async fn may_go_on(&self) -> Result<(), Over> {
+        if !self.doors.identity.is_good_still(self.session.who()).await.is_ok_and(|is_good| is_good) {
+            return Err(Over);
+        }
         self.doors
             .sessions
             .open::<View>(self.session.who(), session::service::Called::Id(self.session.session.id))

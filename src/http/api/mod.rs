@@ -75,6 +75,7 @@ pub fn router(doors: &Doors) -> Router<Doors> {
         .route(&format!("{ROOT}/openapi.json"), description)
         .route(&format!("{ROOT}/{{*unknown}}"), axum::routing::any(unknown))
         .route(ROOT, axum::routing::any(unknown))
+        .layer(CatchPanicLayer::custom(fault::panicked))
         .layer(from_fn_with_state(doors.clone(), authenticate::authenticate))
         .layer(from_fn_with_state(doors.clone(), guard::guard))
         .layer(CatchPanicLayer::custom(fault::panicked))

@@ -12,12 +12,14 @@ use serde::de::DeserializeOwned;
 use utoipa::IntoParams;
 
 use super::object::Object;
+use crate::access::resource::Account;
 use crate::context::log::Wanted;
 use crate::http::Doors;
 use crate::http::authenticate;
 use crate::http::body::{self, Unread};
 use crate::http::extract::{self, Who};
 use crate::http::fault::{Code, Fault};
+use crate::identity::{Principal, is_user_name};
 use crate::store::{Range, idempotency};
 
 /// Rows of a list, or lines of a log, that are given when the query names no size.
@@ -154,6 +156,51 @@ pub struct PagedLiving {
 impl Default for PagedLiving {
     fn default() -> Self {
         Self { from: 0, size: PAGE, all: false }
+    }
+}
+
+/// Which page of a list of what belongs to an account.
+#[derive(Debug, Clone, Deserialize, IntoParams)]
+#[serde(default, deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct PagedOf {
+    /// How many to pass over.
+    #[param(minimum = 0, default = 0)]
+    pub from: i64,
+    /// How many to give at most.
+    #[param(minimum = 1, maximum = 1000, default = 100)]
+    pub size: i64,
+    /// Whose; without it the caller's. `*`: everybody's of the tenant.
+    #[param(min_length = 1, max_length = 128)]
+    pub user: Option<String>,
+    /// Their tenant; without it the caller's.
+    #[param(min_length = 1, max_length = 128)]
+    pub tenant: Option<String>,
+}
+
+impl Default for PagedOf {
+    fn default() -> Self {
+        Self { from: 0, size: PAGE, user: None, tenant: None }
+    }
+}
+
+impl PagedOf {
+    /// The account that is asked for.
+    ///
+    /// # Errors
+    /// When it can be nobody's.
+    pub fn account(&self, who: &Principal) -> Result<Account, Fault> {
+        let Some(user) = &self.user else {
+            return match &self.tenant {
+                None => Ok(Account::of(who)),
+                Some(_) => Err(Fault::invalid("tenant: of which user? `*` is everybody")),
+            };
+        };
+        let tenant = self.tenant.as_deref().unwrap_or(&who.tenant);
+        if !is_user_name(tenant) || !is_user_name(user) && user != Account::EVERYBODY {
+            return Err(Fault::invalid("user and tenant are names of letters, digits and . _ - @ $"));
+        }
+        Ok(Account { tenant: tenant.to_owned(), user: user.clone() })
     }
 }
 

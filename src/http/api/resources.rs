@@ -41,7 +41,7 @@ pub struct Resources {
     /// Archives for the working folders of executors.
     #[schema(max_items = 1000)]
     archives: Vec<String>,
-    /// Spark conf.
+    /// Spark conf. Answers leave out values that are secret by their key, such as `spark.hadoop.fs.s3a.secret.key`.
     conf: BTreeMap<String, String>,
 }
 

@@ -86,7 +86,7 @@ impl Session {
             context: s.context_id.0,
             waits: view.facts.waits.clone().filter(|_| view.state == SessionState::Starting),
             cause: s.cause.clone(),
-            resources: s.request.resources.clone(),
+            resources: s.request.resources.shown(),
             app_id: view.facts.app_id.clone(),
             ui_url: view.facts.ui_url.clone(),
             idle_timeout_ms: s.idle.as_millis(),

@@ -1,4 +1,4 @@
-//! API tokens of the caller.
+//! API tokens: the caller's, and for those who rule others'.
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -12,9 +12,9 @@ use utoipa_axum::routes;
 use uuid::Uuid;
 
 use super::answer::{self, Address, List, ROOT};
-use super::request::{Asked, Body, Named, Paged, range};
+use super::request::{Asked, Body, Named, PagedOf, range};
 use crate::access::resource::Account;
-use crate::access::{CreateToken, RevokeToken, ViewTokens};
+use crate::access::{CreateToken, ViewTokens};
 use crate::http::Doors;
 use crate::http::extract::Who;
 use crate::http::fault::Fault;
@@ -31,11 +31,20 @@ pub fn router() -> OpenApiRouter<Doors> {
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Token {
     id: Uuid,
+    /// Whose it is.
+    owner: String,
+    tenant: String,
     /// What its owner calls it.
     name: String,
     /// The most it may be used for.
     #[schema(schema_with = super::words::scope)]
     scope: &'static str,
+    /// The owner's groups when it was made.
+    groups: Vec<String>,
+    /// Whether some of them stay as they were then. `false`: a directory tells them anew while the token is used.
+    groups_are_kept: bool,
+    /// Who made it: its owner, or an operator on the gateway's machine.
+    made_by: String,
     created_at: DateTime<Utc>,
     /// When it was last used, to the minute.
     last_used_at: Option<DateTime<Utc>>,
@@ -54,8 +63,19 @@ pub struct Made {
 
 impl From<token::Token> for Token {
     fn from(token: token::Token) -> Self {
-        let token::Token { id, name, scope, created_at, last_used_at, expires_at, .. } = token;
-        Self { id, name, scope: scope.as_str(), created_at, last_used_at, expires_at }
+        Self {
+            id: token.id,
+            owner: token.owner,
+            tenant: token.tenant,
+            name: token.name,
+            scope: token.scope.as_str(),
+            groups: token.groups,
+            groups_are_kept: token.keeps_groups,
+            made_by: token.made_by,
+            created_at: token.created_at,
+            last_used_at: token.last_used_at,
+            expires_at: token.expires_at,
+        }
     }
 }
 
@@ -80,18 +100,19 @@ fn everything() -> Scope {
     Scope::Manage
 }
 
-/// The caller's tokens that are neither revoked nor over, newest first.
-#[utoipa::path(get, path = "/tokens", tag = "identity", operation_id = "list_tokens", params(Paged),
+/// Tokens that are neither revoked nor over, newest first: the caller's, or another's for operators and the admins of a tenant.
+#[utoipa::path(get, path = "/tokens", tag = "identity", operation_id = "list_tokens", params(PagedOf),
     responses((status = 200, body = List<Token>)))]
 async fn list(
     State(doors): State<Doors>,
     Who(who): Who,
-    Asked(paged): Asked<Paged>,
+    Asked(paged): Asked<PagedOf>,
     address: Address,
 ) -> Result<Response, Fault> {
-    let range = range(paged.from, paged.size)?;
-    doors.contexts.access().require::<ViewTokens, _>(&who, Account::of(&who)).await?;
-    let page = doors.identity.tokens().list(&who, range).await?;
+    let (range, account) = (range(paged.from, paged.size)?, paged.account(&who)?);
+    let access = doors.contexts.access();
+    let of = access.require::<ViewTokens, _>(&who, account).await?;
+    let page = access.tokens(doors.identity.tokens(), &of, range).await?;
     Ok(address.list(range, page, Token::from))
 }
 
@@ -104,18 +125,16 @@ async fn create(State(doors): State<Doors>, Who(who): Who, body: Body<New>) -> R
     let by = access.require::<CreateToken, _>(&who, Account::of(&who)).await?;
     let New { name, scope, ttl } = body.said;
     let new = NewToken { name, scope, ttl: ttl.map(|span| span.0) };
-    let (token, secret) = access.create_token(doors.identity.tokens(), &by, new).await?;
+    let (token, secret) = access.create_token(doors.identity.tokens(), &by, &who, new).await?;
     let path = format!("{ROOT}/tokens/{}", token.id);
     answer::created(&path, Made { token: token.into(), secret: secret.expose_secret().to_owned() })
 }
 
-/// Revokes a token of the caller: within a second no gateway takes it.
+/// Revokes a token of the caller, or another's for operators and the admins of a tenant: within a second no gateway takes it.
 #[utoipa::path(delete, path = "/tokens/{token}", tag = "identity", operation_id = "delete_token",
     params(("token" = Uuid, Path, description = "The token's id.")),
     responses((status = 204, description = "It is revoked.")))]
 async fn delete(State(doors): State<Doors>, Who(who): Who, Named(id): Named<Uuid>) -> Result<StatusCode, Fault> {
-    let access = doors.contexts.access();
-    let by = access.require::<RevokeToken, _>(&who, Account::of(&who)).await?;
-    access.revoke_token(doors.identity.tokens(), &by, id).await?;
+    doors.contexts.access().revoke_token(doors.identity.tokens(), &who, id).await?;
     Ok(StatusCode::NO_CONTENT)
 }

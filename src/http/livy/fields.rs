@@ -128,8 +128,16 @@ fn printable(name: &str, text: String) -> Result<String, Fault> {
     Ok(text)
 }
 
+/// What came is not repeated: a conf may hold a secret.
 fn wrong(name: &str, wanted: &str, got: &Value) -> Fault {
-    let got: String = got.to_string().chars().take(80).collect();
+    let got = match got {
+        Value::Null => "null",
+        Value::Bool(_) => "a truth value",
+        Value::Number(_) => "a number of that kind",
+        Value::String(_) => "a text of that kind",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "an object",
+    };
     bad(format!("Cannot read {name}: {wanted} is expected, not {got}{}", chain(name)))
 }
 

@@ -26,8 +26,9 @@ pub mod wire;
 
 use axum::Router;
 use axum::middleware::from_fn_with_state;
+use tower_http::catch_panic::CatchPanicLayer;
 
-use super::{Doors, authenticate};
+use super::{Doors, authenticate, extract};
 
 /// The routes of this door.
 pub fn router(doors: &Doors) -> Router<Doors> {
@@ -39,6 +40,8 @@ pub fn router(doors: &Doors) -> Router<Doors> {
         .merge(refused::router())
         .merge(version::router())
         .method_not_allowed_fallback(surface::method_not_allowed)
+        // Inside of what authenticates: a client that knows the gateway by its ticket wants it on every answer.
+        .layer(CatchPanicLayer::custom(extract::panicked))
         .layer(from_fn_with_state(doors.clone(), authenticate::authenticate))
         .layer(from_fn_with_state(doors.clone(), surface::surface))
 }

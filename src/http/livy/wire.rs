@@ -12,6 +12,7 @@ use super::log::{Cut, Frame};
 use super::query::JavaClient;
 use super::surface::JSON;
 use crate::batch;
+use crate::context::launch::redact;
 use crate::id::LivyId;
 use crate::session::View;
 use crate::statement::Statement;
@@ -44,7 +45,7 @@ struct Asked<'a> {
     driver_cores: u32,
     executor_memory: Option<&'a str>,
     executor_cores: u32,
-    conf: &'a BTreeMap<String, String>,
+    conf: BTreeMap<&'a str, &'a str>,
     archives: &'a [String],
     files: &'a [String],
     heartbeat_timeout_in_second: u64,
@@ -84,7 +85,7 @@ impl<'a> Session<'a> {
             driver_cores: resources.driver_cores.unwrap_or(0),
             executor_memory: resources.executor_memory.as_deref(),
             executor_cores: resources.executor_cores.unwrap_or(0),
-            conf: &resources.conf,
+            conf: redact::shown(&resources.conf),
             archives: &resources.archives,
             files: &resources.files,
             heartbeat_timeout_in_second: row.heartbeat.0.as_secs(),

@@ -85,6 +85,20 @@ impl Client {
         Ok(Self(Arc::new(Setup::new(config)?)))
     }
 
+    /// Whether it can be asked as an account of the gateway's own.
+    #[must_use]
+    pub fn has_account(&self) -> bool {
+        self.0.account.is_some()
+    }
+
+    /// Reaches it, over TLS where that is configured, and as the account where there is one.
+    ///
+    /// # Errors
+    /// It has no answer, or does not take the account.
+    pub async fn reach(&self) -> Result<(), Error> {
+        self.ask(async |mut ldap| self.bind_account(&mut ldap).await).await
+    }
+
     /// Whose password this is; none when it is nobody's.
     ///
     /// # Errors

@@ -9,6 +9,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::{Algorithm, Validation, decode, decode_header};
 use moka::sync::Cache;
 use secrecy::{ExposeSecret as _, SecretString};
@@ -23,7 +25,7 @@ use self::provider::Provider;
 use super::attempt::Refusal;
 use super::config::Unusable;
 use super::secret::{self, Hash};
-use super::{Person, Scheme};
+use super::{Credential, Person, Scheme};
 use crate::time;
 
 /// How far clocks may be apart, seconds.
@@ -69,6 +71,15 @@ impl Oidc {
         self.flow.is_some()
     }
 
+    /// Asks the provider what it says of itself and for its keys; how many it has that can be used.
+    ///
+    /// # Errors
+    /// Why there is no answer, for people.
+    pub async fn reach(&self) -> Result<usize, String> {
+        let keys = self.provider.count_keys().await.map_err(|e| chained(&e))?;
+        if keys == 0 { Err("it has no key that this version knows".to_owned()) } else { Ok(keys) }
+    }
+
     /// Whose bearer token this is.
     ///
     /// # Errors
@@ -82,10 +93,19 @@ impl Oidc {
             return Ok(person);
         }
         let claims = self.verify(token, &self.audience).await?;
-        let person = Arc::new(self.person(&claims)?);
         let end = claims.get("exp").and_then(Value::as_i64).unwrap_or(now).saturating_add(LEEWAY);
+        let credential = chrono::DateTime::from_timestamp(end, 0).map(Credential::Until);
+        let person = Arc::new(Person { credential, ..self.person(&claims)? });
         self.known.insert(hash, (person.clone(), end));
         Ok(person)
+    }
+
+    /// Whose token this claims to be, which nobody has verified: good to tell those apart who show wrong ones, and for nothing else.
+    #[must_use]
+    pub fn claimed_name(&self, token: &SecretString) -> Option<String> {
+        let payload = token.expose_secret().split('.').nth(1)?;
+        let claims = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).ok()?).ok()?;
+        self.claims.person(&claims).ok().map(|person| person.user)
     }
 
     fn person(&self, claims: &Map<String, Value>) -> Result<Person, Refusal> {
@@ -131,6 +151,12 @@ impl Oidc {
         }
         Ok(claims)
     }
+}
+
+/// An error with all that led to it.
+fn chained(e: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(e.source(), |cause| cause.source());
+    causes.fold(e.to_string(), |told, cause| format!("{told}: {cause}"))
 }
 
 /// Whether what goes to an address cannot be read on its way: TLS, or this host.

@@ -111,6 +111,14 @@ impl Provider {
         }
     }
 
+    /// How many keys it has that can be used.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn count_keys(&self) -> Result<usize, Error> {
+        Ok(self.fetch(None).await?.keys.len())
+    }
+
     /// The key that signs by this algorithm and has this id; the only one when the token names none. None when there is no such key.
     ///
     /// # Errors
