@@ -8,15 +8,14 @@ case $(ls "$spark"/jars/scala-library-*.jar) in
   *-2.12.*) version=2.12 ;;
   *) version=2.13 ;;
 esac
-# Spark 4 moved to the Jakarta names of the servlet API.
 case $(ls "$spark"/jars/spark-core_*.jar) in
-  *-3.*) servlet=javax ;;
-  *) servlet=jakarta ;;
+  *-3.*) line=spark-3 ;;
+  *) line=spark-4 ;;
 esac
 classes=$(mktemp -d)
 trap 'rm -rf "$classes"' EXIT
 java -XX:TieredStopAtLevel=1 -XX:+UseSerialGC -cp "$spark/jars/*" scala.tools.nsc.Main -usejavacp -nowarn ${SCALAC_FLAGS:-} \
-  -d "$classes" $(find "$here/scala" "$here/scala-$version" "$here/servlet-$servlet" -name '*.scala')
+  -d "$classes" $(find "$here/scala" "$here/scala-$version" "$here/$line" -name '*.scala')
 python3 - "$classes" "$jar" <<'END'
 import pathlib, sys, zipfile
 root, jar = pathlib.Path(sys.argv[1]), sys.argv[2]

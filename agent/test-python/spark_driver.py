@@ -41,30 +41,33 @@ def compile_driver(folder):
 
 
 class SparkDriver:
-    def __init__(self, python=PYTHON):
+    def __init__(self, python=PYTHON, gateway=None):
         self.folder = tempfile.mkdtemp(prefix="hearth-test-")
         try:
-            self._start(compile_driver(self.folder), python)
+            self._start(compile_driver(self.folder), python, gateway)
         except BaseException:
             shutil.rmtree(self.folder)
             raise
 
-    def _start(self, path, python):
+    def _start(self, path, python, gateway):
+        scratch = os.path.join(self.folder, "scratch")
         opened = ["--add-opens=java.base/%s=ALL-UNNAMED" % package for package in OPENED]
         conf = {
             "spark.master": "local[2]", "spark.app.name": "hearth-test", "spark.ui.enabled": "false", "spark.scheduler.mode": "FAIR",
+            "spark.repl.class.outputDir": os.path.join(scratch, "classes"), "spark.sql.artifact.isolation.enabled": "false",
             "spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1",
             "spark.sql.warehouse.dir": os.path.join(self.folder, "warehouse"), "spark.sql.shuffle.partitions": "2"}
         self.log = open(os.path.join(self.folder, "log"), "w+")
         self.process = subprocess.Popen(
             ["java", "-XX:TieredStopAtLevel=1", "-Djava.io.tmpdir=" + self.folder] + opened + ["-D%s=%s" % item for item in conf.items()]
-            + ["-cp", path, "hearth.agent.python.PythonDriver", os.path.join(AGENT, "python"), self.folder],
+            + ["-cp", path, "hearth.agent.python.PythonDriver", os.path.join(AGENT, "python"), scratch] + ([gateway] if gateway else []),
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log, cwd=self.folder,
             env=dict(os.environ, PYSPARK_PYTHON=python))
         self.answers = queue.Queue()
         self.reader = threading.Thread(target=self._read, daemon=True)
         self.reader.start()
         self.printed = []
+        self.link = []
         self.number = 0
         self.receive("context")
 
@@ -78,19 +81,28 @@ class SparkDriver:
         self.process.stdin.flush()
 
     def receive(self, type):
-        """The next answer of a type; output that comes before it is kept in `printed`."""
+        """The next answer of a type; output that comes before it is kept in `printed`, messages of the link in `link`."""
         while True:
-            found = self.answers.get(timeout=PATIENCE)
-            if found is None:
-                self.log.seek(0)
-                raise AssertionError("the driver ended:\n" + self.log.read()[-5000:])
-            if found["type"] == type:
+            found = self.step()
+            if found and found["type"] == type:
                 return found
-            assert found["type"] == "output", found
-            self.printed.append(found["text"])
+            assert not found or found["type"] == "output", found
+            if found:
+                self.printed.append(found["text"])
 
-    def open(self, session):
-        self.send("open", session=session)
+    def step(self):
+        """The next answer, unless it is a message of the link, which is kept."""
+        found = self.answers.get(timeout=PATIENCE)
+        if found is None:
+            self.log.seek(0)
+            raise AssertionError("the driver ended:\n" + self.log.read()[-5000:])
+        if found["type"] != "link":
+            return found
+        self.link.append(found)
+        return None
+
+    def open(self, session, kind="pyspark"):
+        self.send("open", session=session, kind=kind)
         return self.receive("open")["ms"]
 
     def begin(self, code, session=1, max_rows=1000, max_output=100000):

@@ -9,3 +9,4 @@ mkdir "$work/classes"
 java -XX:TieredStopAtLevel=1 -XX:+UseSerialGC -cp "$1/jars/*:$work/agent.jar" scala.tools.nsc.Main -usejavacp -nowarn \
   -d "$work/classes" "$here"/*.scala
 java -XX:TieredStopAtLevel=1 -cp "$1/jars/*:$work/agent.jar:$work/classes" hearth.agent.Checks "$here/../golden"
+java -XX:TieredStopAtLevel=1 -cp "$1/jars/*:$work/agent.jar:$work/classes" hearth.agent.handle.HandleChecks

@@ -3,7 +3,7 @@
 import builtins
 import sys
 
-from hearth_runner import bundle, cell, magics, namespace, tables, tracebacks
+from hearth_runner import bundle, cell, handles, magics, namespace, tables, tracebacks
 from hearth_runner.spark import Failed
 
 
@@ -18,6 +18,7 @@ class Session:
         self._value = None
         self._displayed = magics.Result({})
         self._max_rows = 0
+        self._handles = None
         self._magics = magics.Magics(self.names)
         self.names["display"] = self._display
 
@@ -25,6 +26,8 @@ class Session:
         """Takes Spark in, under the names by which user code knows it."""
         self._magics = magics.Magics(self.names, spark)
         self.names.update(spark.names())
+        self._handles = handles.Handles(spark, self.names)
+        self.names.update(self._handles.names())
 
     @property
     def names(self):
@@ -47,6 +50,8 @@ class Session:
                     result = self._magics.run(part, max_rows)
                 else:
                     result = self._run(part)
+            if self._handles:
+                self._handles.settle()
         except magics.Refused as refused:
             return _failed(tracebacks.brief(refused.error, file))
         except Failed as failed:

@@ -74,9 +74,13 @@ class Spark:
 
     @property
     def _sessions(self):
+        return self.agent(_SESSIONS)
+
+    def agent(self, name):
+        """An object of the agent's, by its full name."""
         found = self._gateway.jvm
-        for name in _SESSIONS.split("."):
-            found = getattr(found, name)
+        for part in name.split("."):
+            found = getattr(found, part)
         return found
 
     def open(self, number):
@@ -87,7 +91,7 @@ class Spark:
 
         from hearth_runner.gateway import group_each_statement  # needs Py4J, which `load` has found
 
-        self._number = number
+        self.number = number
         jsc = self._sessions.context()
         conf = SparkConf(_jvm=self._gateway.jvm, _jconf=jsc.getConf())
         self.context = SparkContext(gateway=self._gateway, jsc=jsc, conf=conf)
@@ -109,7 +113,7 @@ class Spark:
 
     def sql(self, query, max_rows):
         """The first rows of a query's result as in an SQL session: like `table`."""
-        return _parts(self._sessions.sql(self._number, query, max_rows))
+        return _parts(self._sessions.sql(self.number, query, max_rows))
 
     def columns(self, frame):
         return json.loads(self._sessions.columns(frame._jdf))

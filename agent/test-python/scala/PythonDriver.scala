@@ -1,6 +1,6 @@
 package hearth.agent.python
 
-import java.nio.file.Paths
+import java.nio.file.{Files, Paths}
 import java.util.concurrent.{ConcurrentHashMap, Executors, ExecutorService}
 
 import scala.collection.JavaConverters._
@@ -11,9 +11,11 @@ import org.apache.spark.SparkContext
 import org.apache.spark.hearth.SparkInternals
 import org.apache.spark.sql.SparkSession
 
-import hearth.agent.{Json, Interpreter, Outcome, Running, Settings, Workspace}
+import hearth.agent.{Interpreter, Json, Languages, Outcome, RoutedStream, Running, Settings, Workspace}
+import hearth.agent.handle.{Addresses, HandleDriver}
+import hearth.agent.repl.Registry
 
-/** A driver for tests: Python interpreters on a real Spark, told what to do by lines of JSON. Stands in for the agent's sessions. */
+/** A driver for tests: interpreters on a real Spark, told what to do by lines of JSON. Stands in for the agent's sessions. */
 object PythonDriver {
   private final class Session(val interpreter: Interpreter, val spark: SparkSession, val thread: ExecutorService) {
     @volatile var running: Option[Running] = None
@@ -21,9 +23,10 @@ object PythonDriver {
 
   private final class Place(val number: Int, val spark: SparkSession, val settings: Settings) extends Workspace {
     def session: String = s"session-$number"
-    def livyId: Option[Int] = None
+    def livyId: Option[Int] = Some(100 + number)
   }
 
+  private val out = System.out
   private val sessions = new ConcurrentHashMap[Int, Session]
 
   private def answer(kind: String, fields: (String, Any)*): Unit = synchronized {
@@ -34,15 +37,21 @@ object PythonDriver {
       case (name, value: JsonNode) => line.set[JsonNode](name, value)
       case (name, value) => line.put(name, String.valueOf(value))
     }
-    println(Json.write(line))
+    out.println(Json.write(line))
   }
 
   def main(args: Array[String]): Unit = {
+    RoutedStream.install()
     val begun = System.nanoTime
     def since = (System.nanoTime - begun) / 1000000
     val settings = new Settings(Nil, None, "", "", Paths.get(args(0)), Nil, Paths.get(args(1)))
     var spare = Option(PythonLanguage.prepare(settings))
-    val root = SparkSession.builder.getOrCreate()
+    Files.createDirectories(settings.scratch.resolve("classes"))
+    Thread.currentThread.setContextClassLoader(Registry.install(Thread.currentThread.getContextClassLoader))
+    val timer = Executors.newScheduledThreadPool(1)
+    var root: SparkSession = null
+    val handles = new HandleDriver(() => root, timer, args.lift(2), (kind, fields) => answer(kind, fields: _*))
+    root = SparkSession.builder.getOrCreate()
     val context = root.sparkContext
     answer("context", "ms" -> since)
     Source.stdin.getLines().map(Json.parse).foreach { command =>
@@ -50,10 +59,15 @@ object PythonDriver {
       command.path("type").asText match {
         case "open" =>
           val start = System.nanoTime
-          val prepared = spare.getOrElse(PythonLanguage.prepare(settings))
-          spare = None
+          val kind = command.path("kind").asText("pyspark")
+          val prepared =
+            if (kind == "pyspark" && spare.isDefined) spare.get
+            else Languages.of(kind).get.prepare(settings)
+          if (kind == "pyspark") spare = None
           val session = root.newSession()
-          val interpreter = prepared.open(new Place(number, session, settings))
+          val place = new Place(number, session, settings)
+          Addresses.add(Seq(place.session) ++ place.livyId.map(_.toString))
+          val interpreter = prepared.open(place)
           sessions.put(number, new Session(interpreter, session, Executors.newSingleThreadExecutor()))
           answer("open", "session" -> number, "ms" -> (System.nanoTime - start) / 1000000)
         case "run" => run(context, sessions.get(number), command)
@@ -67,6 +81,7 @@ object PythonDriver {
         case "complete" =>
           val found = sessions.get(number).interpreter.complete(command.path("code").asText, command.path("cursor").asInt)
           answer("completion", "candidates" -> Json.texts(found))
+        case "handles" => handles.take(command)
         case "default" =>
           answer("default", "root" -> (SparkSession.getDefaultSession.exists(_ eq root)).toString)
         case "close" =>
@@ -81,6 +96,7 @@ object PythonDriver {
       session.thread.shutdown()
     }
     spare.foreach(_.close())
+    timer.shutdownNow()
     root.stop()
   }
 
@@ -93,6 +109,7 @@ object PythonDriver {
           answer("output", "session" -> number, "id" -> id, "stream" -> stream, "text" -> text)
       })
     session.thread.execute { () =>
+      SparkSession.setActiveSession(session.spark)
       session.running = Some(statement)
       context.setJobGroup(statement.group, s"statement $id", interruptOnCancel = true)
       val begun = System.nanoTime

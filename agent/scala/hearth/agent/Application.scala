@@ -8,7 +8,8 @@ import scala.collection.JavaConverters._
 
 import com.fasterxml.jackson.databind.JsonNode
 import com.fasterxml.jackson.databind.node.ObjectNode
-import hearth.agent.link.{Envelope, Link}
+import hearth.agent.handle.{Addresses, HandleLink}
+import hearth.agent.link.{Door, Envelope, Link}
 import org.apache.spark.scheduler.{SparkListener, SparkListenerApplicationEnd}
 import org.apache.spark.sql.SparkSession
 
@@ -41,6 +42,7 @@ final class Application(override val settings: Settings) extends Link.Owner with
   override val spares = new Spares(settings)
   override val link = new Link(settings, this)
   private val progress = new Progress(link, timer)
+  private val handles = new HandleLink(new Door(settings, () => link.gateway), timer, () => spark(), link.force)
 
   override def spark(): SparkSession =
     try spark0.get
@@ -60,6 +62,7 @@ final class Application(override val settings: Settings) extends Link.Owner with
     body.put("ui_url", context.uiWebUrl.orNull).put("reason", null: String)
     link.send("context_state", None, None, body)
     spark0.complete(spark)
+    handles.started()
   }
 
   /** Spark could not be started. */
@@ -104,7 +107,8 @@ final class Application(override val settings: Settings) extends Link.Owner with
         session(_.complete(
           body.path("request").asText, body.path("kind").asText, body.path("code").asText, body.path("cursor").asInt))
       case "shutdown" => leave("stopping", body.path("reason").asText("stopped"), 0)
-      case other      => Log.warn(s"ignored a message of unknown type ${other.take(40)}")
+      case tag if handles.take(tag, body) => ()
+      case other => Log.warn(s"ignored a message of unknown type ${other.take(40)}")
     }
   }
 
@@ -120,6 +124,7 @@ final class Application(override val settings: Settings) extends Link.Owner with
   override def cancelJobs(statement: Running): Unit = jobs.foreach(_.cancel(statement.group))
 
   override def closed(session: Session): Unit = past.synchronized {
+    Addresses.remove(session.order.names)
     past.put(session.order.session, session.last)
     sessions.remove(session.order.session, session)
   }
@@ -155,7 +160,10 @@ final class Application(override val settings: Settings) extends Link.Owner with
       val ended = past.containsKey(id)
       (!ended && sessions.putIfAbsent(id, made) == null, ended)
     }
-    if (isNew) made.start()
+    if (isNew) {
+      Addresses.add(order.names)
+      made.start()
+    }
     if (isPast) dead(id)
   }
 

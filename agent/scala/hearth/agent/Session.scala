@@ -246,7 +246,11 @@ object Session {
       livyId: Option[Int],
       maxRows: Int,
       maxOutput: Int,
-      conf: Map[String, String])
+      conf: Map[String, String]) {
+
+    /** By what an address may call it: its uuid, and the number by which Livy's clients know it. */
+    def names: Seq[String] = session +: livyId.map(_.toString).toSeq
+  }
 
   /** What a session needs of the application around it. */
   trait Host {

@@ -28,17 +28,17 @@ final class Link(settings: Settings, owner: Link.Owner) {
     val threads = new ThreadPoolExecutor(2, 2, 0, TimeUnit.SECONDS, new LinkedBlockingQueue[Runnable], named)
     // Started now, so that they inherit nothing from a session's thread.
     threads.prestartAllCoreThreads()
-    val builder = HttpClient.newBuilder().connectTimeout(Duration.ofMillis(dialMillis)).executor(threads)
-    settings.certificate.foreach { certificate =>
-      builder.sslContext(Pinned.context(certificate)).sslParameters(Pinned.parameters())
-    }
-    builder.build()
+    Pinned.known(HttpClient.newBuilder(), settings).connectTimeout(Duration.ofMillis(dialMillis)).executor(threads).build()
   }
 
   @volatile private var current: Option[Connection] = None
   @volatile private var deadMillis = 1500L
   @volatile private var orphanMillis = 300000L
   @volatile private var stopped = false
+  @volatile private var dialled: Option[String] = None
+
+  /** Base address of the gateway that holds the link, if one does. */
+  def gateway: Option[String] = if (current.isDefined) dialled else None
 
   def start(): Unit = {
     val thread = new Thread(() => keep(), "hearth-link")
@@ -81,6 +81,7 @@ final class Link(settings: Settings, owner: Link.Owner) {
     while (!stopped) {
       val base = settings.gateways(address % settings.gateways.size)
       val connection = new Connection(outbox, taken)
+      dialled = Some(base)
       val end = dial(base, connection).getOrElse(watch(connection))
       current = None
       if (connection.epoch.isDefined) {

@@ -1,10 +1,13 @@
 package hearth.agent.link
 
 import java.net.Socket
+import java.net.http.HttpClient
 import java.security.{MessageDigest, SecureRandom}
 import java.security.cert.{CertificateException, X509Certificate}
 import java.util.Collections
 import javax.net.ssl.{SNIHostName, SSLContext, SSLEngine, SSLParameters, X509ExtendedTrustManager}
+
+import hearth.agent.Settings
 
 /** TLS to the gateway, which is known by one certificate of its own, made for drivers alone: no CA of the host's is asked, and no name
   * is compared, so it holds under whatever address the gateway is dialled, and after its public certificate has changed.
@@ -13,14 +16,18 @@ object Pinned {
   /** By this name in the handshake the gateway knows that a driver calls, and shows that certificate. */
   private val doorName = "driver.hearth.internal"
 
+  /** A client that knows the gateway so, where it is known by a certificate. */
+  def known(builder: HttpClient.Builder, settings: Settings): HttpClient.Builder =
+    settings.certificate.fold(builder)(certificate => builder.sslContext(context(certificate)).sslParameters(parameters()))
+
   /** @param certificate SHA-256 of the certificate's DER form, in hexadecimal */
-  def context(certificate: String): SSLContext = {
+  private def context(certificate: String): SSLContext = {
     val context = SSLContext.getInstance("TLS")
     context.init(null, Array(new Only(certificate)), new SecureRandom)
     context
   }
 
-  def parameters(): SSLParameters = {
+  private def parameters(): SSLParameters = {
     val parameters = new SSLParameters
     parameters.setServerNames(Collections.singletonList(new SNIHostName(doorName)))
     parameters

@@ -20,7 +20,7 @@ private[python] final class PythonInterpreter(first: AttachedPython, another: ()
   private val requests = new AtomicInteger
   @volatile private var closed = false
   @volatile private var python = first
-  PythonSessions.add(workspace.number, workspace.spark)
+  PythonSessions.add(workspace)
   try python.open(workspace)
   catch {
     case NonFatal(failure) =>
@@ -84,9 +84,11 @@ private[python] final class PythonInterpreter(first: AttachedPython, another: ()
     }
 
   /** Livy's words for it, and what Livy does not say. */
-  private def died(process: PythonProcess): Outcome =
+  private def died(process: PythonProcess): Outcome = {
+    if (!closed) PythonSessions.handles(workspace.number).abandon()
     if (closed) Outcome.Failed("Error", "Interpreter died: the session was closed", Nil)
     else Outcome.Failed("Error", s"Interpreter died: ${process.obituary}\n${PythonInterpreter.consequence}", Nil)
+  }
 
   /** Gets a new process where the old one has ended, and says so.
     *

@@ -9,7 +9,8 @@ import org.apache.spark.api.java.JavaSparkContext
 import org.apache.spark.hearth.SparkInternals
 import org.apache.spark.sql.{Dataset, SparkSession}
 
-import hearth.agent.Running
+import hearth.agent.{Running, Workspace}
+import hearth.agent.handle.SessionHandles
 import hearth.agent.result.{Table, Types}
 import hearth.agent.sql.{SqlFailure, SqlInterpreter}
 
@@ -19,8 +20,10 @@ object PythonSessions {
   /** A session, the statement that it runs, and what its own thread has set for that: job group, pool and the like, and the loader
     * that finds the classes of Scala code in the same context.
     */
-  private final class Entry(val spark: SparkSession) {
+  private final class Entry(workspace: Workspace) {
+    val spark: SparkSession = workspace.spark
     @volatile var statement: Option[Running] = None
+    val handles = new SessionHandles(workspace, () => statement.map(_.number))
     @volatile var properties = new Properties
     @volatile var loader: ClassLoader = Thread.currentThread.getContextClassLoader
   }
@@ -34,6 +37,9 @@ object PythonSessions {
 
   /** @throws IllegalArgumentException for a number that is no open session's */
   def session(number: Int): SparkSession = entry(number).spark
+
+  /** The context's handles for a session. */
+  def handles(number: Int): SessionHandles = entry(number).handles
 
   /** Makes the calling thread one of the session's statement: its jobs belong to the statement's group, and code that asks for
     * the active SparkSession gets this one. Called by each Python thread before the first call it makes in a statement.
@@ -74,9 +80,9 @@ object PythonSessions {
     if (shared == null || (shared.sc ne context)) shared = JavaSparkContext.fromSparkContext(context)
   }
 
-  private[python] def add(number: Int, spark: SparkSession): Unit = entries.put(number, new Entry(spark))
+  private[python] def add(workspace: Workspace): Unit = entries.put(workspace.number, new Entry(workspace))
 
-  private[python] def remove(number: Int): Unit = entries.remove(number)
+  private[python] def remove(number: Int): Unit = Option(entries.remove(number)).foreach(_.handles.abandon())
 
   /** Takes over what the calling thread has set for the statement it is about to run. */
   private[python] def prepare(number: Int, statement: Running): Unit = {

@@ -111,6 +111,12 @@ final class Lines(settings: Settings, parent: ClassLoader, firstLine: Int) {
       request.termNames.foreach(name => defined(name.decodedName.toString) = this)
     }
 
+    /** The values that it defines and that are computed already. */
+    def names: Seq[String] = request.handlers.flatMap(_.member match {
+      case value: ValDef if !value.mods.isLazy => Some(value.name.decodedName.toString.trim)
+      case _                                   => None
+    })
+
     /** The name of the value that it ends in; none for a definition, and none where asking would compute a lazy value. */
     def result: Option[String] = request.handlers.lastOption.filter(_.definesValue).flatMap { handler =>
       handler.member match {

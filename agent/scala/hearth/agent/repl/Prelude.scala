@@ -4,6 +4,8 @@ import java.util.concurrent.ConcurrentHashMap
 
 import scala.tools.nsc.interpreter.lines.Lines
 
+import hearth.agent.Workspace
+import hearth.agent.handle.{Namespace, SharedRdds, ShareableRdds}
 import org.apache.spark.SparkContext
 import org.apache.spark.rdd.RDD
 import org.apache.spark.sql.{DataFrame, DatasetHolder, Encoder, SparkSession, SQLContext, SQLImplicits}
@@ -22,6 +24,15 @@ class Prelude(range: Int) extends SQLImplicits with Serializable {
 
   @transient lazy val sqlContext: SQLContext = spark.sqlContext
 
+  /** The data of the context that have a name. */
+  @transient lazy val hearth: Namespace = Prelude.place(range).handles
+
+  @transient lazy val ShareableRdd: ShareableRdds = new ShareableRdds(hearth)
+
+  @transient lazy val SharedRdd: SharedRdds = new SharedRdds(hearth)
+
+  type SharedRdd[K, V] = _root_.hearth.agent.handle.SharedRdd[K, V]
+
   def sql(query: String): DataFrame = spark.sql(query)
 
   // Spark 3 asks for the first of these, Spark 4 for the others.
@@ -33,18 +44,26 @@ class Prelude(range: Int) extends SQLImplicits with Serializable {
 }
 
 object Prelude {
-  private val sessions = new ConcurrentHashMap[Int, SparkSession]
+  final class Place(val spark: SparkSession, val handles: Namespace)
 
-  /** The SparkSession of the Scala session with this range of lines. */
-  def session(range: Int): SparkSession = {
-    val found = sessions.get(range)
-    if (found == null) throw new IllegalStateException("spark and sc are not there in tasks: use them in the driver's code")
+  private val places = new ConcurrentHashMap[Int, Place]
+
+  /** Where the Scala session with this range of lines is. */
+  def place(range: Int): Place = {
+    val found = places.get(range)
+    if (found == null) throw new IllegalStateException("spark, sc and hearth are not there in tasks: use them in the driver's code")
     found
   }
 
-  def bind(range: Int, spark: SparkSession): Unit = sessions.put(range, spark)
+  def session(range: Int): SparkSession = place(range).spark
 
-  def unbind(range: Int): Unit = sessions.remove(range)
+  def bind(range: Int, workspace: Workspace): Namespace = {
+    val handles = new Namespace(workspace)
+    places.put(range, new Place(workspace.spark, handles))
+    handles
+  }
+
+  def unbind(range: Int): Unit = places.remove(range)
 
   /** Compiles it; needs nothing of Spark.
     *

@@ -15,10 +15,14 @@ object Registry {
   private val loaders = new ConcurrentHashMap[Int, ClassLoader]
   @volatile private var base: ClassLoader = getClass.getClassLoader
 
+  /** The loader that finds the classes of every session. */
+  @volatile var all: ClassLoader = base
+
   /** Takes the application's loader, and returns the registry above it; done once, before the SparkContext is made. */
   def install(application: ClassLoader): ClassLoader = {
     base = application
-    new Loader(application)
+    all = new Loader(application)
+    all
   }
 
   /** The loader of the application. */
@@ -41,6 +45,11 @@ object Registry {
       while (end < className.length && Character.isDigit(className.charAt(end))) end += 1
       if (end == 5 || end > 14) -1 else className.substring(5, end).toInt
     }
+
+  /** Text without the REPL's own names around a user's: `$line3.$read$$iw$$iw$`. */
+  def unmangled(text: String): String = wrapper.replaceAllIn(text, "")
+
+  private val wrapper = """\$line\d+\.\$(?:read|eval)(?:\$\$iw|\$iw|\.INSTANCE|\.\$iw)*[$.]?""".r
 
   private final class Loader(parent: ClassLoader) extends ClassLoader(parent) {
     override def findClass(name: String): Class[_] = {

@@ -61,13 +61,10 @@ private final class ScalaFailure(lines: Lines) {
   }))
 
   /** Text without the REPL's own names. */
-  def unmangled(text: String): String = ScalaFailure.wrapper.replaceAllIn(text, "")
+  def unmangled(text: String): String = Registry.unmangled(text)
 }
 
 private object ScalaFailure {
-
-  /** The REPL's own names around a user's: `$line3.$read$$iw$$iw$`. */
-  private val wrapper = """\$line\d+\.\$(?:read|eval)(?:\$\$iw|\$iw|\.INSTANCE|\.\$iw)*[$.]?""".r
 
   private val frame: Regex = """(\$line(\d{1,9})\.[^()\s]*)\(<console>:(\d{1,9})\)""".r
 

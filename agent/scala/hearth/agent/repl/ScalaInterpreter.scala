@@ -4,9 +4,10 @@ import scala.tools.nsc.interpreter.Results
 import scala.tools.nsc.interpreter.lines.Lines
 
 import hearth.agent._
+import hearth.agent.handle.Namespace
 
 /** Runs Scala in a session: statement after statement of the code, as if typed into spark-shell. */
-final class ScalaInterpreter(lines: Lines, range: Int, workspace: Workspace) extends Interpreter {
+final class ScalaInterpreter(lines: Lines, range: Int, workspace: Workspace, handles: Namespace) extends Interpreter {
   private val stage = new Stage
   private val interruptible = new Interruptible
   private val failures = new ScalaFailure(lines)
@@ -37,6 +38,7 @@ final class ScalaInterpreter(lines: Lines, range: Int, workspace: Workspace) ext
 
   override def close(): Unit = {
     interruptible.interrupt()
+    handles.session.abandon()
     ScalaLanguage.close(lines, range)
   }
 
@@ -69,6 +71,7 @@ final class ScalaInterpreter(lines: Lines, range: Int, workspace: Workspace) ext
           try {
             val shown = inContext(interruptible.run(line.run()))
             line.record()
+            if (handles.waits) interruptible.run(inContext(line.names.foreach(name => handles.held(name, line.value(name)))))
             transcript.result(failures.unmangled(shown))
             last = Some(line)
           } catch { case failure: Throwable => return failures.thrown(failure, line.number) }

@@ -26,8 +26,8 @@ object ScalaLanguage extends Language {
     Prelude.compile(lines, range, first)
     new Prepared {
       override def open(workspace: Workspace): Interpreter = {
-        Prelude.bind(range, workspace.spark)
-        new ScalaInterpreter(lines, range, workspace)
+        val handles = Prelude.bind(range, workspace)
+        new ScalaInterpreter(lines, range, workspace, handles)
       }
       override def close(): Unit = ScalaLanguage.close(lines, range)
     }

@@ -8,13 +8,15 @@ import scala.collection.JavaConverters._
 import com.fasterxml.jackson.core.JsonGenerator
 import com.fasterxml.jackson.databind.JsonNode
 import hearth.agent.Json
+import hearth.agent.handle.Bytes
 import org.apache.spark.sql.Row
 
 /** Scala values as JSON, the way Livy's clients know them: case classes and maps are objects, collections are arrays.
   *
   * @param livyRows nested rows as `{"schema": …, "values": […]}`, which Livy's SQL answers have, instead of as objects
+  * @param wire     as handles' values go to the gateway: bytes as `{"$binary": base64}`, tuples as arrays
   */
-final class JsonValue(out: JsonGenerator, livyRows: Boolean) {
+final class JsonValue(out: JsonGenerator, livyRows: Boolean, wire: Boolean = false) {
   import JsonValue._
 
   /** @throws NotSerialisable for a value that has no form in JSON */
@@ -44,10 +46,19 @@ final class JsonValue(out: JsonGenerator, livyRows: Boolean) {
       case map: java.util.Map[_, _] => obj(map.asScala.map { case (key, item) => (String.valueOf(key), item) }, depth)
       case items: Iterable[_] => list(items, depth)
       case items: java.lang.Iterable[_] if items.isInstanceOf[java.util.Collection[_]] => list(items.asScala, depth)
+      case bytes: Array[Byte] if wire => binary(bytes)
+      case bytes: Bytes => binary(bytes.array)
       case items: Array[_] => list(items, depth)
+      case tuple: Product if wire && tuple.getClass.getName.startsWith("scala.Tuple") => list(tuple.productIterator.toSeq, depth)
       case product: Product => obj(fields(product), depth)
       case other => out.writeString(plain(other))
     }
+  }
+
+  private def binary(bytes: Array[Byte]): Unit = {
+    out.writeStartObject()
+    out.writeStringField("$binary", java.util.Base64.getEncoder.encodeToString(bytes))
+    out.writeEndObject()
   }
 
   private def obj(entries: Iterable[(String, Any)], depth: Int): Unit = {
@@ -98,6 +109,9 @@ object JsonValue {
     * @throws Bounded.TooLarge for one that is too long
     */
   def text(value: Any): String = Bounded.json(out => new JsonValue(out, livyRows = false).write(value))
+
+  /** `value` as JSON text, in the form of the wire. */
+  def wire(value: Any): String = Bounded.json(out => new JsonValue(out, livyRows = false, wire = true).write(value))
 
   /** The names and values of a case class or tuple, as declared. */
   def fields(product: Product): Seq[(String, Any)] = {

@@ -1,0 +1,151 @@
+package hearth.agent.handle
+
+import java.net.URLEncoder
+import java.util.concurrent.{ScheduledExecutorService, TimeUnit}
+
+import scala.collection.JavaConverters._
+import scala.collection.mutable
+
+import com.fasterxml.jackson.databind.JsonNode
+import com.fasterxml.jackson.databind.node.ObjectNode
+
+import hearth.agent.{Json, Log}
+import hearth.agent.link.Door
+import org.apache.spark.hearth.CachedPartitions
+import org.apache.spark.sql.SparkSession
+
+/** The context's handles on the link: tells the gateway of them, and does what it asks.
+  *
+  * @param send sends a numbered message without ever waiting: type, session, statement and body
+  */
+private[agent] final class HandleLink(
+    door: Door,
+    timer: ScheduledExecutorService,
+    spark: () => SparkSession,
+    send: (String, Option[String], Option[Int], JsonNode) => Unit)
+    extends Handles.News {
+  import HandleLink._
+
+  val handles = new Handles(spark, this, timer)
+  private val requests = new Requests(handles, body => send("handle_answer", None, None, body))
+  private val streams = new Streams(handles, door)
+
+  /** Handles that have been put to since they were last told of, and by whom. */
+  private val changed = mutable.LinkedHashMap.empty[Handle, Maker]
+
+  /** What was told of each handle's use. */
+  private var told = Map.empty[String, ObjectNode]
+
+  Handles.start(handles)
+  Elsewhere.ask = Some(new Elsewhere.Asking {
+    override def read[T](context: String, name: String)(take: java.io.InputStream => T): T = HandleLink.this.read(context, name)(take)
+  })
+
+  /** Takes a message; returns whether it was one for handles. Never blocks. */
+  def take(tag: String, body: JsonNode): Boolean = {
+    tag match {
+      case "handle_request" => requests.take(body)
+      case "cancel_request" => requests.cancel(body.path("request").asText)
+      case "open_stream"    => streams.take(body)
+      case "handles"        => durable(body)
+      case _                => return false
+    }
+    true
+  }
+
+  /** Begins to tell of memory and use. */
+  def started(): Unit =
+    timer.scheduleWithFixedDelay(() => if (handles.all.nonEmpty || told.nonEmpty) handles.work.answer(usage()), usageMillis, usageMillis, TimeUnit.MILLISECONDS)
+
+  override def version(handle: Handle): Unit = tell(handle, handle.maker)
+
+  override def put(handle: Handle, maker: Maker): Unit = changed.synchronized {
+    if (changed.isEmpty) timer.schedule((() => tellChanged()): Runnable, joinMillis, TimeUnit.MILLISECONDS)
+    changed(handle) = maker
+  }
+
+  override def gone(handle: Handle, maker: Maker, reason: String): Unit = {
+    changed.synchronized(changed.remove(handle))
+    send("handle", maker.session, maker.statement, Described.version(handle, "gone", Some(reason)))
+  }
+
+  private def tell(handle: Handle, maker: Maker): Unit =
+    send("handle", maker.session, maker.statement, Described.version(handle, "ready", None))
+
+  private def tellChanged(): Unit = {
+    val list = changed.synchronized {
+      val list = changed.toSeq
+      changed.clear()
+      list
+    }
+    list.foreach { case (handle, maker) => if (handles.get(handle.name).contains(handle)) tell(handle, maker) }
+  }
+
+  private def usage(): Unit = synchronized {
+    val stored = CachedPartitions.stored(handles.root.sparkContext)
+    val now = handles.all.map(handle => handle.name -> Described.usage(handle, stored)).toMap
+    val news = now.collect { case (name, usage) if !told.get(name).contains(usage) => usage }
+    told = now
+    if (news.nonEmpty) {
+      val body = Json.obj()
+      val list = body.putArray("handles")
+      news.foreach(list.add)
+      send("handle_usage", None, None, body)
+    }
+  }
+
+  /** Takes the store, and the durable handles of earlier applications, which are opened when they are first used. */
+  private def durable(body: JsonNode): Unit = {
+    if (body.path("store").isTextual) handles.store = Some(new Store(body.path("store").asText, handles.work, spark))
+    body.path("durable").elements.asScala.foreach { node =>
+      val columns = node.path("columns").elements.asScala.map(column => (column.path("name").asText, column.path("type").asText)).toSeq
+      val known = Handle.Known(node.path("kind").asText, Some(Handle.schema(columns)), Option(node.path("key").asText(null)))
+      val path = node.path("path").asText
+      val ttl = Some(node.path("ttl_ms")).filter(_.isIntegralNumber).map(_.asLong)
+      val options = Options(node.path("storage").asText(Namespace.usual), force = false, ttl, durable = true)
+      lazy val handle: Handle = new Handle(
+        node.path("name").asText, Maker.outside, options, node.path("version").asLong(1), known, () => open(handle, path, known))
+      handle.path = Some(path)
+      handles.register(handle)
+    }
+  }
+
+  private def open(handle: Handle, path: String, known: Handle.Known): Either[Content, Pairs] =
+    try Store.open(spark(), path, known, handle.options.level)
+    catch {
+      case failure: Exception =>
+        send("handle", None, None, Described.version(handle, "lost", Some(s"what was written at $path cannot be read: ${failure.getMessage}".take(2000))))
+        throw failure
+    }
+
+  private def read[T](context: String, name: String)(take: java.io.InputStream => T): T = {
+    val answer =
+      try door.get(s"/driver/handles/${URLEncoder.encode(context, "UTF-8")}/$name?format=arrow")
+      catch { case failure: java.io.IOException => throw HandleException.failed(s"no gateway answers: ${failure.getMessage}") }
+    val stream = answer.body
+    try
+      if (answer.statusCode == 200) take(stream)
+      else throw refused(answer.statusCode, new String(stream.readNBytes(longestProblem), "UTF-8"), s"$context/$name")
+    finally stream.close()
+  }
+
+  private def refused(status: Int, problem: String, address: String): HandleException = {
+    val detail =
+      try Json.parse(problem).path("detail").asText("")
+      catch { case _: java.io.IOException => "" }
+    Log.info(s"the gateway answered $status for the handle $address")
+    new HandleException(
+      if (status == 404) "not_found" else "failed",
+      s"$address cannot be read: ${if (detail.isEmpty) s"the gateway answered $status" else detail}")
+  }
+}
+
+private object HandleLink {
+
+  /** How long puts are joined before they are told, and how often use is. */
+  private val joinMillis = 250L
+  private val usageMillis = 5000L
+
+  /** Bytes of a problem that are read. */
+  private val longestProblem = 16 * 1024
+}

@@ -1,0 +1,123 @@
+package hearth.agent.handle
+
+import hearth.agent.{Json, Workspace}
+import org.apache.spark.hearth.{CachedPartitions, Pickled}
+import org.apache.spark.rdd.RDD
+import org.apache.spark.sql.{DataFrame, Dataset}
+import org.apache.spark.sql.hearth.Plans
+import org.apache.spark.storage.StorageLevel
+
+/** The context's handles as one session uses them, in whatever language.
+  *
+  * @param statement the statement that the session runs
+  */
+final class SessionHandles(workspace: Workspace, statement: () => Option[Int]) {
+  private def handles: Handles = Handles.here
+
+  def maker: Maker = Maker(Some(workspace.session), statement())
+
+  def spark = workspace.spark
+
+  def shareFrame(name: String, options: Options, frame: Dataset[_]): Handle = handles.share(name, maker, options) {
+    val level = options.level
+    val rows = frame.toDF()
+    val plan = Plans.of(rows)
+    // Who has cached it before goes on deciding when it is dropped.
+    val own = level != StorageLevel.NONE && rows.storageLevel == StorageLevel.NONE
+    if (own) rows.persist(level)
+    if (options.force) HandleException.unwrapped(rows.count())
+    Left(new FrameContent(rows, new Kept(() => if (own && !otherwiseUsed(plan)) rows.unpersist())))
+  }
+
+  /** @param isPython whether it is in Python's pickled form */
+  def shareRdd(name: String, options: Options, rdd: RDD[_], isPython: Boolean): Handle = handles.share(name, maker, options) {
+    val level = options.level
+    val own = level != StorageLevel.NONE && rdd.getStorageLevel == StorageLevel.NONE
+    if (own) rdd.persist(level)
+    if (options.force) HandleException.unwrapped(rdd.count())
+    val elements = new RddContent(rdd, isPython, None, Kept.nothing).elements
+    val columns =
+      try Some(Schemas.table(HandleException.unwrapped(elements.take(SessionHandles.looked)).toSeq))
+      // It can still be shared among sessions that know its elements.
+      catch { case unlike: HandleException if unlike.code == "bad_value" => None }
+    Left(new RddContent(rdd, isPython, columns, new Kept(() => if (own) rdd.unpersist(blocking = false))))
+  }
+
+  def sharePairs(name: String, options: Options, pairs: RDD[(Any, Any)]): Handle = handles.share(name, maker, options)(Right {
+    val first = HandleException.unwrapped(pairs.take(SessionHandles.looked)).toSeq
+    val key = first.headOption.map(entry => Keys.kind(Keys.normal(entry._1)))
+    first.foreach(entry => Keys.of(entry._1, key))
+    val index = PairIndex.of(pairs, key)
+    val made = new Pairs(index, key, PairContent.columns(first), options.level)
+    if (options.force) HandleException.unwrapped(made.now.content.count())
+    made
+  })
+
+  def shareValue(name: String, options: Options, value: Any): Handle = handles.share(name, maker, options)(Left {
+    val size = Pickled.write(value).length
+    if (size > SessionHandles.largestValue) throw HandleException.badValue(
+      s"a value of ${size >> 20} MiB is too large to share: share at most ${SessionHandles.largestValue >> 20} MiB, or an RDD or DataFrame of it")
+    new ValueContent(value, size)
+  })
+
+  def handle(name: String): Handle = handles(name)
+
+  def change(name: String, changes: Seq[(Any, Option[Any])]): Long = handles.change(name, maker, changes)
+
+  /** Reads the entries' newest version. */
+  def pairs[T](name: String)(work: PairContent => T): T = handle(name).reading {
+    case Version(_, content: PairContent) => work(content)
+    case Version(_, other)                => throw Handle.notPairs(name, other.kind)
+  }
+
+  def frame(name: String): DataFrame =
+    if (name.contains("/")) Elsewhere.frame(name, spark)
+    else handle(name).reading(version => version.content.kept.lend(version.content.frame(spark)))
+
+  def unshare(name: String): Unit = handles.unshare(name, maker)
+
+  /** Makes a handle if there is none of that name, in one place at a time; all who ask meanwhile wait, and get the maker's error if it
+    * fails.
+    *
+    * @param make shares it under that name
+    */
+  def getOrElseCreate(name: String, waitMillis: Long)(make: => Unit): Unit =
+    if (begin(name, waitMillis)) {
+      try {
+        make
+        end(name, None)
+      } catch {
+        case failure: Throwable =>
+          end(name, Some(failure))
+          throw failure
+      }
+    }
+
+  def begin(name: String, waitMillis: Long): Boolean =
+    handles.creations.begin(Handle.checkName(name), workspace.session, waitMillis)(handles.get(name).isDefined)
+
+  def end(name: String, failure: Option[Throwable]): Unit = handles.creations.end(name, failure)
+
+  /** The session, or its process, is no more. */
+  def abandon(): Unit = handles.creations.abandon(workspace.session)
+
+  /** What there is, as JSON. */
+  def list: String = {
+    val stored = CachedPartitions.stored(spark.sparkContext)
+    val made = Json.array()
+    handles.all.foreach(handle => made.add(Described(handle, stored)))
+    Json.write(made)
+  }
+
+  private def otherwiseUsed(plan: org.apache.spark.sql.catalyst.plans.logical.LogicalPlan): Boolean =
+    handles.all.flatMap(_.opened).exists { case other: FrameContent => Plans.sameResult(other.plan, plan); case _ => false }
+}
+
+object SessionHandles {
+
+  /** Elements that are looked at to tell what all of them are. */
+  private val looked = 20
+
+  /** Bytes of a shared value's pickle. */
+  private val largestValue = 8 * 1024 * 1024
+}

@@ -1,0 +1,70 @@
+package hearth.agent.handle
+
+import java.util.UUID
+
+import scala.collection.mutable
+
+import org.apache.hadoop.fs.Path
+import org.apache.spark.sql.{Row, SparkSession}
+import org.apache.spark.storage.StorageLevel
+
+/** Where durable handles are written, as Parquet: a folder for each handle, in it one for each version that was written.
+  *
+  * @param base address of a folder of any file system that Spark can write
+  */
+private[handle] final class Store(base: String, work: Work, spark: () => SparkSession) {
+  private val due = mutable.HashSet.empty[String]
+
+  /** Writes a version whole and returns where. */
+  def write(name: String, content: Content, session: SparkSession): String = {
+    val path = s"${base.stripSuffix("/")}/$name/${UUID.randomUUID}"
+    if (content.kind == "value")
+      throw HandleException.badValue("a value cannot be durable: share it as a DataFrame, or make it anew in the next application")
+    HandleException.unwrapped(content.frame(session).write.parquet(path))
+    path
+  }
+
+  /** Writes the newest version soon, and tells of it; puts that come meanwhile are in it. The folder of the one before it goes. */
+  def later(handle: Handle, news: Handles.News): Unit =
+    if (due.synchronized(due.add(handle.name))) work.inBackground(s"writing of ${handle.name}") {
+      due.synchronized(due.remove(handle.name))
+      val old = handle.path
+      handle.path = Some(handle.reading(version => write(handle.name, version.content, spark())))
+      news.put(handle, Maker.outside)
+      old.foreach(forget)
+    }
+
+  private def forget(path: String): Unit = {
+    val folder = new Path(path)
+    folder.getFileSystem(spark().sparkContext.hadoopConfiguration).delete(folder, true)
+  }
+}
+
+private[handle] object Store {
+
+  /** What was written, opened again. */
+  def open(spark: SparkSession, path: String, known: Handle.Known, level: StorageLevel): Either[Content, Pairs] = {
+    val rows = spark.read.parquet(path)
+    known.kind match {
+      case "pairs" =>
+        val entries = rows.rdd.map(row => (Values.plain(row.get(0)): Any, Values.plain(row.get(1)): Any))
+        val key = known.key
+        Right(new Pairs(PairIndex.of(entries.map(entry => (tupled(entry._1, key), entry._2)), key), key, rows.schema, level))
+      case "rdd" =>
+        val single = rows.schema.fieldNames.sameElements(Array("value"))
+        val elements = rows.rdd.map(row => if (single) Values.plain(row.get(0)) else row)
+        if (level != StorageLevel.NONE) elements.persist(level)
+        Left(new RddContent(elements, false, Some(rows.schema), new Kept(() => elements.unpersist(blocking = false))))
+      case _ =>
+        if (level != StorageLevel.NONE) rows.persist(level)
+        Left(new FrameContent(rows, new Kept(() => rows.unpersist())))
+    }
+  }
+
+  /** A tuple was written as a struct of its parts. */
+  private def tupled(key: Any, kind: Option[String]): Any = key match {
+    case parts: scala.collection.Map[_, _] if kind.contains("tuple") => Values.tuple(parts.values.toVector.map(tupled(_, kind)))
+    case row: Row if kind.contains("tuple") => Values.tuple(row.toSeq.toVector.map(tupled(_, kind)))
+    case other => other
+  }
+}

@@ -1,0 +1,206 @@
+"""Handles from outside, by the messages of the link and the streams beside it, on a real Spark."""
+
+import os
+import tempfile
+import unittest
+import uuid
+
+from door import Door, refusal
+from spark_driver import PATIENCE, SparkDriver
+
+DRIVER = None
+DOOR = None
+
+
+def setUpModule():
+    global DRIVER, DOOR
+    DOOR = Door()
+    DRIVER = SparkDriver(gateway=DOOR.address)
+    DRIVER.open(1)
+
+
+def tearDownModule():
+    code = DRIVER.close()
+    DOOR.close()
+    assert code == 0, code
+
+
+def message(tag, **body):
+    DRIVER.send("handles", tag=tag, body=body)
+
+
+def told(tag, matches):
+    """The next message that the agent sends of a type, or has sent, for which this holds."""
+    while True:
+        for found in DRIVER.link:
+            if found["tag"] == tag and matches(found["body"]):
+                DRIVER.link.remove(found)
+                return found
+        DRIVER.step()
+
+
+def ask(op, name, id=None, **more):
+    """The answer to a request."""
+    id = id or str(uuid.uuid4())
+    message("handle_request", request=id, op=op, name=name, **more)
+    return told("handle_answer", lambda body: body["request"] == id)["body"]
+
+
+def result(op, name, **more):
+    answer = ask(op, name, **more)
+    assert answer["error"] is None, answer
+    return answer["result"]
+
+
+def stream(name, format, **more):
+    """A stream's id, headers, body and whether it came whole."""
+    id = str(uuid.uuid4())
+    message("open_stream", stream=id, name=name, format=format, **more)
+    found = DOOR.streams.get(timeout=PATIENCE)
+    assert found[0] == id
+    return found
+
+
+class Requests(unittest.TestCase):
+    def setUp(self):
+        DRIVER.text("states = ShareableRdd(sc.parallelize([('ak', 'Alaska'), ('ca', 'California')], 2), 'states')")
+        self.version = int(DRIVER.text("states.version"))
+
+    def test_what_is_told_of_a_handle(self):
+        found = told("handle", lambda body: body["name"] == "states" and body["version"] == self.version)
+        self.assertEqual((found["session"], found["statement"]), ("session-1", DRIVER.number - 1))
+        self.assertEqual(found["body"], {
+            "name": "states", "kind": "pairs", "version": self.version, "state": "ready", "reason": None, "key": "string", "partitions": 2,
+            "columns": [{"name": "key", "type": "string", "class": "text"}, {"name": "value", "type": "string", "class": "text"}],
+            "storage": "MEMORY_AND_DISK", "ttl_ms": None, "durable": None})
+        DRIVER.text("states.put({'ny': 'New York'})")
+        told("handle", lambda body: body["name"] == "states" and body["version"] == self.version + 1)
+        DRIVER.text("states.count()")
+        usage = told("handle_usage", lambda body: any(h["name"] == "states" and h["cached_fraction"] for h in body["handles"]))
+        self.assertEqual(set(usage["body"]["handles"][0]), {"name", "version", "memory_bytes", "disk_bytes", "cached_fraction", "last_used_at"})
+
+    def test_entries(self):
+        self.assertEqual(result("get", "states", keys=["ak", "no"]), {"version": self.version, "entries": [{"key": "ak", "value": "Alaska"}]})
+        put = result("put", "states", entries=[["ny", {"name": "New York", "bytes": {"$binary": "AQI="}, "big": 9007199254740993}], ["ak", None]])
+        self.assertEqual(put, {"version": self.version + 1})
+        self.assertEqual(DRIVER.text("states.get_all(['ny', 'ak']) == {'ny': {'name': 'New York', 'bytes': b'\\x01\\x02', 'big': 2 ** 53 + 1}, 'ak': None}"), "True")
+        self.assertEqual(result("get", "states", keys=["ny"])["entries"][0]["value"]["bytes"], {"$binary": "AQI="})
+        self.assertEqual(result("count", "states"), {"version": self.version + 1, "count": 3})
+        self.assertEqual(result("delete", "states", keys=["ny", "none"]), {"version": self.version + 2})
+        self.assertEqual(result("count", "states")["count"], 2)
+
+    def test_a_repeat_is_answered_but_not_done_again(self):
+        id = str(uuid.uuid4())
+        first = ask("put", "states", id=id, entries=[["tx", "Texas"]])
+        self.assertEqual(ask("put", "states", id=id, entries=[["tx", "Texas"]]), first)
+        self.assertEqual(int(DRIVER.text("states.version")), self.version + 1)
+
+    def test_rows(self):
+        DRIVER.text("hearth.share(spark.sql('select id, id * 1.5D as x, binary(\"a\") as b from range(30)'), 'frame')")
+        found = result("rows", "frame", limit=2, columns=["b", "id"])
+        self.assertEqual(found, {"version": found["version"], "more": True, "rows": [[{"$binary": "YQ=="}, 0], [{"$binary": "YQ=="}, 1]], "columns": [
+            {"name": "b", "type": "binary", "class": "binary"}, {"name": "id", "type": "bigint", "class": "number"}]})
+        self.assertEqual((len(result("rows", "frame", limit=100, columns=None)["rows"]), result("count", "frame")["count"]), (30, 30))
+        DRIVER.text("hearth.share([1, 'a'], 'value')")
+        self.assertEqual(result("rows", "value", limit=1)["rows"], [[[1, "a"]]])
+
+    def test_errors(self):
+        DRIVER.text("hearth.share(spark.range(10), 'keyless')\nhearth.share(spark.range(20).selectExpr('repeat(\"x\", 1000000) as x'), 'wide', storage='NONE')")
+        for code, answer in (
+                ("not_found", ask("get", "nowhere", keys=["a"])), ("not_pairs", ask("get", "keyless", keys=["a"])),
+                ("bad_key", ask("get", "states", keys=[1])), ("bad_key", ask("put", "states", entries=[[None, 1]])),
+                ("bad_value", ask("put", "states", entries=[["a", {"$binary": "!"}]])),
+                ("bad_columns", ask("rows", "states", limit=1, columns=["no"])), ("failed", ask("dance", "states")),
+                ("failed", ask("rows", "wide", limit=20))):
+            self.assertEqual((answer["result"], answer["error"]["code"]), (None, code), answer)
+        self.assertIn("ask for fewer rows", ask("rows", "wide", limit=20)["error"]["message"])
+
+    def test_cancel(self):
+        DRIVER.text("import time\nslow = ShareableRdd(sc.parallelize(range(100), 4).map(lambda i: (i, time.sleep(600) if i == 99 else i)), 'slow')")
+        id = str(uuid.uuid4())
+        message("handle_request", request=id, op="count", name="slow")
+        message("cancel_request", request=id)
+        self.assertEqual(told("handle_answer", lambda body: body["request"] == id)["body"]["error"]["code"], "cancelled")
+        self.assertEqual(result("unshare", "slow"), {})
+        self.assertEqual(told("handle", lambda body: body["name"] == "slow" and body["state"] == "gone")["body"]["reason"], "unshared")
+
+
+class Streams(unittest.TestCase):
+    def setUp(self):
+        DRIVER.text("hearth.share(spark.sql('select id, if(id = 1, null, concat(\"a,\", id)) as s, array(id) as a from range(0, 3, 1, 2)'), 'small')")
+
+    def test_lines(self):
+        _, headers, body, whole = stream("small", "csv")
+        self.assertEqual((whole, body.decode()), (True, 'id,s,a\r\n0,"a,0",[0]\r\n1,,[1]\r\n2,"a,2",[2]\r\n'))
+        self.assertEqual((headers["Authorization"], headers["X-Hearth-Application"]), ("Bearer token", "application"))
+        self.assertGreaterEqual(int(headers["X-Hearth-Handle-Version"]), 1)
+        self.assertEqual(stream("small", "jsonl", limit=2, columns=["s", "id"])[2].decode(), '{"s":"a,0","id":0}\n{"s":null,"id":1}\n')
+
+    def test_arrow_to_another_context(self):
+        for name in ("small", "empty"):
+            DRIVER.text("hearth.share(spark.range(0).selectExpr('id', 'string(id) as s'), 'empty')")
+            DOOR.elsewhere["/driver/handles/other/%s?format=arrow" % name] = stream(name, "arrow")[2]
+            self.assertEqual(DRIVER.text("hearth.shared('other/%s').collect() == hearth.df('%s').collect(), hearth.df('other/%s').schema.simpleString() == hearth.df('%s').schema.simpleString()"
+                                         % (name, name, name, name)), "(True, True)")
+        self.assertEqual(DRIVER.text("SharedRdd('https://host:8998/contexts/other', 'small').count()"), "3")
+        DOOR.elsewhere["/driver/handles/other/secret?format=arrow"] = (403, {"detail": "you may not read it"})
+        self.assertIn("you may not read it", DRIVER.run("hearth.shared('other/secret')")["evalue"])
+        self.assertIn("there is no such handle", DRIVER.run("hearth.shared('other/nowhere')")["evalue"])
+
+    def test_many_partitions(self):
+        DRIVER.text("hearth.share(spark.range(0, 200000, 1, 50).selectExpr('id', 'repeat(\"x\", 20) as s'), 'many')")
+        body = stream("many", "jsonl", columns=["id"])[2]
+        self.assertEqual(body, b"".join(b'{"id":%d}\n' % i for i in range(200000)))
+
+    def test_what_fails_at_once_says_so(self):
+        DRIVER.text("from pyspark.sql.functions import udf\nhearth.share(spark.range(3).select(udf(lambda i: 1 // 0)('id')), 'broken')")
+        for name, code, said in (("nowhere", "not_found", "no handle nowhere"), ("broken", "failed", "ZeroDivisionError")):
+            _, headers, body, whole = stream(name, "csv")
+            self.assertEqual((whole, body, refusal(headers)["code"]), (True, b"", code))
+            self.assertIn(said, refusal(headers)["message"])
+
+    def test_what_fails_later_breaks_off(self):
+        DRIVER.text("from pyspark.sql.functions import udf\nhearth.share(spark.range(0, 40, 1, 20).select(udf(lambda i: 1 // (i - 39))('id')), 'late', storage='NONE')")
+        _, headers, _, whole = stream("late", "csv")
+        self.assertEqual((whole, "X-Hearth-Error" in headers), (False, False))
+
+    def test_a_stream_that_nobody_takes_is_over(self):
+        DRIVER.text("hearth.share(spark.range(0, 400, 1, 400).selectExpr('id', 'repeat(\"x\", 2000000) as s'), 'endless', storage='NONE')")
+        DOOR.hang_up_after = 1
+        try:
+            self.assertFalse(stream("endless", "jsonl")[3])
+        finally:
+            DOOR.hang_up_after = None
+        while DRIVER.text("[j for j in sc.statusTracker().getActiveJobsIds() if j not in sc._jsc.sc().statusTracker().getJobIdsForGroup(sc.getLocalProperty('spark.jobGroup.id'))]") != "[]":
+            pass
+        self.assertTrue(stream("small", "csv")[3])
+
+
+class Durable(unittest.TestCase):
+    def test_a_durable_handle(self):
+        self.assertIn("has no handle store", DRIVER.run("hearth.share(spark.range(3), 'd', durable=True)")["evalue"])
+        with tempfile.TemporaryDirectory() as store:
+            message("handles", store=store, durable=[])
+            DRIVER.text("d = ShareableRdd(sc.parallelize([((1, 'a'), {'x': 1}), ((2, 'b'), {'x': 2})]), 'd', durable=True)\nhearth.share(spark.range(3), 'df', durable=True)")
+            first = told("handle", lambda body: body["name"] == "d" and body["durable"])["body"]
+            frame = told("handle", lambda body: body["name"] == "df")["body"]
+            self.assertTrue(os.path.exists(os.path.join(first["durable"]["path"], "_SUCCESS")))
+            DRIVER.text("d.put({(3, 'c'): {'x': 3}})")
+            second = told("handle", lambda body: body["name"] == "d" and body["durable"] and body["durable"] != first["durable"])["body"]
+            self.assertEqual(second["version"], 2)
+            # As the next application is told of them, under other names.
+            message("handles", store=store, durable=[
+                {**{k: found[k] for k in ("kind", "version", "columns", "key", "storage", "ttl_ms")}, "name": name, "path": found["durable"]["path"]}
+                for name, found in (("again", second), ("frame_again", frame))] + [
+                {**{k: frame[k] for k in ("kind", "version", "columns", "key", "storage", "ttl_ms")}, "name": "lost", "path": store + "/nowhere"}])
+            self.assertEqual(DRIVER.text("again = SharedRdd('again')\nagain.version, again.get_all([(1, 'a'), (3, 'c')]), again.count(), again.put({(1, 'a'): {}})"),
+                             "(2, {(1, 'a'): {'x': 1}, (3, 'c'): {'x': 3}}, 3, 3)")
+            self.assertEqual(DRIVER.text("spark.sql('select sum(id) from global_temp.frame_again').head()[0], hearth.df('frame_again').count()"), "(3, 3)")
+            self.assertIn("are lost", DRIVER.run("hearth.df('lost')")["evalue"])
+            self.assertEqual(told("handle", lambda body: body["name"] == "lost")["body"]["state"], "lost")
+            told("handle", lambda body: body["name"] == "again" and body["version"] == 3 and body["durable"]["path"] != second["durable"]["path"])
+            DRIVER.text("for name in ('d', 'df', 'again', 'frame_again', 'lost'): hearth.unshare(name)")
+
+
+if __name__ == "__main__":
+    unittest.main()
