@@ -5,7 +5,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-const FOLDERS: &[&str] = &["scala", "scala-2.12", "scala-2.13", "servlet-javax", "servlet-jakarta", "python"];
+const FOLDERS: &[&str] = &["scala", "scala-2.12", "scala-2.13", "spark-3", "spark-4", "python"];
 
 fn main() -> io::Result<()> {
     println!("cargo:rerun-if-changed=migrations");

@@ -19,7 +19,7 @@ use crate::audit::refusals::Refusals;
 use crate::audit::seal::Sealer;
 use crate::audit::{Audit, Entry, Event};
 use crate::config::Config;
-use crate::context::driver::Door;
+use crate::context::driver::{Door, Sink};
 use crate::context::launch;
 use crate::context::launch::folder::Folder;
 use crate::context::launch::launcher::Client;
@@ -27,6 +27,7 @@ use crate::context::launch::run_as::{self, RunAs};
 use crate::context::launch::start::{self, Starter};
 use crate::context::launch::{Admission, Profile, sweep};
 use crate::context::reconcile::Reconciler;
+use crate::handle::sink::Everything;
 use crate::home::{Home, write_private};
 use crate::http::listener::{Listener, Manner};
 use crate::http::tls::Tls;
@@ -39,7 +40,7 @@ use crate::shim::{self, Program};
 use crate::store::database::Database;
 use crate::store::notify::Notifier;
 use crate::telemetry::metrics::Metrics;
-use crate::{access, batch, context, session, statement, store};
+use crate::{access, batch, context, handle, session, statement, store};
 
 /// How long Ctrl-C waits for drivers to end.
 const DRIVERS_END: Duration = Duration::from_secs(20);
@@ -125,7 +126,8 @@ async fn run(
     let metrics = Arc::new(Metrics::default());
     let statements = statement::service::Service::new(sessions.clone(), metrics.clone(), life.clone());
     let batches = batch::service::Service::new(contexts.clone(), config.session.retain);
-    let sink = Arc::new(statements.clone());
+    let handles = handle::service::Service::new(sessions.clone());
+    let sink: Arc<dyn Sink> = Arc::new(Everything::new(handles.clone(), Arc::new(statements.clone())));
     let orphan = config.launch.orphan_timeout.0;
     let door =
         Door::new(pool.clone(), contexts.links().clone(), sink.clone(), life.clone(), me, metrics.clone(), orphan);
@@ -165,9 +167,11 @@ async fn run(
     let keep = config.launch.keep_folders.0;
     life.spawn("sweep", sweep::run(pool.clone(), starter.clone(), keep, life.clone()));
     life.spawn("audit", Sealer::new(pool.clone(), me, home.path())?.run(life.clone()));
+    life.spawn("context clocks", context::idle::run(contexts.clone(), life.clone()));
     let refusals = Refusals::new(pool.clone(), *contexts.access().audit());
     life.spawn("refusals", refusals.clone().run(life.clone()));
     life.spawn("session clocks", session::expire::run(sessions.clone(), life.clone()));
+    life.spawn("handle reads", handle::reads::run(handles.clone(), life.clone()));
     let doors = Doors::new(Parts {
         identity: identity.clone(),
         refusals,
@@ -176,6 +180,7 @@ async fn run(
         contexts: contexts.clone(),
         sessions,
         statements,
+        handles: handles.clone(),
         batches: batches.clone(),
         metrics,
         life: life.clone(),

@@ -25,6 +25,8 @@ pub enum Application {}
 pub enum Session {}
 /// What batch ids name.
 pub enum Batch {}
+/// What handle ids name.
+pub enum Handle {}
 /// What grant ids name.
 pub enum Grant {}
 
@@ -38,6 +40,8 @@ pub type ApplicationId = Id<Application>;
 pub type SessionId = Id<Session>;
 /// A batch.
 pub type BatchId = Id<Batch>;
+/// A handle.
+pub type HandleId = Id<Handle>;
 /// A grant.
 pub type GrantId = Id<Grant>;
 

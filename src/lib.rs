@@ -7,6 +7,7 @@
 //! - [`config`]: loads the sections that the slices own; `defaults.toml` is the manual
 //! - [`http`]: the front doors (Livy's REST API, Hearth's own API, the driver's door, operations)
 //! - [`batch`]: one `spark-submit` of a jar or a script
+//! - [`handle`]: named data in a context
 //! - [`statement`]: one piece of code and its output
 //! - [`session`]: an interactive workspace in a context
 //! - [`context`]: a Spark application: launch, link, log, end
@@ -25,6 +26,7 @@ pub mod cli;
 pub mod config;
 pub mod context;
 pub mod gateway;
+pub mod handle;
 pub mod home;
 pub mod http;
 pub mod id;

@@ -23,7 +23,7 @@ use hearth::identity::{Principal, Scheme};
 use hearth::life::Life;
 use hearth::store::Range;
 use hearth::store::notify::Notifier;
-use hearth::{batch, context, session, store};
+use hearth::{batch, context, handle, session, store};
 use proptest::prelude::*;
 use proptest::test_runner::{Config as Runs, TestRunner};
 use sqlx::PgPool;
@@ -64,7 +64,7 @@ struct Asker {
 }
 
 fn given() -> impl Strategy<Value = Given> {
-    (0..3_usize, 0..3_usize, any::<bool>(), 0..3_usize, prop::bool::weighted(0.9), 0..4_usize).prop_map(
+    (0..4_usize, 0..3_usize, any::<bool>(), 0..3_usize, prop::bool::weighted(0.9), 0..4_usize).prop_map(
         |(kind, level, to_group, to, tenant_of_thing, ends)| Given { kind, level, to_group, to, tenant_of_thing, ends },
     )
 }
@@ -98,6 +98,7 @@ struct Services {
     contexts: context::service::Service,
     sessions: session::service::Service,
     batches: batch::service::Service,
+    handles: handle::service::Service,
 }
 
 fn services(pool: &PgPool, life: &Life, policies: &str) -> Services {
@@ -125,18 +126,19 @@ fn services(pool: &PgPool, life: &Life, policies: &str) -> Services {
     );
     let sessions = session::service::Service::new(contexts.clone(), all.session.clone());
     let batches = batch::service::Service::new(contexts.clone(), all.session.retain);
-    Services { access, contexts, sessions, batches }
+    let handles = handle::service::Service::new(sessions.clone());
+    Services { access, contexts, sessions, batches, handles }
 }
 
-/// Writes the things; the ids of context, session and batch of each.
-async fn write(pool: &PgPool, things: &[Thing]) -> Vec<[Uuid; 3]> {
-    sqlx::raw_sql("truncate access_grant, statement, session, batch, application, context cascade")
+/// Writes the things, each with a handle that is somebody's; the ids of context, session, batch and handle of each.
+async fn write(pool: &PgPool, things: &[Thing]) -> Vec<[Uuid; 4]> {
+    sqlx::raw_sql("truncate access_grant, handle, statement, session, batch, application, context cascade")
         .execute(pool)
         .await
         .unwrap();
     let mut ids = Vec::new();
     for thing in things {
-        let made = [Uuid::now_v7(), Uuid::now_v7(), Uuid::now_v7()];
+        let made = [(); 4].map(|()| Uuid::now_v7());
         let (tenant, owner, profile) = (TENANTS[thing.tenant], USERS[thing.owner], PROFILES[thing.profile]);
         let via = thing.via_hue.then_some("hue");
         sqlx::query(
@@ -175,6 +177,20 @@ async fn write(pool: &PgPool, things: &[Thing]) -> Vec<[Uuid; 3]> {
         .execute(pool)
         .await
         .unwrap();
+        let maker = USERS[(thing.owner + thing.grants.len()) % USERS.len()];
+        sqlx::query(
+            "insert into handle (handle_id, context_id, name, tenant, owner, via, run_as, kind, version, state, partitions, storage)
+             values ($1, $2, 'h', $3, $4, $5, $6, 'pairs', 1, 'ready', 1, 'NONE')",
+        )
+        .bind(made[3])
+        .bind(made[0])
+        .bind(tenant)
+        .bind(maker)
+        .bind(via)
+        .bind(owner)
+        .execute(pool)
+        .await
+        .unwrap();
         for given in &thing.grants {
             let tenant = if given.tenant_of_thing { tenant } else { TENANTS[1 - thing.tenant] };
             let (kind, to) = if given.to_group { ("group", GROUPS[given.to]) } else { ("user", USERS[given.to]) };
@@ -187,9 +203,9 @@ async fn write(pool: &PgPool, things: &[Thing]) -> Vec<[Uuid; 3]> {
             )
             .bind(Uuid::now_v7())
             .bind(tenant)
-            .bind(["context", "session", "batch"][given.kind])
+            .bind(["context", "session", "batch", "handle"][given.kind])
             .bind(made[given.kind])
-            .bind(["view", "attach", "manage"][given.level])
+            .bind(if given.kind == 3 { ["read", "write", "manage"] } else { ["view", "attach", "manage"] }[given.level])
             .bind(kind)
             .bind(to)
             .bind(i32::try_from(given.ends).unwrap())
@@ -219,10 +235,10 @@ async fn all(page: impl AsyncFn(Range) -> (Vec<Uuid>, i64)) -> (BTreeSet<Uuid>, 
     }
 }
 
-async fn agree(s: &Services, who: &Principal, ids: &[[Uuid; 3]]) {
+async fn agree(s: &Services, who: &Principal, ids: &[[Uuid; 4]]) {
     s.access.forget(None);
-    let mut seen = [BTreeSet::new(), BTreeSet::new(), BTreeSet::new()];
-    for [context, session, batch] in ids {
+    let mut seen = [(); 4].map(|()| BTreeSet::new());
+    for [context, session, batch, handle] in ids {
         if s.contexts.open::<View>(who, &context.to_string()).await.is_ok() {
             seen[0].insert(*context);
         }
@@ -231,6 +247,9 @@ async fn agree(s: &Services, who: &Principal, ids: &[[Uuid; 3]]) {
         }
         if s.batches.open::<View>(who, Called::Id((*batch).into())).await.is_ok() {
             seen[2].insert(*batch);
+        }
+        if s.handles.open::<View>(who, (*handle).into()).await.is_ok() {
+            seen[3].insert(*handle);
         }
     }
     let contexts = all(async |range| {
@@ -245,7 +264,11 @@ async fn agree(s: &Services, who: &Principal, ids: &[[Uuid; 3]]) {
         let page = s.batches.list(who, range, true).await.unwrap();
         (page.rows.iter().map(|v| v.batch.id.0).collect(), page.total)
     });
-    for (seen, (shown, total)) in seen.into_iter().zip([contexts.await, sessions.await, batches.await]) {
+    let handles = all(async |range| {
+        let page = s.handles.list(who, None, range).await.unwrap();
+        (page.rows.iter().map(|h| h.id.0).collect(), page.total)
+    });
+    for (seen, (shown, total)) in seen.into_iter().zip([contexts.await, sessions.await, batches.await, handles.await]) {
         assert_eq!(shown, seen);
         assert_eq!(total, i64::try_from(seen.len()).unwrap());
     }
@@ -258,6 +281,7 @@ fn lists_show_exactly_what_may_be_seen() {
     std::fs::write(
         policies.path().join("site.cedar"),
         r#"forbid (principal in Group::"interns", action == Action::"view", resource in Profile::"hidden");
+           forbid (principal, action == Action::"attach", resource) when { resource.owner == User::"alice" };
            forbid (principal in Role::"operator", action, resource is Batch) when { resource.owner == User::"carol" };"#,
     )
     .unwrap();

@@ -45,6 +45,8 @@ const ROUTES: &[(&str, &str, Asks, &str)] = &[
     ("GET", "/readyz", Nothing, ""),
     ("GET", "/metrics", Nothing, ""),
     ("GET", "/driver/link", Nothing, ""),
+    ("POST", "/driver/streams/{stream}", Nothing, ""),
+    ("GET", "/driver/handles/{context}/{name}", Nothing, ""),
     ("GET", "/version", Somebody, ""),
     ("GET", "/sessions", Somebody, ""),
     ("POST", "/sessions", Somebody, r#"{"kind": "cobol"}"#),
@@ -93,6 +95,7 @@ const ROUTES: &[(&str, &str, Asks, &str)] = &[
     ("GET", "/api/v1/contexts/{id}", On(Verb::View), ""),
     ("DELETE", "/api/v1/contexts/{id}", On(Verb::Manage), ""),
     ("GET", "/api/v1/contexts/{id}/log", On(Verb::View), ""),
+    ("POST", "/api/v1/contexts/{id}/restart", On(Verb::Manage), ""),
     ("GET", "/api/v1/contexts/{id}/grants", On(Verb::ViewGrants), ""),
     ("POST", "/api/v1/contexts/{id}/grants", On(Verb::Share), r#"{"level": "view", "user": "nobody"}"#),
     ("DELETE", "/api/v1/contexts/{id}/grants/{grant}", On(Verb::Share), ""),
@@ -119,6 +122,22 @@ const ROUTES: &[(&str, &str, Asks, &str)] = &[
     ("GET", "/api/v1/batches/{id}/grants", On(Verb::ViewGrants), ""),
     ("POST", "/api/v1/batches/{id}/grants", On(Verb::Share), r#"{"level": "view", "user": "nobody"}"#),
     ("DELETE", "/api/v1/batches/{id}/grants/{grant}", On(Verb::Share), ""),
+    ("GET", "/api/v1/handles", Somebody, ""),
+    ("GET", "/api/v1/contexts/{id}/handles", On(Verb::View), ""),
+    ("GET", "/api/v1/contexts/{id}/handles/{name}", On(Verb::View), ""),
+    ("GET", "/api/v1/sessions/{id}/handles/{name}", On(Verb::View), ""),
+    ("GET", "/api/v1/handles/{id}", On(Verb::View), ""),
+    ("DELETE", "/api/v1/handles/{id}", On(Verb::Manage), ""),
+    ("GET", "/api/v1/handles/{id}/entries", On(Verb::Read), ""),
+    ("POST", "/api/v1/handles/{id}/entries/get", On(Verb::Read), r#"{"keys": ["a"]}"#),
+    ("PUT", "/api/v1/handles/{id}/entries", On(Verb::Write), r#"{"entries": {"a": 1}}"#),
+    ("POST", "/api/v1/handles/{id}/entries/delete", On(Verb::Write), r#"{"keys": ["a"]}"#),
+    ("GET", "/api/v1/handles/{id}/count", On(Verb::Read), ""),
+    ("GET", "/api/v1/handles/{id}/schema", On(Verb::Read), ""),
+    ("GET", "/api/v1/handles/{id}/rows", On(Verb::Read), ""),
+    ("GET", "/api/v1/handles/{id}/grants", On(Verb::ViewGrants), ""),
+    ("POST", "/api/v1/handles/{id}/grants", On(Verb::Share), r#"{"level": "read", "user": "nobody"}"#),
+    ("DELETE", "/api/v1/handles/{id}/grants/{grant}", On(Verb::Share), ""),
 ];
 
 /// The routes there are, as method and path.
@@ -192,11 +211,13 @@ fn expected(caller: &str, object: Object, verb: Verb) -> u16 {
     let allowed: &[Verb] = match (object, caller) {
         (Object::Missing, _) => &[],
         (Object::Own, _) | (Object::Shared, "alice" | "hue") => {
-            &[Verb::View, Verb::ViewGrants, Verb::Attach, Verb::Manage, Verb::Share]
+            &[Verb::View, Verb::ViewGrants, Verb::Attach, Verb::Read, Verb::Write, Verb::Manage, Verb::Share]
         }
-        (Object::Shared, "viewer") => &[Verb::View],
-        (Object::Shared, "attached") => &[Verb::View, Verb::Attach],
-        (Object::Shared, "manager") => &[Verb::View, Verb::ViewGrants, Verb::Attach, Verb::Manage, Verb::Share],
+        (Object::Shared, "viewer") => &[Verb::View, Verb::Read],
+        (Object::Shared, "attached") => &[Verb::View, Verb::Attach, Verb::Read, Verb::Write],
+        (Object::Shared, "manager") => {
+            &[Verb::View, Verb::ViewGrants, Verb::Attach, Verb::Read, Verb::Write, Verb::Manage, Verb::Share]
+        }
         (_, "admin" | "operator") => &[Verb::View, Verb::ViewGrants, Verb::Manage, Verb::Share],
         _ => &[],
     };
@@ -207,12 +228,14 @@ fn expected(caller: &str, object: Object, verb: Verb) -> u16 {
     }
 }
 
-/// A context, a session with a statement, a batch and a grant on each, all over long ago: ids, Livy's numbers of session and batch.
+/// A context with a handle, a session with a statement, a batch and a grant on each, all over long ago: ids, Livy's numbers of session and
+/// batch.
 struct Things {
     context: Uuid,
     session: (Uuid, i32),
     batch: (Uuid, i32),
-    grants: [Uuid; 3],
+    handle: Uuid,
+    grants: [Uuid; 4],
 }
 
 async fn token(db: &mut PgConnection, user: &str, tenant: &str) -> String {
@@ -252,7 +275,7 @@ async fn grant(db: &mut PgConnection, tenant: &str, kind: &str, on: Uuid, level:
 }
 
 async fn things(db: &mut PgConnection, owner: &str, tenant: &str, via: Option<&str>) -> Things {
-    let (context, session, batch) = (Uuid::now_v7(), Uuid::now_v7(), Uuid::now_v7());
+    let [context, session, batch, handle] = [(); 4].map(|()| Uuid::now_v7());
     sqlx::query(
         "insert into context (context_id, tenant, owner, via, run_as, profile, state, request, host, ended_at)
          values ($1, $2, $3, $4, $3, 'open', 'ended', '{}', 'elsewhere', now())",
@@ -297,11 +320,29 @@ async fn things(db: &mut PgConnection, owner: &str, tenant: &str, via: Option<&s
     .fetch_one(&mut *db)
     .await
     .unwrap();
-    let mut grants = [Uuid::nil(); 3];
-    for (i, (kind, on)) in [("context", context), ("session", session), ("batch", batch)].into_iter().enumerate() {
-        grants[i] = grant(db, tenant, kind, on, "view", "somebody").await;
+    sqlx::query(
+        "insert into handle (handle_id, context_id, name, tenant, owner, via, run_as, kind, version, state, partitions, storage, ended_at)
+         values ($1, $2, 'h', $3, $4, $5, $4, 'pairs', 1, 'lost', 1, 'NONE', now())",
+    )
+    .bind(handle)
+    .bind(context)
+    .bind(tenant)
+    .bind(owner)
+    .bind(via)
+    .execute(&mut *db)
+    .await
+    .unwrap();
+    let mut grants = [Uuid::nil(); 4];
+    let on = [
+        ("context", context, "view"),
+        ("session", session, "view"),
+        ("batch", batch, "view"),
+        ("handle", handle, "read"),
+    ];
+    for (i, (kind, on, level)) in on.into_iter().enumerate() {
+        grants[i] = grant(db, tenant, kind, on, level, "somebody").await;
     }
-    Things { context, session: (session, session_number), batch: (batch, batch_number), grants }
+    Things { context, session: (session, session_number), batch: (batch, batch_number), handle, grants }
 }
 
 /// The path to the thing, or to one that is not there.
@@ -310,11 +351,13 @@ fn path(route: &str, things: Option<&Things>) -> String {
         context: Uuid::nil(),
         session: (Uuid::nil(), 999_999),
         batch: (Uuid::nil(), 999_999),
-        grants: [Uuid::nil(); 3],
+        handle: Uuid::nil(),
+        grants: [Uuid::nil(); 4],
     };
     let things = things.unwrap_or(&missing);
     let (id, grant) = match route {
         r if r.contains("/contexts/") => (things.context, things.grants[0]),
+        r if r.contains("/v1/handles/") => (things.handle, things.grants[3]),
         r if r.contains("/batches/") => (things.batch.0, things.grants[2]),
         _ => (things.session.0, things.grants[1]),
     };
@@ -327,7 +370,13 @@ fn path(route: &str, things: Option<&Things>) -> String {
         .replace("{login}", &Uuid::nil().to_string())
         .replace("{job}", "0")
         .replace("{statement}", "0")
-        .replace("{number}", "0");
+        .replace("{number}", "0")
+        .replace("{name}", "h")
+        .replace("{context}", &things.context.to_string())
+        .replace("{stream}", &Uuid::nil().to_string());
+    if route == "/api/v1/handles/{id}/entries" {
+        return format!("{path}?key=a");
+    }
     if route.ends_with("/explain") { format!("{path}?action=createSession&on=profile/open") } else { path }
 }
 
@@ -383,19 +432,26 @@ async fn every_route_answers_everybody_as_the_policies_say() {
             grant(&mut db, "acme", kind, on, level, user).await;
         }
     }
+    for (user, level) in [("viewer", "read"), ("attached", "write"), ("manager", "manage")] {
+        grant(&mut db, "acme", "handle", shared.handle, level, user).await;
+    }
     let mut wrong = Vec::new();
     for (method, route, asks, body) in ROUTES {
         let path = path(route, Some(&shared));
         let (status, text) = status(&client, method, &path, None, body).await;
         let open = *asks == Nothing;
-        if (status == 401) == open && *route != "/driver/link" {
+        if (status == 401) == open && !route.starts_with("/driver/") {
             wrong.push(format!("nobody {method} {path}: {status} {text}"));
         }
     }
     for (caller, tenant) in CALLERS {
         let (asker, user) = caller.split_once('>').unwrap_or((caller, caller));
         let token = token(&mut db, asker, tenant).await;
-        let say = |path: String| if asker == user { path } else { format!("{path}?doAs={user}") };
+        let say = |path: String| match (asker == user, path.contains('?')) {
+            (true, _) => path,
+            (false, true) => format!("{path}&doAs={user}"),
+            (false, false) => format!("{path}?doAs={user}"),
+        };
         let own = things(&mut db, user, tenant, None).await;
         for (method, route, asks, body) in ROUTES {
             for object in [Object::Own, Object::Shared, Object::Foreign, Object::Missing] {
@@ -406,6 +462,7 @@ async fn every_route_answers_everybody_as_the_policies_say() {
                     "update batch set deleted_at = null",
                     "delete from access_grant where grantee = 'nobody'",
                     "update access_grant set revoked_at = null",
+                    "update handle set state = 'lost'",
                 ] {
                     sqlx::query(sql).execute(&mut db).await.unwrap();
                 }

@@ -194,7 +194,8 @@ async fn code_runs_and_every_answer_is_typed() {
     let log = api.get(&format!("{path}/log?size=5")).await.expect(200);
     assert_eq!(log["lines"].as_array().unwrap().len(), 5);
     let deleted = api.delete(&format!("{path}?wait=60")).await.expect(200);
-    assert_eq!((&deleted["state"], &deleted["cause"]), (&json!("dead"), &json!("it was deleted")), "{deleted}");
+    assert_eq!(deleted["state"], "dead");
+    assert!(deleted["cause"].as_str().unwrap().starts_with("it was deleted by "), "{deleted}");
     assert_eq!(api.get(&format!("{statements}/0")).await.expect(200)["output"], first["output"], "results stay");
     problem(&api.post(&statements, json!({"code": "1"})).await, 409, "conflict");
     gateway.end().await;

@@ -20,6 +20,7 @@ const CHAIN: &[&[&str]] = &[
     &["config"],
     &["http"],
     &["batch"],
+    &["handle"],
     &["statement"],
     &["session"],
     &["context"],

@@ -29,10 +29,19 @@ struct Actor {
     is_proxy: bool,
     scope: Scope,
     granted: Option<Granted>,
+    attaches: bool,
 }
 
-const NOBODY: Actor =
-    Actor { name: "", user: "bob", tenant: "acme", roles: &[], is_proxy: false, scope: Scope::Manage, granted: None };
+const NOBODY: Actor = Actor {
+    name: "",
+    user: "bob",
+    tenant: "acme",
+    roles: &[],
+    is_proxy: false,
+    scope: Scope::Manage,
+    granted: None,
+    attaches: false,
+};
 
 const fn granted(level: Level, identity_confirmed: bool) -> Option<Granted> {
     Some(Granted { level, identity_confirmed })
@@ -50,6 +59,10 @@ const ACTORS: &[Actor] = &[
     Actor { name: "grant: attach, confirmed", granted: granted(Level::Attach, true), ..NOBODY },
     Actor { name: "grant: manage", granted: granted(Level::Manage, false), ..NOBODY },
     Actor { name: "grant: manage, confirmed", granted: granted(Level::Manage, true), ..NOBODY },
+    Actor { name: "grant: read", granted: granted(Level::Read, false), ..NOBODY },
+    Actor { name: "grant: write", granted: granted(Level::Write, false), ..NOBODY },
+    Actor { name: "attaches to its context", attaches: true, ..NOBODY },
+    Actor { name: "attaches, token: view", attaches: true, scope: Scope::View, ..NOBODY },
     Actor { name: "stranger", ..NOBODY },
     Actor { name: "tenant admin", roles: &[Role::TenantAdmin], ..NOBODY },
     Actor { name: "operator", tenant: "default", roles: &[Role::Operator], ..NOBODY },
@@ -61,15 +74,10 @@ const ACTORS: &[Actor] = &[
 ];
 
 fn owned(kind: Kind) -> Facts<'static> {
-    Facts::Owned(Owned {
-        kind,
-        id: Uuid::nil(),
-        tenant: "acme".into(),
-        owner: "alice".into(),
-        via: Some("hue".into()),
-        run_as: "alice".into(),
-        profile: "default".into(),
-    })
+    let owned = Owned::new(kind, Uuid::nil(), "acme", "alice", Some("hue"), "alice", "default");
+    let within = (kind == Kind::Handle)
+        .then(|| Box::new(Owned::new(Kind::Context, Uuid::nil(), "acme", "alice", Some("hue"), "alice", "default")));
+    Facts::Owned(Owned { within, ..owned })
 }
 
 fn things() -> Vec<(&'static str, Facts<'static>, Identity)> {
@@ -83,6 +91,7 @@ fn things() -> Vec<(&'static str, Facts<'static>, Identity)> {
         ("a context that runs as a service account", owned(Kind::Context), service),
         ("a session that runs as alice", owned(Kind::Session), person),
         ("a batch", owned(Kind::Batch), person),
+        ("a handle", owned(Kind::Handle), person),
         ("a profile", Facts::Profile("default".into()), Identity::UNKNOWN),
         ("alice's account", account, Identity::UNKNOWN),
         ("the tenant acme", Facts::Tenant("acme".into()), Identity::UNKNOWN),
@@ -103,9 +112,16 @@ fn principal(actor: &Actor) -> Principal {
 /// `✔` or the status that a door answers with, and the policies that led to it.
 fn cell(engine: &Engine, actor: &Actor, verb: Verb, on: &Facts<'_>, identity: Identity) -> String {
     let who = principal(actor);
+    let is_handle = matches!(on, Facts::Owned(owned) if owned.kind == Kind::Handle);
     let ask = |verb| {
         let question = Question::new(&who, actor.roles, verb, on.clone());
-        engine.evaluate(&Question { is_proxy: actor.is_proxy, granted: actor.granted, identity, ..question })
+        engine.evaluate(&Question {
+            is_proxy: actor.is_proxy,
+            granted: actor.granted,
+            attaches: actor.attaches && is_handle,
+            identity,
+            ..question
+        })
     };
     let verdict = ask(verb);
     let seen = !on.is_seen_first() || ask(Verb::View).allowed;

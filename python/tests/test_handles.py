@@ -13,7 +13,7 @@ _STATES = """
 r = sc.parallelize([("ak", "Alaska"), ("ca", "California")])
 states = ShareableRdd(r)
 hearth.share(spark.range(100000).selectExpr("id", "cast(id / 4 as decimal(20, 2)) as part"), "numbers")
-hearth.share(sc.parallelize([((1, "a"), 2**60), ((2, "b"), -1)]), "pairs_of_tuples")
+ShareableRdd(sc.parallelize([((1, "a"), 2**60), ((2, "b"), -1)]), "pairs_of_tuples")
 """
 
 
@@ -97,7 +97,7 @@ class Handles(unittest.TestCase):
             short.count()
 
     def test_what_is_shared_anew_is_found_again(self) -> None:
-        code = "hearth.share(sc.parallelize([('k', 1)]), 'anew')"
+        code = "ShareableRdd(sc.parallelize([('k', 1)]), 'anew')"
         self.session.run(code, live=False, check=True)
         with hearth.SharedRdd(self.place, "anew") as anew:
             self.assertEqual(anew.get("k"), {"k": 1})

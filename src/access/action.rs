@@ -12,7 +12,11 @@ pub enum Verb {
     ViewGrants,
     /// Run code in it.
     Attach,
-    /// Stop it.
+    /// Read the data of a handle.
+    Read,
+    /// Change the data of a handle.
+    Write,
+    /// Stop it; of a handle: take the name away from its data.
     Manage,
     /// Share it, and take that back.
     Share,
@@ -40,10 +44,12 @@ pub enum Verb {
 
 impl Verb {
     /// Every action.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 17] = [
         Self::View,
         Self::ViewGrants,
         Self::Attach,
+        Self::Read,
+        Self::Write,
         Self::Manage,
         Self::Share,
         Self::CreateContext,
@@ -60,6 +66,8 @@ impl Verb {
 
     /// The group of those that only look, in the policies' schema.
     pub const READS: &str = "reads";
+    /// The group of those that run something.
+    pub const RUNS: &str = "runs";
 
     /// The word in policies, the API and the audit.
     #[must_use]
@@ -68,6 +76,8 @@ impl Verb {
             Self::View => "view",
             Self::ViewGrants => "viewGrants",
             Self::Attach => "attach",
+            Self::Read => "read",
+            Self::Write => "write",
             Self::Manage => "manage",
             Self::Share => "share",
             Self::CreateContext => "createContext",
@@ -88,7 +98,13 @@ impl Verb {
     pub const fn only_reads(self) -> bool {
         matches!(
             self,
-            Self::View | Self::ViewGrants | Self::ViewTokens | Self::ViewLogins | Self::ReadPolicies | Self::ReadAudit
+            Self::View
+                | Self::ViewGrants
+                | Self::Read
+                | Self::ViewTokens
+                | Self::ViewLogins
+                | Self::ReadPolicies
+                | Self::ReadAudit
         )
     }
 
@@ -99,6 +115,8 @@ impl Verb {
             Self::View => "see it",
             Self::ViewGrants => "see with whom it is shared",
             Self::Attach => "run code in it",
+            Self::Read => "read its data",
+            Self::Write => "change its data",
             Self::Manage => "stop it",
             Self::Share => "share it",
             Self::CreateContext => "make a context",
@@ -136,6 +154,12 @@ pub enum ViewGrants {}
 /// [`Verb::Attach`], as a type.
 #[derive(Debug)]
 pub enum Attach {}
+/// [`Verb::Read`], as a type.
+#[derive(Debug)]
+pub enum Read {}
+/// [`Verb::Write`], as a type.
+#[derive(Debug)]
+pub enum Write {}
 /// [`Verb::Manage`], as a type.
 #[derive(Debug)]
 pub enum Manage {}
@@ -181,6 +205,12 @@ impl Action for ViewGrants {
 }
 impl Action for Attach {
     const VERB: Verb = Verb::Attach;
+}
+impl Action for Read {
+    const VERB: Verb = Verb::Read;
+}
+impl Action for Write {
+    const VERB: Verb = Verb::Write;
 }
 impl Action for Manage {
     const VERB: Verb = Verb::Manage;

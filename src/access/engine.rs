@@ -57,8 +57,20 @@ pub struct Question<'a> {
     pub on: Facts<'a>,
     /// The grant that reaches them.
     pub granted: Option<Granted>,
+    /// Whether they may attach to the context that a handle lives in.
+    #[serde(default)]
+    pub attaches: bool,
     /// What its profile says of the identity that its code has.
     pub identity: Identity,
+}
+
+/// What reaches somebody of a thing beside what they own and are.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Reaching {
+    /// The grants on it.
+    pub granted: Option<Granted>,
+    /// Whether they may attach to the context that a handle lives in.
+    pub attaches: bool,
 }
 
 /// The grants that reach somebody, taken together.
@@ -120,6 +132,7 @@ impl<'a> Question<'a> {
             verb,
             on,
             granted: None,
+            attaches: false,
             identity: Identity::UNKNOWN,
         }
     }
@@ -289,6 +302,7 @@ fn owned_thing(owned: &Owned<'_>, identity: Identity) -> Result<Entity, Unaskabl
         Kind::Context => "Context",
         Kind::Session => "Session",
         Kind::Batch => "Batch",
+        Kind::Handle => "Handle",
     };
     let mut attributes = ownership(&owned.tenant, &owned.owner)?;
     if let Some(via) = &owned.via {
@@ -297,7 +311,10 @@ fn owned_thing(owned: &Owned<'_>, identity: Identity) -> Result<Entity, Unaskabl
     attributes.insert("runAs".to_owned(), RestrictedExpression::new_string(owned.run_as.to_string()));
     attributes.insert("runsAsPerson".to_owned(), RestrictedExpression::new_bool(identity.is_person));
     attributes.insert("sharesIdentity".to_owned(), RestrictedExpression::new_bool(identity.may_share));
-    let parents = HashSet::from([uid("Profile", &owned.profile)?]);
+    let mut parents = HashSet::from([uid("Profile", &owned.profile)?]);
+    if let Some(context) = &owned.within {
+        parents.insert(uid("Context", &context.id.to_string())?);
+    }
     Entity::new(uid(kind, &owned.id.to_string())?, attributes, parents).map_err(unaskable)
 }
 
@@ -325,6 +342,9 @@ fn context(q: &Question<'_>) -> Result<Vec<(String, RestrictedExpression)>, Unas
     if let Some(address) = q.address {
         // An IPv4 client of an IPv6 socket is known by its IPv4 address, which policies name.
         pairs.push(("address".to_owned(), RestrictedExpression::new_ip(address.to_canonical().to_string())));
+    }
+    if matches!(&q.on, Facts::Owned(owned) if owned.kind == Kind::Handle) {
+        pairs.push(("attaches".to_owned(), RestrictedExpression::new_bool(q.attaches)));
     }
     if let Some(granted) = q.granted {
         pairs.push(("granted".to_owned(), text(granted.level.as_str())));

@@ -62,6 +62,9 @@ pub struct NoSuchAction {
 pub fn actions_on(on: &Facts<'_>) -> &'static [Verb] {
     match on {
         Facts::Owned(owned) if owned.kind == Kind::Batch => &[Verb::View, Verb::ViewGrants, Verb::Manage, Verb::Share],
+        Facts::Owned(owned) if owned.kind == Kind::Handle => {
+            &[Verb::View, Verb::ViewGrants, Verb::Read, Verb::Write, Verb::Manage, Verb::Share]
+        }
         Facts::Owned(_) => &[Verb::View, Verb::ViewGrants, Verb::Attach, Verb::Manage, Verb::Share],
         Facts::Profile(_) => &[Verb::CreateContext, Verb::CreateSession, Verb::CreateBatch],
         Facts::Account { .. } => {
@@ -107,9 +110,10 @@ impl Access {
         on: &R,
     ) -> Result<Explanation, grant::Error> {
         let facts = on.facts();
-        let (roles, granted) = (self.roles(about), self.granted(about, &facts).await?);
+        let roles = self.roles(about);
+        let reaching = self.reaching(about, &roles, &facts).await?;
         // What is only asked about was not decided: it is neither kept nor part of the sample.
-        let ask = |verb| self.engine().evaluate(&self.question(about, &roles, verb, facts.clone(), granted));
+        let ask = |verb| self.engine().evaluate(&self.question(about, &roles, verb, facts.clone(), reaching));
         let verdict = ask(verb);
         let is_seen = !facts.is_seen_first() || ask(Verb::View).allowed;
         let outcome = match (is_seen, verdict.allowed) {
@@ -118,6 +122,6 @@ impl Access {
             (true, true) => Outcome::Allowed,
         };
         let told = (outcome == Outcome::Denied).then(|| service::denial(verb, &facts, &verdict));
-        Ok(Explanation { outcome, policies: verdict.policies, told, roles, granted })
+        Ok(Explanation { outcome, policies: verdict.policies, told, roles, granted: reaching.granted })
     }
 }

@@ -1,4 +1,4 @@
-//! Grants: what an owner lets others do with a context, session or batch.
+//! Grants: what an owner lets others do with a context, session, batch or handle.
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -14,29 +14,46 @@ use crate::time::Timestamp;
 /// Grants on one thing at most.
 pub(super) const MOST: i64 = 1000;
 
-/// How much a grant allows. Each allows what stands above it, too.
+/// How much a grant allows: of a handle `read`, `write` or `manage`, of anything else `view`, `attach` or `manage`. Of those, each allows what
+/// stands above it, too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Level {
     /// See it, read its output and logs.
     View,
+    /// Read the data of a handle.
+    Read,
     /// Run code in it.
     Attach,
+    /// Change the data of a handle.
+    Write,
     /// Share it, stop it.
     Manage,
 }
 
 impl Level {
     /// Every level.
-    pub const ALL: [Self; 3] = [Self::View, Self::Attach, Self::Manage];
+    pub const ALL: [Self; 5] = [Self::View, Self::Read, Self::Attach, Self::Write, Self::Manage];
 
     /// The word in the database, the API and policies.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::View => "view",
+            Self::Read => "read",
             Self::Attach => "attach",
+            Self::Write => "write",
             Self::Manage => "manage",
+        }
+    }
+
+    /// The levels that there are on a thing.
+    #[must_use]
+    pub const fn of(kind: Kind) -> &'static [Self] {
+        match kind {
+            Kind::Context | Kind::Session => &[Self::View, Self::Attach, Self::Manage],
+            Kind::Batch => &[Self::View, Self::Manage],
+            Kind::Handle => &[Self::Read, Self::Write, Self::Manage],
         }
     }
 
@@ -114,6 +131,14 @@ pub enum Error {
     /// Nobody runs code in a batch.
     #[error("a batch takes no code, so there is nothing to attach to: grant view or manage")]
     Batch,
+    /// A level that this sort of thing does not have.
+    #[error("{level} is no level of a {kind}: grant {known}", level = .level.as_str(), kind = .kind.as_str(), known = words(*.kind))]
+    NoSuchLevel {
+        /// What was to be granted.
+        level: Level,
+        /// On what.
+        kind: Kind,
+    },
     /// Its profile keeps people's identities to themselves.
     #[error(
         "its code runs as {run_as}, and the profile {profile} does not let that identity be shared (share_identity): grant view, or use a \
@@ -154,6 +179,11 @@ pub enum Error {
     Inconsistent(GrantId),
 }
 
+/// The levels of a sort of thing, for a sentence.
+fn words(kind: Kind) -> String {
+    Level::of(kind).iter().map(|level| level.as_str()).collect::<Vec<_>>().join(", ")
+}
+
 impl From<sqlx::Error> for Error {
     fn from(e: sqlx::Error) -> Self {
         Self::Store(e.into())
@@ -163,9 +193,12 @@ impl From<sqlx::Error> for Error {
 impl Classify for Error {
     fn kind(&self) -> kind::Kind {
         match self {
-            Self::BadSubject(_) | Self::Expired | Self::Owner(_) | Self::Batch | Self::Unconfirmed(_) => {
-                kind::Kind::Invalid
-            }
+            Self::BadSubject(_)
+            | Self::Expired
+            | Self::Owner(_)
+            | Self::Batch
+            | Self::NoSuchLevel { .. }
+            | Self::Unconfirmed(_) => kind::Kind::Invalid,
             Self::NotShareable { .. } | Self::NotTheOwner(_) => kind::Kind::Denied,
             Self::TooMany | Self::Raced(_) => kind::Kind::Conflict,
             Self::NotFound(_) => kind::Kind::NotFound,

@@ -39,8 +39,8 @@ use crate::identity::Principal;
 use crate::kind::{Classify, Kind};
 
 pub use action::{
-    Action, Attach, CreateBatch, CreateContext, CreateSession, CreateToken, EndLogin, Manage, ReadAudit, ReadPolicies,
-    RevokeToken, Share, Verb, View, ViewGrants, ViewLogins, ViewTokens,
+    Action, Attach, CreateBatch, CreateContext, CreateSession, CreateToken, EndLogin, Manage, Read, ReadAudit,
+    ReadPolicies, RevokeToken, Share, Verb, View, ViewGrants, ViewLogins, ViewTokens, Write,
 };
 pub use engine::Verdict;
 pub use resource::{Facts, Owned, Resource, Shareable};

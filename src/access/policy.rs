@@ -138,7 +138,12 @@ impl Policies {
                         can_hide = true;
                         Ok(())
                     }
-                    (_, None) => Ok(()),
+                    // Whoever may not attach to a context does not see its handles by it.
+                    (Effect::Forbid, None) => {
+                        can_hide |= attaching(policy);
+                        Ok(())
+                    }
+                    (Effect::Permit, None) => Ok(()),
                 }
             })?;
         }
@@ -231,6 +236,16 @@ fn looking(policy: &Policy) -> Option<String> {
         ActionConstraint::Any => Some("every action".to_owned()),
         ActionConstraint::Eq(uid) => word(&uid),
         ActionConstraint::In(uids) => uids.iter().find_map(word),
+    }
+}
+
+/// Whether attaching is among the policy's actions; where it is every action, it looks as well.
+fn attaching(policy: &Policy) -> bool {
+    let is = |uid: &EntityUid| [Verb::Attach.as_str(), Verb::RUNS].contains(&uid.id().unescaped());
+    match policy.action_constraint() {
+        ActionConstraint::Any => true,
+        ActionConstraint::Eq(uid) => is(&uid),
+        ActionConstraint::In(uids) => uids.iter().any(is),
     }
 }
 

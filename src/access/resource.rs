@@ -31,7 +31,7 @@ impl<T: Shareable> Resource for T {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Facts<'a> {
-    /// A context, session or batch.
+    /// A context, session, batch or handle.
     Owned(Owned<'a>),
     /// A profile that something is to be made from, by name.
     Profile(Cow<'a, str>),
@@ -75,6 +75,9 @@ pub struct Owned<'a> {
     pub run_as: Cow<'a, str>,
     /// The profile it is made from.
     pub profile: Cow<'a, str>,
+    /// The context that a handle lives in: whoever may attach to that reaches its data.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub within: Option<Box<Owned<'a>>>,
 }
 
 impl<'a> Owned<'a> {
@@ -97,6 +100,7 @@ impl<'a> Owned<'a> {
             via: via.map(Into::into),
             run_as: run_as.into(),
             profile: profile.into(),
+            within: None,
         }
     }
 }
@@ -111,11 +115,13 @@ pub enum Kind {
     Session,
     /// A batch.
     Batch,
+    /// A handle: named data in a context.
+    Handle,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 3] = [Self::Context, Self::Session, Self::Batch];
+    pub const ALL: [Self; 4] = [Self::Context, Self::Session, Self::Batch, Self::Handle];
 
     /// The word in the database and the API.
     #[must_use]
@@ -124,6 +130,7 @@ impl Kind {
             Self::Context => "context",
             Self::Session => "session",
             Self::Batch => "batch",
+            Self::Handle => "handle",
         }
     }
 

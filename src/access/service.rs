@@ -11,7 +11,7 @@ use tracing::debug;
 use uuid::Uuid;
 
 use super::action::{Action, Verb};
-use super::engine::{Engine, Granted, Identity, ProfileIdentity, Question, Verdict};
+use super::engine::{Engine, Granted, Identity, ProfileIdentity, Question, Reaching, Verdict};
 use super::grant::{self, Grant};
 use super::known::Known;
 use super::policy::{self, Policies};
@@ -21,7 +21,7 @@ use super::sample::Sample;
 use super::trial::{self, Trial};
 use super::{Allowed, Refused, Shareable, resource, store};
 use crate::audit::{Audit, Entry, Event};
-use crate::identity::Principal;
+use crate::identity::{Principal, Scope};
 use crate::store::notify::Notifier;
 use crate::store::{Page, Range};
 
@@ -55,6 +55,8 @@ pub struct Reach {
     pub as_proxy: bool,
     /// What is granted to them.
     pub shared: Vec<Uuid>,
+    /// Of handles: the contexts of others that they may attach to.
+    pub attachable: Vec<Uuid>,
 }
 
 impl Access {
@@ -130,8 +132,8 @@ impl Access {
     pub async fn require<A: Action, R: Resource>(&self, who: &Principal, on: R) -> Result<Allowed<A, R>, Refused> {
         let facts = on.facts();
         let roles = self.roles(who);
-        let granted = self.granted(who, &facts).await?;
-        let ask = |verb| self.verdict(who, &roles, verb, on.facts(), granted);
+        let reaching = self.reaching(who, &roles, &facts).await?;
+        let ask = |verb| self.verdict(who, &roles, verb, on.facts(), reaching);
         if facts.is_seen_first() {
             let view = ask(Verb::View);
             if !view.allowed {
@@ -198,25 +200,18 @@ impl Access {
         roles: &'a [Role],
         verb: Verb,
         on: Facts<'a>,
-        granted: Option<Granted>,
+        Reaching { granted, attaches }: Reaching,
     ) -> Question<'a> {
         let identity = match &on {
             Facts::Owned(owned) => self.identity_of(owned),
             _ => Identity::UNKNOWN,
         };
-        Question { granted, identity, ..Question::new(who, roles, verb, on) }
+        Question { granted, attaches, identity, ..Question::new(who, roles, verb, on) }
     }
 
     /// The verdict on one action, logged for those who look for it.
-    fn verdict(
-        &self,
-        who: &Principal,
-        roles: &[Role],
-        verb: Verb,
-        on: Facts<'_>,
-        granted: Option<Granted>,
-    ) -> Arc<Verdict> {
-        let question = self.question(who, roles, verb, on, granted);
+    fn verdict(&self, who: &Principal, roles: &[Role], verb: Verb, on: Facts<'_>, reaching: Reaching) -> Arc<Verdict> {
+        let question = self.question(who, roles, verb, on, reaching);
         let (verdict, is_new) = self.0.engine.load().decide(&question);
         if is_new {
             self.0.sample.add(&question, &verdict);
@@ -249,14 +244,46 @@ impl Access {
         &self.0.sample
     }
 
-    /// What the grants on a thing come to for somebody.
+    /// What reaches somebody of a thing: the grants on it and, of a handle, whether its context is open to them.
     ///
     /// # Errors
     /// The database's.
-    pub(super) async fn granted(&self, who: &Principal, on: &Facts<'_>) -> Result<Option<Granted>, grant::Error> {
-        let Some(owned) = asks_for_grants(who, on) else { return Ok(None) };
-        let grants = self.0.known.of(&[owned.id]).await?;
-        Ok(grants.get(&owned.id).and_then(|g| grant::reaching(who, owned.kind, g)))
+    pub(super) async fn reaching(
+        &self,
+        who: &Principal,
+        roles: &[Role],
+        on: &Facts<'_>,
+    ) -> Result<Reaching, grant::Error> {
+        let things = asked_of(who, on);
+        if things.is_empty() {
+            return Ok(self.reaching_by(who, roles, on, &HashMap::new()));
+        }
+        let grants = self.0.known.of(&things).await?;
+        Ok(self.reaching_by(who, roles, on, &grants))
+    }
+
+    /// As [`Access::reaching`], by grants that are known.
+    fn reaching_by(
+        &self,
+        who: &Principal,
+        roles: &[Role],
+        on: &Facts<'_>,
+        grants: &HashMap<Uuid, Arc<[Grant]>>,
+    ) -> Reaching {
+        let of = |owned: &Owned<'_>| grants.get(&owned.id).and_then(|on| grant::reaching(who, owned.kind, on));
+        let Facts::Owned(owned) = on else { return Reaching::default() };
+        let granted = if needs_grant(who, owned) { of(owned) } else { None };
+        let attaches = owned.within.as_deref().is_some_and(|context| self.attaches(who, roles, context, of(context)));
+        Reaching { granted, attaches }
+    }
+
+    /// Whether somebody may attach to a context, whatever the credential of this call is good for: that bounds what is done to the handle.
+    fn attaches(&self, who: &Principal, roles: &[Role], context: &Owned<'_>, granted: Option<Granted>) -> bool {
+        let who = Principal { scope: Scope::Manage, ..who.clone() };
+        let granted = granted.filter(|_| needs_grant(&who, context));
+        let facts = Facts::Owned(context.clone());
+        let question = self.question(&who, roles, Verb::Attach, facts, Reaching { granted, attaches: false });
+        self.engine().decide(&question).0.allowed
     }
 
     /// The widest set that somebody may see.
@@ -272,6 +299,34 @@ impl Access {
         let mut db = self.0.pool.acquire().await.map_err(grant::Error::from)?;
         let shared = store::shared_with(&mut db, who, kind).await.map_err(grant::Error::from)?;
         Ok(Reach { shared, as_proxy: who.speaks_for.is_some(), ..Reach::default() })
+    }
+
+    /// As [`Access::reach`], for handles: with the contexts of others that somebody may attach to, of those that `load` gives for the ids
+    /// of what is granted to them.
+    ///
+    /// # Errors
+    /// Those of `load`, and the database's.
+    pub async fn reach_handles<R, E, F>(&self, who: &Principal, load: impl FnOnce(Vec<Uuid>) -> F) -> Result<Reach, E>
+    where
+        R: Shareable,
+        E: From<Refused>,
+        F: Future<Output = Result<Vec<R>, E>>,
+    {
+        let reach = self.reach(who, Kind::Handle).await?;
+        if reach.everybody {
+            return Ok(reach);
+        }
+        let contexts = load(self.reach(who, Kind::Context).await?.shared).await?;
+        let roles = self.roles(who);
+        let ids: Vec<Uuid> = contexts.iter().map(|c| c.owned().id).collect();
+        let grants =
+            if ids.is_empty() { HashMap::new() } else { self.0.known.of(&ids).await.map_err(Refused::from)? };
+        let open = |context: &R| {
+            let owned = context.owned();
+            let granted = grants.get(&owned.id).and_then(|on| grant::reaching(who, owned.kind, on));
+            self.attaches(who, &roles, &owned, granted).then_some(owned.id)
+        };
+        Ok(Reach { attachable: contexts.iter().filter_map(open).collect(), ..reach })
     }
 
     /// A page of what `who` may see of the rows that `fetch` gives for a range of their [`Reach`]; the total counts what they may see.
@@ -310,28 +365,27 @@ impl Access {
     /// Those of the rows that `who` may see.
     async fn seen<R: Resource>(&self, who: &Principal, mut rows: Vec<R>) -> Result<Vec<R>, Refused> {
         let roles = self.roles(who);
-        let others: Vec<Uuid> =
-            rows.iter().filter_map(|r| asks_for_grants(who, &r.facts()).map(|owned| owned.id)).collect();
+        let others: Vec<Uuid> = rows.iter().flat_map(|r| asked_of(who, &r.facts())).collect();
         let grants = if others.is_empty() { HashMap::new() } else { self.0.known.of(&others).await? };
-        let reaching = |owned: &Owned<'_>| {
-            let on: Option<&Arc<[Grant]>> = grants.get(&owned.id);
-            on.and_then(|on| grant::reaching(who, owned.kind, on))
-        };
         rows.retain(|row| {
             let facts = row.facts();
-            let granted = asks_for_grants(who, &facts).and_then(reaching);
-            self.verdict(who, &roles, Verb::View, facts, granted).allowed
+            let reaching = self.reaching_by(who, &roles, &facts, &grants);
+            self.verdict(who, &roles, Verb::View, facts, reaching).allowed
         });
         Ok(rows)
     }
 }
 
-/// The thing whose grants matter for this caller: an owner needs none, and none reach over tenants.
-fn asks_for_grants<'a, 'b>(who: &Principal, on: &'a Facts<'b>) -> Option<&'a Owned<'b>> {
-    match on {
-        Facts::Owned(owned) if *owned.tenant == *who.tenant && *owned.owner != *who.user => Some(owned),
-        _ => None,
-    }
+/// Whether grants on a thing matter for this caller: an owner needs none, and none reach over tenants.
+fn needs_grant(who: &Principal, owned: &Owned<'_>) -> bool {
+    *owned.tenant == *who.tenant && *owned.owner != *who.user
+}
+
+/// The things whose grants decide: this one, and the context it lives in.
+fn asked_of(who: &Principal, on: &Facts<'_>) -> Vec<Uuid> {
+    let Facts::Owned(owned) = on else { return Vec::new() };
+    let things = [Some(owned), owned.within.as_deref()];
+    things.into_iter().flatten().filter(|owned| needs_grant(who, owned)).map(|owned| owned.id).collect()
 }
 
 fn folder(config: &Config) -> Option<PathBuf> {
@@ -340,7 +394,10 @@ fn folder(config: &Config) -> Option<PathBuf> {
 
 /// What is told to whom it happens: what they may not do, and why where a policy says so.
 pub(super) fn denial(verb: Verb, on: &Facts<'_>, verdict: &Verdict) -> String {
-    let deed = verb.deed();
+    let deed = match (verb, on) {
+        (Verb::Manage, Facts::Owned(owned)) if owned.kind == Kind::Handle => "unshare it",
+        _ => verb.deed(),
+    };
     let what = match on {
         Facts::Owned(owned) => format!("you may see this {}, but not {deed}", owned.kind.as_str()),
         Facts::Profile(name) => format!("you may not {deed} from the profile {name:?}"),
@@ -354,7 +411,9 @@ pub(super) fn denial(verb: Verb, on: &Facts<'_>, verdict: &Verdict) -> String {
         return format!("{what}: the policy {} forbids it", verdict.policies.join(", "));
     }
     match (on, verb) {
-        (Facts::Owned(_), Verb::Attach) => format!("{what}: its owner can grant attach"),
+        (Facts::Owned(_), Verb::Attach | Verb::Read | Verb::Write) => {
+            format!("{what}: its owner can grant {}", verb.as_str())
+        }
         (Facts::Owned(_), _) => format!("{what}: its owner can grant manage"),
         _ => what,
     }

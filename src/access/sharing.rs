@@ -57,9 +57,12 @@ impl Access {
         if on.kind == Kind::Batch && new.level == Level::Attach {
             return Err(Error::Batch);
         }
+        if !Level::of(on.kind).contains(&new.level) {
+            return Err(Error::NoSuchLevel { level: new.level, kind: on.kind });
+        }
         let identity = self.identity_of(on);
         let shares_identity = new.level == Level::Attach || new.confirm_identity;
-        if on.kind == Kind::Batch || !identity.is_person || !shares_identity {
+        if matches!(on.kind, Kind::Batch | Kind::Handle) || !identity.is_person || !shares_identity {
             return Ok(());
         }
         if !identity.may_share {

@@ -12,6 +12,8 @@ pub enum Target {
     Session(String),
     /// A batch, by id, by Livy's number or by name.
     Batch(String),
+    /// A handle, by id.
+    Handle(String),
     /// A profile, by name.
     Profile(String),
     /// A user of the tenant that is asked about, as the owner of API tokens.
@@ -23,7 +25,7 @@ pub enum Target {
 /// A text that names no thing.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{0:?} names nothing: write context/…, session/…, batch/…, profile/…, account/… or tenant/…, such as session/0"
+    "{0:?} names nothing: write context/…, session/…, batch/…, handle/…, profile/…, account/… or tenant/…, such as session/0"
 )]
 pub struct BadTarget(String);
 
@@ -38,6 +40,7 @@ impl FromStr for Target {
             "context" => Self::Context(name),
             "session" => Self::Session(name),
             "batch" => Self::Batch(name),
+            "handle" => Self::Handle(name),
             "profile" => Self::Profile(name),
             "account" => Self::Account(name),
             "tenant" => Self::Tenant(name),
@@ -52,6 +55,7 @@ impl fmt::Display for Target {
             Self::Context(name) => write!(f, "context/{name}"),
             Self::Session(name) => write!(f, "session/{name}"),
             Self::Batch(name) => write!(f, "batch/{name}"),
+            Self::Handle(name) => write!(f, "handle/{name}"),
             Self::Profile(name) => write!(f, "profile/{name}"),
             Self::Account(name) => write!(f, "account/{name}"),
             Self::Tenant(name) => write!(f, "tenant/{name}"),

@@ -50,6 +50,8 @@ catalogue! {
     ContextCreated = "context.created",
     /// A context was told to end.
     ContextStopped = "context.stopped",
+    /// A context was told to begin again with a new application.
+    ContextRestarted = "context.restarted",
     /// A session was created.
     SessionCreated = "session.created",
     /// A session was told to end.
@@ -62,7 +64,13 @@ catalogue! {
     BatchCreated = "batch.created",
     /// A batch was told to end.
     BatchStopped = "batch.stopped",
-    /// Output or a log was read by another than the owner.
+    /// Entries of a handle were put through the gateway.
+    HandlePut = "handle.put",
+    /// Entries of a handle were deleted through the gateway.
+    HandleDeleted = "handle.deleted",
+    /// The name of a handle was taken away through the gateway.
+    HandleUnshared = "handle.unshared",
+    /// Output, a log or the data of a handle was read by another than the owner.
     Read = "read",
     /// The audit itself was read.
     AuditRead = "audit.read",

@@ -15,13 +15,14 @@ use crate::life::Life;
 use crate::store::embedded::Embedded;
 use crate::store::notify::Notifier;
 use crate::store::{self, Address};
-use crate::{batch, context, gateway, session};
+use crate::{batch, context, gateway, handle, session};
 
 /// The use cases of a gateway, without the gateway.
 pub(super) struct Desk {
     pub(super) contexts: context::service::Service,
     pub(super) sessions: session::service::Service,
     pub(super) batches: batch::service::Service,
+    pub(super) handles: handle::service::Service,
     pool: PgPool,
     life: Life,
 }
@@ -53,7 +54,8 @@ impl Desk {
         );
         let sessions = session::service::Service::new(contexts.clone(), config.session.clone());
         let batches = batch::service::Service::new(contexts.clone(), config.session.retain);
-        Ok(Self { contexts, sessions, batches, pool, life })
+        let handles = handle::service::Service::new(sessions.clone());
+        Ok(Self { contexts, sessions, batches, handles, pool, life })
     }
 
     /// What decides.

@@ -1,8 +1,8 @@
-//! `hearth grant`: shares contexts, sessions and batches as an operator.
+//! `hearth grant`: shares contexts, sessions, batches and handles as an operator.
 
 use std::process::ExitCode;
 
-use anyhow::bail;
+use anyhow::{Context as _, bail};
 
 use super::desk::{Desk, operator};
 use super::serve::Settings;
@@ -14,21 +14,21 @@ use crate::id::{Called, GrantId};
 use crate::identity::{DEFAULT_TENANT, Principal};
 use crate::store::Range;
 use crate::time::Span;
-use crate::{batch, context, session};
+use crate::{batch, context, handle, session};
 
 /// Grants that are listed at most; a thing has no more.
 const ALL: Range = Range { from: 0, size: 1000 };
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
-    /// Lets a user or a group do something with a context, session or batch.
+    /// Lets a user or a group do something with a context, session, batch or handle.
     Add {
         #[command(flatten)]
         on: On,
         /// Whom: user:NAME or group:NAME.
         #[arg(long)]
         to: Subject,
-        /// How much: view, attach or manage.
+        /// How much: view, attach or manage; of a handle read, write or manage.
         #[arg(long, value_parser = level)]
         level: Level,
         /// How long, such as 8h; without it until it is revoked.
@@ -38,7 +38,7 @@ pub(super) enum Command {
         #[arg(long)]
         confirm_identity: bool,
     },
-    /// Lists the grants on a context, session or batch.
+    /// Lists the grants on a context, session, batch or handle.
     List {
         #[command(flatten)]
         on: On,
@@ -54,7 +54,7 @@ pub(super) enum Command {
 
 #[derive(Debug, clap::Args)]
 pub(super) struct On {
-    /// Which, such as session/0, context/etl, batch/7.
+    /// Which, such as session/0, context/etl, batch/7, handle/ID.
     #[arg(long)]
     on: Target,
     /// The tenant in which names are looked up.
@@ -90,12 +90,14 @@ async fn act(desk: &Desk, command: Command) -> anyhow::Result<Vec<Grant>> {
                 Opened::Context(on) => desk.access().grant(&me, &on, new, None).await?,
                 Opened::Session(on) => desk.access().grant(&me, &on, new, None).await?,
                 Opened::Batch(on) => desk.access().grant(&me, &on, new, None).await?,
+                Opened::Handle(on) => desk.access().grant(&me, &on, new, None).await?,
             }])
         }
         Command::List { on } => match open::<ViewGrants>(desk, &operator(&on.tenant), &on.on).await? {
             Opened::Context(on) => list(desk, &on).await,
             Opened::Session(on) => list(desk, &on).await,
             Opened::Batch(on) => list(desk, &on).await,
+            Opened::Handle(on) => list(desk, &on).await,
         },
         Command::Revoke { on, grant } => {
             let me = operator(&on.tenant);
@@ -103,6 +105,7 @@ async fn act(desk: &Desk, command: Command) -> anyhow::Result<Vec<Grant>> {
                 Opened::Context(on) => desk.access().revoke(&me, &on, grant).await?,
                 Opened::Session(on) => desk.access().revoke(&me, &on, grant).await?,
                 Opened::Batch(on) => desk.access().revoke(&me, &on, grant).await?,
+                Opened::Handle(on) => desk.access().revoke(&me, &on, grant).await?,
             }])
         }
     }
@@ -117,6 +120,7 @@ enum Opened<A> {
     Context(Allowed<A, context::Context>),
     Session(Allowed<A, session::View>),
     Batch(Allowed<A, batch::View>),
+    Handle(Allowed<A, handle::Handle>),
 }
 
 async fn open<A: Action>(desk: &Desk, me: &Principal, on: &Target) -> anyhow::Result<Opened<A>> {
@@ -124,7 +128,11 @@ async fn open<A: Action>(desk: &Desk, me: &Principal, on: &Target) -> anyhow::Re
         Target::Context(called) => Opened::Context(desk.contexts.open(me, called).await?),
         Target::Session(called) => Opened::Session(desk.sessions.open(me, Called::read(called)).await?),
         Target::Batch(called) => Opened::Batch(desk.batches.open(me, Called::read(called)).await?),
-        other => bail!("{other} cannot be shared: contexts, sessions and batches can"),
+        Target::Handle(called) => {
+            let id = called.parse().context("a handle is named by its id, as `hearth handles` shows it")?;
+            Opened::Handle(desk.handles.open(me, id).await?)
+        }
+        other => bail!("{other} cannot be shared: contexts, sessions, batches and handles can"),
     })
 }
 

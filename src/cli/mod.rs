@@ -7,6 +7,7 @@ mod doctor;
 mod grant;
 mod import_livy;
 mod launcher;
+mod list;
 mod login;
 mod migrate;
 mod policy;
@@ -69,10 +70,14 @@ enum Command {
     /// API tokens of people and programs: makes, lists, revokes them.
     #[command(subcommand)]
     Token(token::Command),
+    /// Lists the contexts: Spark applications that sessions live in.
+    Contexts(list::Contexts),
+    /// Lists the handles: named data in contexts, with what they take and who read them last.
+    Handles(list::Handles),
     /// Logins of browsers: lists and ends them.
     #[command(subcommand)]
     Login(login::Command),
-    /// Whom contexts, sessions and batches are shared with.
+    /// Whom contexts, sessions, batches and handles are shared with.
     #[command(subcommand)]
     Grant(grant::Command),
     /// Watches one launched program, or runs one as another OS user. Started by Hearth itself.
@@ -113,6 +118,8 @@ pub fn main() -> ExitCode {
         Command::ImportLivy { conf } => report(import_livy::run(&conf)),
         Command::Audit(command) => report(audit::run(&settings, command)),
         Command::Token(command) => report(token::run(&settings, command)),
+        Command::Contexts(asked) => report(list::contexts(&settings, &asked)),
+        Command::Handles(asked) => report(list::handles(&settings, &asked)),
         Command::Login(command) => report(login::run(&settings, command)),
         Command::Grant(command) => report(grant::run(&settings, command)),
         Command::Child(Child { enter: true, .. }) => enter::run(),

@@ -147,6 +147,11 @@ async fn explain(desk: &Desk, asked: &Explain) -> anyhow::Result<Explanation> {
             let batch = desk.batches.open::<View>(&me, Called::read(called)).await?;
             of(desk, &about, asked.action, &*batch).await
         }
+        Target::Handle(called) => {
+            let id = called.parse().context("a handle is named by its id, as `hearth handles` shows it")?;
+            let handle = desk.handles.open::<View>(&me, id).await?;
+            of(desk, &about, asked.action, &*handle).await
+        }
         Target::Profile(name) => {
             desk.contexts.profile(name)?;
             of(desk, &about, asked.action, &ProfileName(name.clone())).await

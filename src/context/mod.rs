@@ -7,12 +7,16 @@
 
 pub mod application;
 pub mod driver;
+mod held;
+pub mod idle;
 pub mod launch;
 pub mod lease;
 pub mod live;
 pub mod log;
 pub mod reconcile;
+mod restart;
 pub mod service;
+pub mod share;
 pub mod store;
 pub mod watch;
 
@@ -22,7 +26,9 @@ use crate::access::resource::Kind as Thing;
 use crate::access::{Owned, Refused, Shareable};
 use crate::id::{ApplicationId, ContextId, GatewayId};
 use crate::kind::{Classify, Kind};
-use crate::time::Timestamp;
+use crate::time::{Span, Timestamp};
+
+pub use share::Share;
 
 use launch::resources::Resources;
 
@@ -82,6 +88,10 @@ pub struct Context {
     pub profile: String,
     /// Whether it lives on after its last session (`context`) or ends with it (`session`).
     pub outlives_sessions: bool,
+    /// Whose sessions find it without naming it.
+    pub share: Share,
+    /// Time without work after which it ends; zero: never.
+    pub idle: Span,
     /// Where it is in its life.
     pub state: State,
     /// Why it ended.
@@ -115,6 +125,10 @@ pub struct Application {
     pub ui_url: Option<String>,
     /// Spark's version.
     pub spark_version: Option<String>,
+    /// Which launch of the context it is, from 1.
+    pub attempt: i32,
+    /// Whether it is over.
+    pub is_over: bool,
     /// Folder of the launch on its host.
     pub launch_dir: String,
     /// Log lines so far.
@@ -137,6 +151,8 @@ pub struct NewContext {
     pub profile: Option<String>,
     /// Whether it lives on after its last session.
     pub outlives_sessions: bool,
+    /// Time without work after which it ends; without it what the profile says.
+    pub idle: Option<Span>,
     /// What it asks of Spark.
     pub request: Resources,
 }
@@ -182,6 +198,14 @@ pub enum Error {
     /// The gateway stops, and ends what it has launched.
     #[error("Hearth is being stopped and begins nothing new; try again when it is back")]
     Stopping,
+    /// It ends with its session.
+    #[error(
+        "context {0} was made for one session and ends with it: make a new session, or a context of its own for several"
+    )]
+    EndsWithSessions(ContextId),
+    /// Another session of the same person made the context that they share at this moment.
+    #[error("the context that your sessions share was made at the same moment; try again")]
+    SharedMeanwhile,
     /// It is over or ending.
     #[error("context {0} is {1}")]
     Over(ContextId, &'static str),
@@ -250,7 +274,7 @@ impl Classify for Error {
             }
             Self::Launcher(_) => Kind::Unavailable { retry_after: std::time::Duration::from_secs(10) },
             Self::Grants(e) => e.kind(),
-            Self::NameTaken(_) | Self::Over(..) => Kind::Conflict,
+            Self::NameTaken(_) | Self::Over(..) | Self::EndsWithSessions(_) | Self::SharedMeanwhile => Kind::Conflict,
             Self::BadName(_) | Self::NoProfile { .. } | Self::BadRequest(_) => Kind::Invalid,
             Self::LineFull(_) => Kind::TooMany { retry_after: std::time::Duration::from_secs(10) },
             Self::Stopping => Kind::Unavailable { retry_after: crate::store::RETRY_AFTER },

@@ -106,7 +106,7 @@ impl Reconciler {
         let starting = lock(&self.starting).clone();
         let living = store::living_on(&mut db, &host).await?;
         drop(db);
-        lock(&self.ending).retain(|id| living.iter().any(|c| c.id == *id));
+        lock(&self.ending).retain(|id| living.iter().any(|c| c.id == *id && c.state == State::Stopping));
         for context in living.iter().filter(|c| c.held_by == Some(me)) {
             if self.contexts.live().get(context.id).is_none()
                 && let Err(e) = self.adopt(context.id).await
@@ -117,7 +117,7 @@ impl Reconciler {
             if starting.contains(&context.id) {
                 continue;
             }
-            match &context.application {
+            match running(context) {
                 Some(application) if never_started(context, application) => {
                     self.back_in_line(context.id, Some(application)).await?;
                     continue;
@@ -186,12 +186,13 @@ impl Reconciler {
     /// Ends a context that was told to: at once when it never ran, else through its agent, then by force.
     async fn end(&self, context: &Context) -> Result<(), super::Error> {
         let cause = context.cause.clone().unwrap_or_else(|| "stopped".to_owned());
-        let Some(application) = &context.application else {
+        let Some(application) = running(context) else {
             let mut tx = self.contexts.pool().begin().await?;
             let after = watch::end(&mut tx, &*self.sink, context.id, &cause).await?;
             tx.commit().await?;
             super::driver::run_effects(after);
             self.contexts.live().forget(context.id);
+            self.contexts.wake();
             return Ok(());
         };
         if lock(&self.ending).insert(context.id) {
@@ -274,6 +275,11 @@ impl Reconciler {
         }
         Ok(())
     }
+}
+
+/// The application of a context, unless that is over: then the context waits for the next.
+fn running(context: &Context) -> Option<&Application> {
+    context.application.as_ref().filter(|application| !application.is_over)
 }
 
 /// Whether a gateway died between the row of an application and its launch: the launch folder says what to run from the moment on at which

@@ -9,6 +9,7 @@ use std::time::Duration;
 use sqlx::{PgConnection, PgPool};
 use tokio::sync::Notify;
 use tokio::time::Instant;
+use uuid::Uuid;
 
 use super::driver::wire::ContextState;
 use super::driver::{Links, Signal};
@@ -17,7 +18,7 @@ use super::launch::resources::Resources;
 use super::launch::{self, Admission, Admitted, Profile};
 use super::live::Live;
 use super::log::{self, LogPage, Wanted};
-use super::{Context, Error, NewContext, State, application, is_name, store};
+use super::{Context, Error, NewContext, Share, State, application, is_name, store};
 use crate::access::resource::{Kind, ProfileName};
 use crate::access::{Access, Action, Allowed, CreateContext, Manage, View};
 use crate::audit::{Entry, Event};
@@ -25,12 +26,26 @@ use crate::id::{ContextId, GatewayId};
 use crate::identity::Principal;
 use crate::store::notify::Notifier;
 use crate::store::{Page, Range, constraint, idempotency};
+use crate::time::Span;
 
 /// The name of the profile that is taken when none is asked for.
 pub const DEFAULT_PROFILE: &str = "default";
 
 /// How often a wait looks at the row.
 const LOOK: Duration = Duration::from_millis(200);
+
+/// How a new context is found, and how long it lives.
+#[derive(Debug, Default)]
+pub struct Place {
+    /// Its name.
+    pub name: Option<String>,
+    /// Whether it lives on after its last session.
+    pub outlives_sessions: bool,
+    /// Whose sessions find it without naming it.
+    pub share: Share,
+    /// Time without work after which it ends; without it what the profile says.
+    pub idle: Option<Span>,
+}
 
 /// Use cases of contexts. Cheap to clone.
 #[derive(Clone)]
@@ -172,7 +187,7 @@ impl Service {
         new: NewContext,
         key: Option<&idempotency::Key>,
     ) -> Result<Context, Error> {
-        let NewContext { name, profile, outlives_sessions, request } = new;
+        let NewContext { name, profile, outlives_sessions, idle, request } = new;
         let profile = self.choose::<CreateContext>(who, profile.as_deref()).await?;
         // Looked at before the transaction, and told after the key: what was made once is made, whatever became of its files.
         let admitted = self.may_ask(who, &profile, request, Vec::new()).await;
@@ -184,7 +199,8 @@ impl Service {
             let made = made.parse().map_err(|_| Error::Inconsistent(id))?;
             return store::load_context(&mut tx, made).await?.ok_or(Error::Inconsistent(id));
         }
-        let context = self.insert(&mut tx, who, id, (name, outlives_sessions), admitted?).await?;
+        let place = Place { name, outlives_sessions, share: Share::Session, idle };
+        let context = self.insert(&mut tx, who, id, place, admitted?).await?;
         tx.commit().await?;
         let _kept = self.0.live.keep(id);
         self.wake();
@@ -205,8 +221,8 @@ impl Service {
         profile.map_err(|r| Error::refused(r, name))
     }
 
-    /// Writes a new context in the caller's transaction: its name, and whether it lives on after its last session. After its commit the
-    /// caller keeps the context ([`Live::keep`]) and wakes the reconciler.
+    /// Writes a new context in the caller's transaction. After its commit the caller keeps the context ([`Live::keep`]) and wakes the
+    /// reconciler.
     ///
     /// # Errors
     /// As [`Service::create`].
@@ -215,13 +231,14 @@ impl Service {
         db: &mut PgConnection,
         who: &Principal,
         id: ContextId,
-        (name, outlives_sessions): (Option<String>, bool),
+        Place { name, outlives_sessions, share, idle }: Place,
         Admitted { profile, resources, run_as, by }: Admitted,
     ) -> Result<Context, Error> {
         if let Some(name) = name.as_ref().filter(|n| !is_name(n)) {
             return Err(Error::BadName(name.chars().take(140).collect()));
         }
         self.admit(db, &profile).await?;
+        let idle = idle.unwrap_or(self.profile(&profile)?.context_idle_timeout);
         let context = Context {
             id,
             tenant: who.tenant.to_string(),
@@ -231,6 +248,8 @@ impl Service {
             name,
             profile,
             outlives_sessions,
+            share,
+            idle: if outlives_sessions { idle } else { Span::default() },
             state: State::Waiting,
             cause: None,
             request: resources,
@@ -244,6 +263,7 @@ impl Service {
         };
         store::insert_context(db, &context).await.map_err(|e| match (constraint(&e), &context.name) {
             (Some("context_name_per_tenant"), Some(name)) => Error::NameTaken(name.clone()),
+            (Some("context_shared_with_user"), _) => Error::SharedMeanwhile,
             _ => e.into(),
         })?;
         let entry = Entry::done(Event::ContextCreated, who).by(&by).on("context", id);
@@ -303,11 +323,8 @@ impl Service {
     /// # Errors
     /// Not found, denied, the database.
     pub async fn open<A: Action>(&self, who: &Principal, called: &str) -> Result<Allowed<A, Context>, Error> {
+        let id = self.locate(who, called).await?;
         let mut db = self.0.pool.acquire().await?;
-        let id = match called.parse() {
-            Ok(id) => Some(id),
-            Err(_) => store::find_living(&mut db, &who.tenant, called).await?,
-        };
         let not_found = || Error::NotFound(called.chars().take(140).collect());
         let context = match id {
             Some(id) => store::load_context(&mut db, id).await?.ok_or_else(not_found)?,
@@ -315,6 +332,33 @@ impl Service {
         };
         drop(db);
         self.0.access.require(who, context).await.map_err(|r| Error::refused(r, called))
+    }
+
+    /// The id of a context, by id, or by the name of a living one of the caller's tenant. Nothing is decided.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn locate(&self, who: &Principal, called: &str) -> Result<Option<ContextId>, Error> {
+        match called.parse() {
+            Ok(id) => Ok(Some(id)),
+            Err(_) => {
+                let mut db = self.0.pool.acquire().await?;
+                store::find_living(&mut db, &who.tenant, called).await
+            }
+        }
+    }
+
+    /// Those of the contexts that there are. Nothing is decided.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn some(&self, ids: Vec<Uuid>) -> Result<Vec<Context>, Error> {
+        let mut db = self.0.pool.acquire().await?;
+        let mut found = Vec::with_capacity(ids.len());
+        for id in ids {
+            found.extend(store::load_context(&mut db, id.into()).await?);
+        }
+        Ok(found)
     }
 
     /// The contexts that the caller may see, newest first.
@@ -445,35 +489,5 @@ impl Service {
             self.wake();
         }
         Ok(())
-    }
-}
-
-impl Service {
-    /// Tells every living context that this gateway holds to end.
-    ///
-    /// # Errors
-    /// The database's.
-    pub async fn stop_all(&self, cause: &str) -> Result<(), Error> {
-        let mut db = self.0.pool.acquire().await?;
-        for context in self.held(&mut db).await? {
-            store::mark_stopping(&mut db, context.id, cause).await?;
-        }
-        self.wake();
-        Ok(())
-    }
-
-    /// How many living contexts this gateway holds.
-    ///
-    /// # Errors
-    /// The database's.
-    pub async fn count_living(&self) -> Result<usize, Error> {
-        let mut db = self.0.pool.acquire().await?;
-        Ok(self.held(&mut db).await?.len())
-    }
-
-    async fn held(&self, db: &mut PgConnection) -> Result<Vec<Context>, Error> {
-        let mut living = store::living_on(db, &self.0.site.host).await?;
-        living.retain(|c| c.held_by == Some(self.0.site.gateway));
-        Ok(living)
     }
 }

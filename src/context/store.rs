@@ -1,14 +1,16 @@
 //! The SQL of contexts and applications.
 
+use std::time::Duration;
+
 use sqlx::PgConnection;
 
 use super::launch::resources::Resources;
-use super::{Application, Context, Error, State};
+use super::{Application, Context, Error, Share, State};
 use crate::access::service::Reach;
 use crate::id::{ApplicationId, ContextId, GatewayId};
 use crate::identity::Principal;
 use crate::store::{Page, Range};
-use crate::time::Timestamp;
+use crate::time::{Span, Timestamp};
 
 struct Row {
     context_id: ContextId,
@@ -19,6 +21,8 @@ struct Row {
     name: Option<String>,
     profile: String,
     share: String,
+    shared_with: Option<String>,
+    idle_ms: i64,
     state: String,
     cause: Option<String>,
     request: sqlx::types::Json<Resources>,
@@ -34,6 +38,8 @@ struct Row {
     spark_version: Option<String>,
     launch_dir: Option<String>,
     log_lines: Option<i64>,
+    attempt: Option<i32>,
+    application_over: bool,
 }
 
 impl TryFrom<Row> for Context {
@@ -49,6 +55,8 @@ impl TryFrom<Row> for Context {
                 spark_version: r.spark_version,
                 launch_dir,
                 log_lines: r.log_lines.unwrap_or(0),
+                attempt: r.attempt.unwrap_or(1),
+                is_over: r.application_over,
             }),
             _ => None,
         };
@@ -61,6 +69,8 @@ impl TryFrom<Row> for Context {
             name: r.name,
             profile: r.profile,
             outlives_sessions: r.share == "context",
+            share: if r.shared_with.as_deref() == Some("user") { Share::User } else { Share::Session },
+            idle: Span(Duration::from_millis(u64::try_from(r.idle_ms).unwrap_or(0))),
             state,
             cause: r.cause,
             request: r.request.0,
@@ -79,8 +89,8 @@ impl TryFrom<Row> for Context {
 pub(super) async fn insert_context(db: &mut PgConnection, c: &Context) -> Result<(), sqlx::Error> {
     sqlx::query!(
         "insert into context (context_id, tenant, owner, via, run_as, name, profile, share, state, request, host, held_by,
-                              lease_until)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, now() + interval '15 seconds')",
+                              lease_until, shared_with, idle_ms)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, now() + interval '15 seconds', $13, $14)",
         c.id.0,
         c.tenant,
         c.owner,
@@ -92,7 +102,9 @@ pub(super) async fn insert_context(db: &mut PgConnection, c: &Context) -> Result
         c.state.as_str(),
         sqlx::types::Json(&c.request) as _,
         c.host,
-        c.held_by.map(|g| g.0)
+        c.held_by.map(|g| g.0),
+        c.share.as_str(),
+        c.idle.as_millis()
     )
     .execute(db)
     .await?;
@@ -115,10 +127,11 @@ pub async fn lock_context(db: &mut PgConnection, id: ContextId) -> Result<Option
 pub async fn load_context(db: &mut PgConnection, id: ContextId) -> Result<Option<Context>, Error> {
     let row = sqlx::query_as!(
         Row,
-        r#"select c.context_id as "context_id: _", c.tenant, c.owner, c.via, c.run_as, c.name, c.profile, c.share, c.state, c.cause
+        r#"select c.context_id as "context_id: _", c.tenant, c.owner, c.via, c.run_as, c.name, c.profile, c.share, c.shared_with
+                , c.idle_ms, c.state, c.cause
                 , c.request as "request: _", c.host, c.epoch, c.held_by as "held_by: _", c.created_at, c.ready_at, c.ended_at
                 , a.application_id as "application_id?: _", a.cluster_id, a.ui_url, a.spark_version, a.launch_dir as "launch_dir?"
-                , a.log_lines as "log_lines?"
+                , a.log_lines as "log_lines?", a.attempt as "attempt?", (a.ended_at is not null) as "application_over!"
              from context c
              left join application a on a.context_id = c.context_id
                   and a.attempt = (select max(attempt) from application where context_id = c.context_id)
@@ -151,10 +164,11 @@ pub(super) async fn list_contexts(
 ) -> Result<Page<Context>, Error> {
     let rows = sqlx::query_as!(
         Row,
-        r#"select c.context_id as "context_id: _", c.tenant, c.owner, c.via, c.run_as, c.name, c.profile, c.share, c.state, c.cause
+        r#"select c.context_id as "context_id: _", c.tenant, c.owner, c.via, c.run_as, c.name, c.profile, c.share, c.shared_with
+                , c.idle_ms, c.state, c.cause
                 , c.request as "request: _", c.host, c.epoch, c.held_by as "held_by: _", c.created_at, c.ready_at, c.ended_at
                 , a.application_id as "application_id?: _", a.cluster_id, a.ui_url, a.spark_version, a.launch_dir as "launch_dir?"
-                , a.log_lines as "log_lines?"
+                , a.log_lines as "log_lines?", a.attempt as "attempt?", (a.ended_at is not null) as "application_over!"
              from context c
              left join application a on a.context_id = c.context_id
                   and a.attempt = (select max(attempt) from application where context_id = c.context_id)
@@ -190,10 +204,11 @@ pub(super) async fn list_contexts(
 pub(super) async fn living_on(db: &mut PgConnection, host: &str) -> Result<Vec<Context>, Error> {
     let rows = sqlx::query_as!(
         Row,
-        r#"select c.context_id as "context_id: _", c.tenant, c.owner, c.via, c.run_as, c.name, c.profile, c.share, c.state, c.cause
+        r#"select c.context_id as "context_id: _", c.tenant, c.owner, c.via, c.run_as, c.name, c.profile, c.share, c.shared_with
+                , c.idle_ms, c.state, c.cause
                 , c.request as "request: _", c.host, c.epoch, c.held_by as "held_by: _", c.created_at, c.ready_at, c.ended_at
                 , a.application_id as "application_id?: _", a.cluster_id, a.ui_url, a.spark_version, a.launch_dir as "launch_dir?"
-                , a.log_lines as "log_lines?"
+                , a.log_lines as "log_lines?", a.attempt as "attempt?", (a.ended_at is not null) as "application_over!"
              from context c
              left join application a on a.context_id = c.context_id
                   and a.attempt = (select max(attempt) from application where context_id = c.context_id)

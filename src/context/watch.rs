@@ -14,7 +14,7 @@ use super::launch::follow::{Followed, Position};
 use super::launch::process::Status;
 use super::log::Stream;
 use super::service::Service;
-use super::{Application, Context, application, store};
+use super::{Application, Context, application, restart, store};
 use crate::id::{ApplicationId, ContextId};
 
 /// How long the link of a program that has ended may take to commit what it has heard.
@@ -74,20 +74,23 @@ impl Followed for Watched {
         tx.commit().await?;
         self.contexts.links().close(self.context);
         super::driver::run_effects(after);
-        info!(context.id = %self.context, cause, "Context {} is over", self.context);
+        info!(context.id = %self.context, cause, "The application of context {} is over", self.context);
         self.contexts.live().forget(self.context);
         self.contexts.wake();
         Ok(())
     }
 }
 
-/// Ends a context and all that lives in it, in the caller's transaction.
+/// Ends a context and all that lives in it, in the caller's transaction; one that is restarted waits for its next application instead.
 pub(super) async fn end(
     db: &mut sqlx::PgConnection,
     sink: &dyn Sink,
     context: ContextId,
     cause: &str,
 ) -> Result<super::driver::AfterCommit, sqlx::Error> {
+    if let Some(cause) = restart::begin_again(db, context).await? {
+        return sink.context_ended(db, context, &cause).await;
+    }
     if !store::end_context(db, context, cause).await? {
         return Ok(Vec::new());
     }

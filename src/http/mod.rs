@@ -38,7 +38,7 @@ use crate::context::driver::Door;
 use crate::identity::chain::Chain;
 use crate::life::Life;
 use crate::telemetry::metrics::Metrics;
-use crate::{batch, context, session, statement};
+use crate::{batch, context, handle, session, statement};
 
 /// What every door works with. Cheap to clone.
 #[derive(Clone)]
@@ -60,6 +60,8 @@ pub struct Parts {
     pub sessions: session::service::Service,
     /// Statements.
     pub statements: statement::service::Service,
+    /// Handles.
+    pub handles: handle::service::Service,
     /// Batches.
     pub batches: batch::service::Service,
     /// What is counted.
@@ -100,10 +102,13 @@ pub fn router(doors: Doors) -> Router {
         .merge(ops::router())
         .fallback(livy::surface::unknown_path)
         .layer(axum::extract::DefaultBodyLimit::max(doors.limits.body))
-        // Small answers are not worth the work; events must not be held back.
+        // Small answers are not worth the work; events must not be held back; Arrow is as small as its maker wants it.
         .layer(
-            CompressionLayer::new()
-                .compress_when(SizeAbove::new(1024).and(NotForContentType::new("text/event-stream"))),
+            CompressionLayer::new().compress_when(
+                SizeAbove::new(1024)
+                    .and(NotForContentType::new("text/event-stream"))
+                    .and(NotForContentType::const_new("application/vnd.apache.arrow.stream")),
+            ),
         )
         .layer(CatchPanicLayer::custom(extract::panicked))
         .layer(from_fn_with_state(doors.clone(), measure::measure))

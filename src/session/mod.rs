@@ -3,6 +3,7 @@
 //! What Livy calls a session is a context with one session in it. A session's row says where it is in its life; whether it is
 //! *busy* is derived from its statements and never stored.
 
+mod completion;
 pub mod expire;
 pub mod kind;
 pub mod live;

@@ -1,24 +1,22 @@
-//! Use cases of sessions: create, find, list, wait, stop, complete code.
+//! Use cases of sessions: create, find, list, wait, stop.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use dashmap::DashMap;
 use sqlx::PgConnection;
-use std::sync::atomic::{AtomicU64, Ordering};
-use tokio::sync::oneshot;
 use tokio::time::Instant;
 use uuid::Uuid;
 
+use super::completion::Completions;
 use super::live::{Live, LiveSession};
 use super::{Error, Kind, Limits, NewSession, Session, State, View, is_over, store};
 use crate::access::resource::Kind as Thing;
 use crate::access::{self, Action, Allowed, Attach, CreateSession, Manage, Verb};
 use crate::audit::{Entry, Event};
 use crate::context;
+use crate::context::Share;
 use crate::context::driver::Signal;
-use crate::context::driver::wire::{Complete, Outgoing};
 use crate::context::launch::Admitted;
 use crate::context::live::Facts;
 use crate::context::log::{LogPage, Wanted};
@@ -29,8 +27,6 @@ use crate::time::Span;
 
 /// How often a wait looks at the rows of a session that another gateway answers for.
 const LOOK: Duration = Duration::from_millis(200);
-/// How long an answer to a completion is waited for; the agent answers a little sooner.
-const COMPLETION: Duration = Duration::from_secs(10);
 
 /// What a session is called in a request.
 pub type Called<'a> = id::Called<'a, id::Session>;
@@ -43,9 +39,7 @@ struct Parts {
     contexts: context::service::Service,
     limits: Limits,
     live: Live,
-    /// Who waits for an answer, and from which context it may come.
     completions: Completions,
-    next_completion: AtomicU64,
 }
 
 /// Where a new session is to live.
@@ -56,26 +50,12 @@ enum Place {
     New(Box<Admitted>),
 }
 
-type Completions = DashMap<u64, (ContextId, oneshot::Sender<Vec<String>>)>;
-
-/// A completion that is waited for, until this is dropped.
-struct Asked<'a> {
-    completions: &'a Completions,
-    request: u64,
-}
-
-impl Drop for Asked<'_> {
-    fn drop(&mut self) {
-        self.completions.remove(&self.request);
-    }
-}
-
 impl Service {
     /// Sessions in these contexts.
     #[must_use]
     pub fn new(contexts: context::service::Service, limits: Limits) -> Self {
-        let (live, completions) = (Live::default(), DashMap::new());
-        Self(Arc::new(Parts { contexts, limits, live, completions, next_completion: AtomicU64::new(1) }))
+        let (live, completions) = (Live::default(), Completions::default());
+        Self(Arc::new(Parts { contexts, limits, live, completions }))
     }
 
     /// The contexts that the sessions live in.
@@ -88,6 +68,10 @@ impl Service {
     #[must_use]
     pub fn live(&self) -> &Live {
         &self.0.live
+    }
+
+    pub(super) fn completions(&self) -> &Completions {
+        &self.0.completions
     }
 
     /// The section `session`.
@@ -106,6 +90,19 @@ impl Service {
         new: NewSession,
         key: Option<&idempotency::Key>,
     ) -> Result<View, Error> {
+        match self.create_once(who, new.clone(), key).await {
+            // By now it is there to be found.
+            Err(Error::Context(context::Error::SharedMeanwhile)) => self.create_once(who, new, key).await,
+            outcome => outcome,
+        }
+    }
+
+    async fn create_once(
+        &self,
+        who: &Principal,
+        mut new: NewSession,
+        key: Option<&idempotency::Key>,
+    ) -> Result<View, Error> {
         if new.kind == Kind::Sparkr {
             return Err(Error::NotOffered(new.kind));
         }
@@ -117,7 +114,7 @@ impl Service {
         // Decided before the transaction, which holds the only connection this call takes.
         let attach = match &new.context {
             Some(called) => Some(self.0.contexts.open::<Attach>(who, called).await?),
-            None => None,
+            None => self.shared(who, &mut new).await?,
         };
         let profile = attach.as_ref().map(|c| c.profile.as_str()).or(new.profile.as_deref());
         let profile = self.0.contexts.choose::<CreateSession>(who, profile).await?;
@@ -176,6 +173,24 @@ impl Service {
         self.view(id).await?.ok_or(Error::Inconsistent(id))
     }
 
+    /// The context that the caller's sessions of the profile share, if it is there already: it is as the first of them has asked.
+    async fn shared(
+        &self,
+        who: &Principal,
+        new: &mut NewSession,
+    ) -> Result<Option<Allowed<Attach, context::Context>>, Error> {
+        let profile = new.profile.as_deref().unwrap_or(context::service::DEFAULT_PROFILE);
+        let shared = self.0.contexts.shared(who, profile).await?;
+        if shared.as_ref().is_some_and(|context| new.request.resources != context.request) {
+            new.request.notices.push(
+                "Hearth: this session lives in the context that your sessions share, which was there before: memory, cores, files and \
+                 conf of this request change nothing"
+                    .to_owned(),
+            );
+        }
+        Ok(shared)
+    }
+
     /// The context, the session's number in it, and whose identity it has.
     async fn place(
         &self,
@@ -186,7 +201,10 @@ impl Service {
         let (id, run_as) = match place {
             Place::In(context) => (context.id, context.run_as.clone()),
             Place::New(admitted) => {
-                let made = self.0.contexts.insert(db, who, ContextId::generate(), (None, false), *admitted).await?;
+                let share = self.0.contexts.profile(&admitted.profile)?.share;
+                let outlives_sessions = share != Share::Session;
+                let place = context::service::Place { outlives_sessions, share, ..Default::default() };
+                let made = self.0.contexts.insert(db, who, ContextId::generate(), place, *admitted).await?;
                 (made.id, made.run_as)
             }
         };
@@ -246,6 +264,14 @@ impl Service {
             ))),
             Err(e) => Err(e.into()),
         }
+    }
+
+    /// The context that a session lives in. Nothing is decided.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn locate(&self, who: &Principal, called: Called<'_>) -> Result<Option<ContextId>, Error> {
+        Ok(self.find(who, called).await?.map(|view| view.session.context_id))
     }
 
     async fn find(&self, who: &Principal, called: Called<'_>) -> Result<Option<View>, Error> {
@@ -414,42 +440,6 @@ impl Service {
         // It is the log of all that the other's context runs, and theirs to show.
         let context = self.0.contexts.open::<access::View>(session.who(), &row.context_id.to_string()).await?;
         Ok(self.0.contexts.log(&context, wanted).await?)
-    }
-
-    /// What could stand at the cursor.
-    ///
-    /// # Errors
-    /// [`Error::Away`] when the driver does not answer.
-    pub async fn complete(
-        &self,
-        session: &Allowed<Attach, View>,
-        kind: Kind,
-        code: &str,
-        cursor: u32,
-    ) -> Result<Vec<String>, Error> {
-        let (row, parts) = (&session.session, &self.0);
-        if session.state != State::Idle && session.state != State::Busy {
-            return Err(Error::NotAlive(row.livy_id, session.state.as_str()));
-        }
-        let request = parts.next_completion.fetch_add(1, Ordering::Relaxed);
-        let (answer, waiting) = oneshot::channel();
-        parts.completions.insert(request, (row.context_id, answer));
-        // Also when the client goes away and this with it.
-        let _asked = Asked { completions: &parts.completions, request };
-        let name = request.to_string();
-        let body = Complete { request: &name, kind: kind.as_str(), code, cursor };
-        let message = Outgoing::new("complete", &body).on(row.id);
-        let told = parts.contexts.links().tell(row.context_id, Signal::Send(message));
-        let answered = if told { tokio::time::timeout(COMPLETION, waiting).await.ok() } else { None };
-        answered.and_then(Result::ok).ok_or(Error::Away(row.livy_id))
-    }
-
-    /// Hands an agent's answer to whoever asked it.
-    pub fn completed(&self, context: ContextId, request: &str, candidates: Vec<String>) {
-        let Ok(request) = request.parse() else { return };
-        if let Some((_, (_, answer))) = self.0.completions.remove_if(&request, |_, (asked, _)| *asked == context) {
-            let _ = answer.send(candidates);
-        }
     }
 
     /// The session in memory, when this gateway answers for it.

@@ -8,8 +8,8 @@ use sqlx::PgConnection;
 
 use super::service::Service;
 use super::store::{self, End};
-use crate::context::driver::AfterCommit;
 use crate::context::driver::wire::{self, Envelope};
+use crate::context::driver::{AfterCommit, Untaken, told};
 use crate::id::{ContextId, SessionId};
 use crate::session;
 use crate::session::live::Event;
@@ -20,24 +20,6 @@ const SLACK: i64 = 8;
 
 /// Characters of the cause of a session's end.
 const LONGEST_CAUSE: usize = 2000;
-
-/// Why a message was not taken.
-pub(super) enum Untaken {
-    Nonsense(String),
-    Sql(sqlx::Error),
-}
-
-impl From<sqlx::Error> for Untaken {
-    fn from(e: sqlx::Error) -> Self {
-        Self::Sql(e)
-    }
-}
-
-impl From<serde_json::Error> for Untaken {
-    fn from(e: serde_json::Error) -> Self {
-        Self::Nonsense(e.to_string())
-    }
-}
 
 impl Service {
     /// Writes what one message says; what is to be shown once that is committed is added to `after`.
@@ -98,8 +80,8 @@ impl Service {
                     "dead" => {
                         let id = self.session_of(context, session()?)?;
                         let cause = body.reason.unwrap_or_else(|| "its interpreter has ended".to_owned());
-                        // The database takes no NUL in a text, and a session must not live on for what its code has said.
-                        let cause: String = cause.chars().filter(|c| *c != '\0').take(LONGEST_CAUSE).collect();
+                        // A session must not live on for what its code has said.
+                        let cause = told(&cause, LONGEST_CAUSE);
                         after.append(&mut self.session_dead(db, context, id, &cause).await?);
                     }
                     // Busy is derived from statements.

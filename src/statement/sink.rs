@@ -12,13 +12,13 @@ use serde_json::value::RawValue;
 use sqlx::{Connection, PgConnection};
 use tracing::warn;
 
-use super::said::{Untaken, moment};
+use super::said::moment;
 use super::service::Service;
 use super::store;
 use super::{State, Statement};
 use crate::context;
 use crate::context::driver::wire::{self, Envelope, Outgoing};
-use crate::context::driver::{AHEAD, AfterCommit, Owed, Sink};
+use crate::context::driver::{AHEAD, AfterCommit, Owed, Sink, Untaken};
 use crate::id::{ContextId, GatewayId, SessionId};
 use crate::session;
 use crate::session::live::Event;

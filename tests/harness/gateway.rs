@@ -222,6 +222,11 @@ impl Gateway {
         self.ended = true;
     }
 
+    /// Sets one key from its next start on.
+    pub fn set(&mut self, key: &str, value: &str) {
+        self.env.push((variable(key), value.to_owned()));
+    }
+
     /// Runs a command of Hearth beside it, with its configuration.
     pub fn hearth(&self, arguments: &[&str]) -> Output {
         self.command().args(arguments).output().unwrap()

@@ -13,6 +13,7 @@ use super::wire::{self, Envelope, Hello, Outgoing, Welcome};
 use super::{Links, Sink, link};
 use crate::context::{application, lease};
 use crate::id::{ApplicationId, ContextId, GatewayId};
+use crate::kind::{Classify, Kind};
 use crate::life::Life;
 use crate::telemetry::metrics::Metrics;
 
@@ -45,6 +46,15 @@ pub enum Rejected {
     /// The database.
     #[error(transparent)]
     Store(#[from] crate::store::Error),
+}
+
+impl Classify for Rejected {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::BadToken => Kind::Unauthenticated,
+            Self::Store(e) => e.kind(),
+        }
+    }
 }
 
 /// The driver's door.
@@ -83,15 +93,16 @@ impl Door {
         Self { pool, links, sink, life, me, metrics, orphan }
     }
 
-    /// Checks the token.
+    /// Checks the token; the context whose application it is of.
     ///
     /// # Errors
     /// [`Rejected`], the same whether the application is unknown or the token wrong.
-    pub async fn check(&self, shown: &Credentials) -> Result<(), Rejected> {
+    pub async fn check(&self, shown: &Credentials) -> Result<ContextId, Rejected> {
         let mut db = self.pool.acquire().await.map_err(crate::store::Error::from)?;
         let row = application::load_for_link(&mut db, shown.application).await.map_err(crate::store::Error::from)?;
-        let known = row.map(|r| r.token_hash).unwrap_or_default();
-        if bool::from(known.as_slice().ct_eq(&shown.token_hash)) { Ok(()) } else { Err(Rejected::BadToken) }
+        let known = row.as_ref().map_or(&[][..], |r| &r.token_hash);
+        let is_good = bool::from(known.ct_eq(&shown.token_hash));
+        row.filter(|_| is_good).map(|r| r.context_id).ok_or(Rejected::BadToken)
     }
 
     /// Serves one connection of a checked agent until it ends.

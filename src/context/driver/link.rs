@@ -54,6 +54,8 @@ struct Talk<'a> {
     out: Sender,
     seq: i64,
     last_sent: Instant,
+    /// Whether the greeting is sent.
+    greeted: bool,
     opened: HashSet<SessionId>,
     /// Last statement number sent, by session; begins with what the agent says it has taken.
     sent: HashMap<SessionId, i32>,
@@ -105,6 +107,7 @@ async fn converse(
         out,
         seq: 0,
         last_sent: now,
+        greeted: false,
         opened,
         sent,
         more,
@@ -222,17 +225,24 @@ impl Talk<'_> {
         }
     }
 
-    /// Sends what the rows owe.
+    /// Sends what the rows owe; on a new connection after the greeting.
     async fn look(&mut self) -> Result<(), LookError> {
-        let owed: Vec<Owed> = async {
+        let (greeting, owed): (Vec<Outgoing>, Vec<Owed>) = async {
             let mut db = self.door.pool.acquire().await?;
-            self.door.sink.owed(&mut db, self.granted.context, &self.sent).await
+            let (sink, context, is_new) =
+                (&self.door.sink, self.granted.context, self.granted.hello.sessions.is_empty());
+            let greeting = if self.greeted { Vec::new() } else { sink.greeting(&mut db, context, is_new).await? };
+            Ok::<_, sqlx::Error>((greeting, sink.owed(&mut db, context, &self.sent).await?))
         }
         .await
         .map_err(|e| {
             warn!(context.id = %self.granted.context, error = %e, "Cannot look what is owed to an agent");
             LookError::Later
         })?;
+        self.greeted = true;
+        for message in &greeting {
+            self.numbered(message).await?;
+        }
         for session in owed {
             self.pay(session).await?;
         }

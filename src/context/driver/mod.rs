@@ -45,6 +45,33 @@ pub struct Owed {
     pub cancels: Vec<i32>,
 }
 
+/// Why a message was not taken.
+#[derive(Debug)]
+pub enum Untaken {
+    /// It makes no sense, or speaks of what is not the context's.
+    Nonsense(String),
+    /// The database.
+    Sql(sqlx::Error),
+}
+
+impl From<sqlx::Error> for Untaken {
+    fn from(e: sqlx::Error) -> Self {
+        Self::Sql(e)
+    }
+}
+
+impl From<serde_json::Error> for Untaken {
+    fn from(e: serde_json::Error) -> Self {
+        Self::Nonsense(e.to_string())
+    }
+}
+
+/// What an agent says for people, fit to be stored: the database takes no NUL in a text.
+#[must_use]
+pub fn told(text: &str, longest: usize) -> String {
+    text.chars().filter(|c| *c != '\0').take(longest).collect()
+}
+
 /// Who understands the envelopes.
 pub trait Sink: Send + Sync + 'static {
     /// What the rows owe the agent of this context; `sent` tells the last statement number sent, by session.
@@ -54,6 +81,16 @@ pub trait Sink: Send + Sync + 'static {
         context: ContextId,
         sent: &'a std::collections::HashMap<SessionId, i32>,
     ) -> BoxFuture<'a, Result<Vec<Owed>, sqlx::Error>>;
+
+    /// What an agent is told before anything else on a new connection. `is_new`: it knows no session yet, so no code has run in it.
+    fn greeting<'a>(
+        &'a self,
+        _db: &'a mut PgConnection,
+        _context: ContextId,
+        _is_new: bool,
+    ) -> BoxFuture<'a, Result<Vec<Outgoing>, sqlx::Error>> {
+        Box::pin(std::future::ready(Ok(Vec::new())))
+    }
 
     /// Sees an envelope as it arrives, before it is committed: for what may be shown early (progress).
     fn hint(&self, context: ContextId, envelope: &Envelope);

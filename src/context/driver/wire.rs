@@ -4,6 +4,8 @@
 //! Whatever an agent sends is untrusted: user code shares its process. So parsing bounds nothing away silently, bodies stay
 //! raw JSON until the one who understands them reads them, and no identity is ever taken from a message.
 
+pub mod handle;
+
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use uuid::Uuid;

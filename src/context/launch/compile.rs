@@ -25,9 +25,8 @@ const WORDS: usize = 4_000;
 pub(super) async fn compile(spark: &SparkHome, draft: &Path, environment: &Environment) -> Result<(), Error> {
     let failed = |source| Error::Cache { path: draft.to_path_buf(), source };
     let own = format!("scala-{}/", spark.scala);
-    // Spark 4 moved to the Jakarta names of the servlet API.
-    let servlet = if spark.version.starts_with("3.") { "servlet-javax/" } else { "servlet-jakarta/" };
-    let wanted = |name: &str| ["scala/", &own, servlet].iter().any(|folder| name.starts_with(folder));
+    let line = if spark.version.starts_with("3.") { "spark-3/" } else { "spark-4/" };
+    let wanted = |name: &str| ["scala/", &own, line].iter().any(|folder| name.starts_with(folder));
     if !SOURCES.iter().any(|(name, _)| name.starts_with(&own)) {
         return Err(Error::Scala(spark.scala.clone()));
     }

@@ -32,6 +32,7 @@ mod variables;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde::Deserialize;
 
@@ -39,6 +40,7 @@ pub use self::admission::{Admission, Admitted, Error as NotAdmitted};
 use self::conf_policy::Unknown;
 use self::launcher::rules::Users;
 use self::run_as::RunAs;
+use crate::context::share::Share;
 use crate::id::GatewayId;
 use crate::time::Span;
 
@@ -109,6 +111,12 @@ pub struct Profile {
     pub allowed_conf: Vec<String>,
     /// Whether an owner may let others run code in what runs as the owner.
     pub share_identity: bool,
+    /// What becomes of sessions that name no context.
+    pub share: Share,
+    /// Time without work after which a context that outlives its sessions ends; zero: never.
+    pub context_idle_timeout: Span,
+    /// Address of the folder where durable handles are written; empty: there are none.
+    pub handle_store: String,
 }
 
 impl Default for Profile {
@@ -125,6 +133,9 @@ impl Default for Profile {
             unknown_conf: Unknown::default(),
             allowed_conf: Vec::new(),
             share_identity: false,
+            share: Share::default(),
+            context_idle_timeout: Span(Duration::from_secs(3600)),
+            handle_store: String::new(),
         }
     }
 }

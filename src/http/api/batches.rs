@@ -201,7 +201,7 @@ async fn delete(
 ) -> Result<Response, Fault> {
     let wait = waiting.time(doors.limits.wait.0)?.unwrap_or_default();
     let batch = open::<Manage>(&doors, &who, id).await?;
-    doors.batches.stop(&batch, "it was deleted").await?;
+    doors.batches.stop(&batch, &format!("it was deleted by {}", who.user)).await?;
     let view = doors.batches.wait(id.into(), wait, is_over).await?.unwrap_or_else(|| batch.clone());
     Ok(answer::ended(is_over(&view), Batch::new(view)))
 }

@@ -2,7 +2,8 @@
 
 use axum::Json;
 use axum::extract::State;
-use axum::response::Response;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -24,7 +25,11 @@ use crate::http::fault::Fault;
 
 /// The routes.
 pub fn router() -> OpenApiRouter<Doors> {
-    OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(get, delete)).routes(routes!(log))
+    OpenApiRouter::new()
+        .routes(routes!(list, create))
+        .routes(routes!(get, delete))
+        .routes(routes!(log))
+        .routes(routes!(restart))
 }
 
 /// A Spark application that sessions live in.
@@ -39,6 +44,12 @@ pub struct Context {
     profile: String,
     /// Whether it lives on after its last session.
     outlives_sessions: bool,
+    /// Whether sessions of its owner that name no context come here (profile `share = "user"`).
+    shared_with_user: bool,
+    /// It ends after so many milliseconds without work; 0: never.
+    idle_timeout_ms: i64,
+    /// Which application of it this is, from 1; null before its first launch.
+    attempt: Option<i32>,
     #[schema(schema_with = words::context_state)]
     state: &'static str,
     /// Why it waits for its launch, and its place in the line.
@@ -67,6 +78,9 @@ impl Context {
             run_as: c.run_as,
             profile: c.profile,
             outlives_sessions: c.outlives_sessions,
+            shared_with_user: c.share == context::Share::User,
+            idle_timeout_ms: c.idle.as_millis(),
+            attempt: application.as_ref().map(|a| a.attempt),
             state: c.state.as_str(),
             waits: live.and_then(|l| l.facts().waits.clone()).filter(|_| c.state == context::State::Waiting),
             cause: c.cause,
@@ -95,6 +109,10 @@ pub struct New {
     #[serde(default)]
     #[schema(default = false)]
     ends_with_sessions: bool,
+    /// It ends after this time without work, such as `90s` or `1h`; `0s`: never. Without it the profile decides. Not for one that ends with
+    /// its sessions.
+    #[schema(example = "1h", max_length = 40)]
+    idle_timeout: Option<String>,
     #[serde(default)]
     #[schema(value_type = Resources)]
     resources: Object<Resources>,
@@ -124,7 +142,9 @@ async fn create(
     Body { said, key }: Body<New>,
 ) -> Result<Response, Fault> {
     let wait = waiting.time(doors.limits.wait.0)?;
+    let idle = said.idle_timeout.map(|text| text.parse().map_err(|e| Fault::invalid(format!("idle_timeout: {e}"))));
     let new = NewContext {
+        idle: idle.transpose()?,
         name: said.name,
         profile: said.profile,
         outlives_sessions: !said.ends_with_sessions,
@@ -170,10 +190,33 @@ async fn delete(
 ) -> Result<Response, Fault> {
     let wait = waiting.time(doors.limits.wait.0)?.unwrap_or_default();
     let context = doors.contexts.open::<Manage>(&who, &id.to_string()).await?;
-    doors.contexts.stop(&context, "it was deleted").await?;
+    doors.contexts.stop(&context, &format!("it was deleted by {}", who.user)).await?;
     let is_over = |c: &context::Context| c.state == context::State::Ended;
     let context = doors.contexts.wait(context.id, wait, is_over).await?.unwrap_or_else(|| context.clone());
     Ok(answer::ended(is_over(&context), Context::new(context, &doors)))
+}
+
+/// Begins again: a new application in the same context, with its name and grants. Its sessions end; its durable handles are there again. Also
+/// for a context that is over. With `wait` the answer comes once it is ready or over.
+#[utoipa::path(post, path = "/contexts/{id}/restart", tag = "contexts", operation_id = "restart_context",
+    params(("id" = String, Path, description = "Its id, or the name of a living one."), Waiting),
+    responses((status = 202, body = Context, description = "It begins again."),
+              (status = 409, body = crate::http::fault::Problem, description = "It is being ended, or ends with its session.")))]
+async fn restart(
+    State(doors): State<Doors>,
+    Who(who): Who,
+    Named(called): Named<String>,
+    Asked(waiting): Asked<Waiting>,
+) -> Result<Response, Fault> {
+    let wait = waiting.time(doors.limits.wait.0)?.unwrap_or_default();
+    let context = doors.contexts.open::<Manage>(&who, &called).await?;
+    doors.contexts.restart(&context).await?;
+    let before = context.application.as_ref().map(|a| a.id);
+    // Its old application may still be ending, and the context ready by that.
+    let is_new = |c: &context::Context| c.application.as_ref().map(|a| a.id) != before;
+    let done = |c: &context::Context| is_settled(c) && (is_new(c) || c.state == context::State::Ended);
+    let context = doors.contexts.wait(context.id, wait, done).await?.unwrap_or_else(|| context.clone());
+    Ok((StatusCode::ACCEPTED, Json(Context::new(context, &doors))).into_response())
 }
 
 /// What the context's application has logged.

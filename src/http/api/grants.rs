@@ -1,4 +1,4 @@
-//! Grants: whom contexts, sessions and batches are shared with.
+//! Grants: whom contexts, sessions, batches and handles are shared with.
 
 use axum::Json;
 use axum::extract::State;
@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::answer::{Address, List};
 use super::request::{Asked, Body, Named, Paged, range};
-use super::words;
+use super::{handles, words};
 use crate::access::grant::{self, Level};
 use crate::access::role::Subject;
 use crate::access::{Allowed, Share, Shareable, ViewGrants};
@@ -35,6 +35,8 @@ pub fn router() -> OpenApiRouter<Doors> {
         .routes(routes!(revoke_session))
         .routes(routes!(list_of_batch, give_batch))
         .routes(routes!(revoke_batch))
+        .routes(routes!(list_of_handle, give_handle))
+        .routes(routes!(revoke_handle))
 }
 
 /// What a user, or everybody in a group, may do with a thing that is not theirs.
@@ -42,6 +44,7 @@ pub fn router() -> OpenApiRouter<Doors> {
 pub struct Grant {
     id: Uuid,
     /// `view`: see it, read its output and logs; `attach`: run code in it, too; `manage`: share and stop it, too.
+    /// Of a handle: `read`: see it and read its data; `write`: change its data, too; `manage`: share and unshare it, too.
     #[schema(schema_with = words::grant_level)]
     level: &'static str,
     /// The user it is granted to; null: it is granted to a group.
@@ -83,6 +86,7 @@ impl From<grant::Grant> for Grant {
 #[serde(deny_unknown_fields)]
 pub struct NewGrant {
     /// `view`: see it, read its output and logs; `attach`: run code in it, too; `manage`: share and stop it, too.
+    /// Of a handle: `read`: see it and read its data; `write`: change its data, too; `manage`: share and unshare it, too.
     #[schema(schema_with = words::grant_level)]
     level: Level,
     /// A user, by name.
@@ -276,5 +280,46 @@ async fn revoke_batch(
     Named((id, grant)): Named<(Uuid, Uuid)>,
 ) -> Result<Json<Grant>, Fault> {
     let on = doors.batches.open::<Share>(&who, CalledBatch::Id(id.into())).await?;
+    revoke(&doors, &who, &on, grant).await
+}
+
+/// Whom the handle is shared with, oldest grant first. Whoever may attach to its context needs no grant.
+#[utoipa::path(get, path = "/handles/{id}/grants", tag = "grants", operation_id = "list_handle_grants",
+    params(("id" = Uuid, Path), Paged), responses((status = 200, body = List<Grant>)))]
+async fn list_of_handle(
+    State(doors): State<Doors>,
+    Who(who): Who,
+    Named(id): Named<Uuid>,
+    Asked(paged): Asked<Paged>,
+    address: Address,
+) -> Result<Response, Fault> {
+    let on = handles::open::<ViewGrants>(&doors, &who, id).await?;
+    list(&doors, &on, &paged, &address).await
+}
+
+/// Shares the handle with a user or a group, who need no right in its context.
+#[utoipa::path(post, path = "/handles/{id}/grants", tag = "grants", operation_id = "grant_handle",
+    params(("id" = Uuid, Path)), request_body = NewGrant,
+    responses((status = 201, body = Grant, description = "It is granted.")))]
+async fn give_handle(
+    State(doors): State<Doors>,
+    Who(who): Who,
+    Named(id): Named<Uuid>,
+    Body { said, key }: Body<NewGrant>,
+) -> Result<Response, Fault> {
+    let on = handles::open::<Share>(&doors, &who, id).await?;
+    give(&doors, &who, &on, said, key.as_ref()).await
+}
+
+/// Takes a grant on the handle back.
+#[utoipa::path(delete, path = "/handles/{id}/grants/{grant}", tag = "grants", operation_id = "revoke_handle_grant",
+    params(("id" = Uuid, Path), ("grant" = Uuid, Path)),
+    responses((status = 200, body = Grant, description = "It was in force until now.")))]
+async fn revoke_handle(
+    State(doors): State<Doors>,
+    Who(who): Who,
+    Named((id, grant)): Named<(Uuid, Uuid)>,
+) -> Result<Json<Grant>, Fault> {
+    let on = handles::open::<Share>(&doors, &who, id).await?;
     revoke(&doors, &who, &on, grant).await
 }

@@ -1,6 +1,6 @@
 //! Hearth's own API at `/api/v1`.
 //!
-//! Resources are contexts, sessions, statements, batches, their logs and their grants. Ids are UUIDs, a statement is numbered within its session;
+//! Resources are contexts, sessions, statements, batches, handles, their logs and their grants. Ids are UUIDs, a statement is numbered within its session;
 //! times are RFC 3339 in UTC; errors are problem documents ([`crate::http::fault`]); unknown fields of bodies and queries are refused by
 //! name; lists are paged by `from` and `size`, with the next page in `Link`; every POST takes an `Idempotency-Key`; `wait=SECONDS`
 //! holds an answer until what is waited for is there. The description at `/api/v1/openapi.json` is made from the handlers.
@@ -9,15 +9,18 @@ mod answer;
 mod audit;
 mod batches;
 mod contexts;
+mod entries;
 mod events;
 mod grants;
+mod handles;
 mod log;
 mod logins;
 mod object;
 mod openapi;
 mod policy;
-mod request;
+pub(super) mod request;
 mod resources;
+mod rows;
 mod sessions;
 mod statements;
 mod tokens;
@@ -37,12 +40,17 @@ use super::fault::{self, Code, Fault};
 use super::{Doors, authenticate, guard};
 use answer::ROOT;
 
+pub(in crate::http) use rows::{VERSION, stream};
+
 fn routes() -> OpenApiRouter<Doors> {
     OpenApiRouter::new()
         .merge(contexts::router())
         .merge(sessions::router())
         .merge(statements::router())
         .merge(batches::router())
+        .merge(handles::router())
+        .merge(entries::router())
+        .merge(rows::router())
         .merge(grants::router())
         .merge(policy::router())
         .merge(audit::router())

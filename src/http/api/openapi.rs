@@ -12,7 +12,7 @@ use crate::http::fault::{Code, PROBLEM, Problem};
 #[must_use]
 pub fn about() -> OpenApi {
     let mut info = Info::new("Hearth", env!("CARGO_PKG_VERSION"));
-    info.description = Some("Spark as a service: contexts, sessions, statements and batches.".to_owned());
+    info.description = Some("Spark as a service: contexts, sessions, statements, batches and handles.".to_owned());
     info.license = Some(License::new("Apache-2.0"));
     OpenApiBuilder::new().info(info).build()
 }
@@ -23,8 +23,8 @@ pub fn complete(api: &mut OpenApi) {
     components.schemas.insert(Problem::name().into_owned(), Problem::schema());
     components.schemas.insert(Code::name().into_owned(), Code::schema());
     for item in api.paths.paths.values_mut() {
-        let PathItem { get, post, delete, .. } = item;
-        for operation in [get, delete].into_iter().flatten() {
+        let PathItem { get, post, put, delete, .. } = item;
+        for operation in [get, put, delete].into_iter().flatten() {
             add_errors(operation, false);
         }
         if let Some(operation) = post {

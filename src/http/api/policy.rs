@@ -150,7 +150,7 @@ struct Question {
     /// What somebody wants to do.
     #[param(schema_with = words::action)]
     action: String,
-    /// To what: `context/`, `session/` or `batch/` with an id or a name (or Livy's number), `profile/NAME`, `account/USER`, `tenant/NAME`.
+    /// To what: `context/`, `session/` or `batch/` with an id or a name (or Livy's number), `handle/` with an id, `profile/NAME`, `account/USER`, `tenant/NAME`.
     #[param(example = "session/0", max_length = 400)]
     on: String,
     /// Who; without it the caller. To ask for others takes the right to read the policies.
@@ -219,6 +219,11 @@ async fn explain(
         Target::Batch(called) => {
             let batch = doors.batches.open::<View>(&who, Called::read(called)).await?;
             of(&doors, &about, action, &*batch).await?
+        }
+        Target::Handle(called) => {
+            let id = called.parse().map_err(|_| Fault::invalid("on: a handle is named by its id"))?;
+            let handle = doors.handles.open::<View>(&who, id).await?;
+            of(&doors, &about, action, &*handle).await?
         }
         Target::Profile(name) => {
             doors.contexts.profile(name)?;

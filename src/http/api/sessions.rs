@@ -222,7 +222,7 @@ async fn delete(
 ) -> Result<Response, Fault> {
     let wait = waiting.time(doors.limits.wait.0)?.unwrap_or_default();
     let session = open::<Manage>(&doors, &who, id).await?;
-    doors.sessions.stop(&session, "it was deleted").await?;
+    doors.sessions.stop(&session, &format!("it was deleted by {}", who.user)).await?;
     let waited = doors.sessions.wait(id.into(), wait, |v| is_over(v.state)).await?;
     let view = waited.as_ref().unwrap_or(&session);
     Ok(answer::ended(is_over(view.state), Session::new(view)))

@@ -8,7 +8,7 @@ use crate::access::explain::Outcome;
 use crate::access::grant::Level;
 use crate::identity::Scope;
 use crate::session::Kind;
-use crate::{batch, context, session, statement};
+use crate::{batch, context, handle, session, statement};
 
 fn one_of<const N: usize>(words: [&'static str; N]) -> Object {
     ObjectBuilder::new().schema_type(Type::String).enum_values(Some(words)).build()
@@ -32,6 +32,16 @@ pub fn statement_state() -> Object {
 /// States of a batch.
 pub fn batch_state() -> Object {
     one_of(batch::State::ALL.map(batch::State::as_str))
+}
+
+/// Kinds of handles.
+pub fn handle_kind() -> Object {
+    one_of(handle::Kind::ALL.map(handle::Kind::as_str))
+}
+
+/// States of a handle.
+pub fn handle_state() -> Object {
+    one_of(handle::State::ALL.map(handle::State::as_str))
 }
 
 /// Levels of grants.

@@ -1,0 +1,88 @@
+//! A context begins again: a new application under the same name, id and grants. Its sessions end with the one before; its durable handles
+//! open again.
+
+use sqlx::PgConnection;
+
+use super::service::Service;
+use super::{Context, Error, State};
+use crate::access::{Allowed, Manage};
+use crate::audit::Event;
+use crate::id::{ContextId, GatewayId};
+use crate::store::constraint;
+
+impl Service {
+    /// Ends the context's application, if one lives, and puts the context in line for the next. One that waits for its launch stays in line.
+    ///
+    /// # Errors
+    /// A context that ends with its session, one that is being ended, a name that another has now, a full line, the database.
+    pub async fn restart(&self, context: &Allowed<Manage, Context>) -> Result<(), Error> {
+        if !context.outlives_sessions {
+            return Err(Error::EndsWithSessions(context.id));
+        }
+        let cause = format!("it was restarted by {}", context.who().user);
+        let mut tx = self.pool().begin().await?;
+        let begins = match context.state {
+            State::Waiting => true,
+            State::Ended => {
+                self.admit(&mut tx, &context.profile).await?;
+                begin_anew(&mut tx, context.id, self.me(), self.host()).await.map_err(|e| {
+                    match (constraint(&e), &context.name) {
+                        (Some("context_name_per_tenant"), Some(name)) => Error::NameTaken(name.clone()),
+                        (Some("context_shared_with_user"), _) => Error::SharedMeanwhile,
+                        _ => e.into(),
+                    }
+                })?
+            }
+            State::Starting | State::Ready | State::Stopping => mark_restarting(&mut tx, context.id, &cause).await?,
+        };
+        if !begins {
+            return Err(Error::Over(context.id, "being ended"));
+        }
+        self.access().audit().record(&mut tx, context.entry(Event::ContextRestarted)).await?;
+        tx.commit().await?;
+        self.wake();
+        Ok(())
+    }
+}
+
+/// Puts a context that is over in line again; false when it lives.
+async fn begin_anew(db: &mut PgConnection, id: ContextId, me: GatewayId, host: &str) -> Result<bool, sqlx::Error> {
+    let done = sqlx::query!(
+        "update context set state = 'waiting', cause = null, restarting = false, ready_at = null, ended_at = null, epoch = epoch + 1
+              , held_by = $2, host = $3, lease_until = now() + interval '15 seconds', last_active_at = now()
+          where context_id = $1 and ended_at is not null",
+        id.0,
+        me.0,
+        host
+    )
+    .execute(db)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// Marks a living context's application as one that is to make room for the next; false when the context itself is to end.
+async fn mark_restarting(db: &mut PgConnection, id: ContextId, cause: &str) -> Result<bool, sqlx::Error> {
+    let done = sqlx::query!(
+        "update context set state = 'stopping', cause = case when restarting then cause else $2 end, restarting = true
+          where context_id = $1 and (state in ('starting', 'ready') or (state = 'stopping' and restarting))",
+        id.0,
+        cause
+    )
+    .execute(db)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// Puts a context in line whose application has made room; why it did, or none when the context is to end.
+pub(super) async fn begin_again(db: &mut PgConnection, id: ContextId) -> Result<Option<String>, sqlx::Error> {
+    let cause = sqlx::query_scalar!(
+        r#"with before as (select context_id, cause from context where context_id = $1 and restarting and ended_at is null for update)
+         update context c set state = 'waiting', cause = null, restarting = false, ready_at = null, epoch = epoch + 1
+              , last_active_at = now()
+           from before where c.context_id = before.context_id returning coalesce(before.cause, 'it was restarted') as "cause!""#,
+        id.0
+    )
+    .fetch_optional(db)
+    .await?;
+    Ok(cause)
+}

@@ -1,0 +1,149 @@
+//! What agents say of their handles, written to the rows.
+//!
+//! User code shares the agent's process: a message can only touch handles of the context whose token opened the link, its sizes and the
+//! number of handles are bounded, and no identity is taken from it. Owner is whose session made the handle.
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use sqlx::PgConnection;
+
+use super::store::{self, Told};
+use super::{Kind, LONGEST_REASON, State, is_name, service::Service};
+use crate::context::driver::wire::Envelope;
+use crate::context::driver::wire::handle::{Answer, Handle, Usage};
+use crate::context::driver::{Untaken, told};
+use crate::id::ContextId;
+
+/// Living handles of one context.
+const MOST: i64 = 1000;
+/// Ended handles of a context that are remembered.
+const MOST_ENDED: i64 = 1000;
+/// Bytes of a handle's columns.
+const LONGEST_COLUMNS: usize = 1 << 20;
+/// Bytes of an address.
+const LONGEST_PATH: usize = 4000;
+/// The longest time to live, ms: a hundred years.
+const LONGEST_TTL: i64 = 100 * 366 * 24 * 3600 * 1000;
+/// Types of keys.
+const KEY_TYPES: [&str; 6] = ["string", "long", "double", "boolean", "binary", "tuple"];
+
+/// Whether a message speaks of handles.
+pub(super) fn concerns(envelope: &Envelope) -> bool {
+    matches!(envelope.kind.as_str(), "handle" | "handle_usage" | "handle_answer")
+}
+
+fn nonsense<T>(why: impl Into<String>) -> Result<T, Untaken> {
+    Err(Untaken::Nonsense(why.into()))
+}
+
+impl Service {
+    /// Writes what one message says.
+    pub(super) async fn apply_one(
+        &self,
+        db: &mut PgConnection,
+        context: ContextId,
+        envelope: &Envelope,
+    ) -> Result<(), Untaken> {
+        match envelope.kind.as_str() {
+            "handle" => self.version(db, context, envelope).await,
+            "handle_usage" => {
+                let usage: Usage = envelope.body()?;
+                if usage.handles.len() > usize::try_from(MOST).unwrap_or(usize::MAX) {
+                    return nonsense("it speaks of more handles than there may be");
+                }
+                let mut used = usage.handles;
+                used.retain(|u| is_name(&u.name));
+                Ok(store::set_usage(db, context, &used).await?)
+            }
+            // Handed over as it came.
+            _ => Ok(()),
+        }
+    }
+
+    async fn version(&self, db: &mut PgConnection, context: ContextId, envelope: &Envelope) -> Result<(), Untaken> {
+        let said: Handle<'_> = envelope.body()?;
+        if !is_name(&said.name) {
+            return nonsense("that is no name of a handle");
+        }
+        let (Some(kind), Some(state)) = (Kind::parse(&said.kind), State::parse(&said.state)) else {
+            return nonsense("kind or state is not known");
+        };
+        let columns = said.columns.map(RawValue::get).filter(|c| *c != "null");
+        if said.version < 1 || !are_columns(columns) || !is_storage(&said.storage) {
+            return nonsense("version, columns or storage cannot be");
+        }
+        if said.key.as_deref().is_some_and(|key| !KEY_TYPES.contains(&key)) {
+            return nonsense("the type of its keys is not known");
+        }
+        if said.ttl_ms.is_some_and(|ttl| !(0..=LONGEST_TTL).contains(&ttl)) {
+            return nonsense("its time to live cannot be");
+        }
+        let durable_path = said.durable.map(|d| d.path);
+        if let Some(path) = &durable_path
+            && !self.is_stored(db, context, path).await?
+        {
+            return nonsense("it is not written where durable handles of its context are");
+        }
+        let reason = said.reason.map(|r| told(&r, LONGEST_REASON));
+        let told = Told {
+            name: &said.name,
+            kind,
+            version: said.version,
+            state,
+            reason: reason.as_deref(),
+            columns,
+            key_type: said.key.as_deref(),
+            partitions: said.partitions,
+            storage: &said.storage,
+            ttl_ms: said.ttl_ms,
+            durable_path: durable_path.as_deref(),
+        };
+        if store::update_handle(db, context, &told).await? || state == State::Gone {
+            return Ok(());
+        }
+        if store::count_living(db, context).await? >= MOST {
+            return nonsense(format!("its context has {MOST} handles already, which is the limit"));
+        }
+        let statement = envelope.statement.filter(|n| envelope.session.is_some() && *n >= 0);
+        if !store::insert_handle(db, context, envelope.session, statement, &told).await? {
+            return nonsense("its session is not of this context");
+        }
+        Ok(store::trim_ended(db, context, MOST_ENDED).await?)
+    }
+
+    /// Whether an address is below the folder that this context was told to write to.
+    async fn is_stored(&self, db: &mut PgConnection, context: ContextId, path: &str) -> Result<bool, sqlx::Error> {
+        let Some(store) = self.store_of(db, context).await? else { return Ok(false) };
+        let below = path.strip_prefix(store.as_str()).and_then(|rest| rest.strip_prefix('/'));
+        Ok(path.len() <= LONGEST_PATH
+            && !path.chars().any(char::is_control)
+            && below.is_some_and(|rest| rest.split('/').all(|part| !matches!(part, "" | "." | ".."))))
+    }
+
+    /// Hands an answer to whoever waits for it.
+    pub(super) fn answered(&self, context: ContextId, envelope: &Envelope) {
+        if let Ok(answer) = envelope.body::<Answer<'_>>() {
+            let result = match answer.error {
+                Some(failure) => Err(failure),
+                None => Ok(answer.result.map_or_else(|| RawValue::NULL.to_owned(), ToOwned::to_owned)),
+            };
+            self.requests().answered(context, answer.request, result);
+        }
+    }
+}
+
+fn is_storage(text: &str) -> bool {
+    text.len() <= 64 && text.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'_')
+}
+
+/// Whether it is a list of columns, or nothing.
+fn are_columns(text: Option<&str>) -> bool {
+    #[derive(Deserialize)]
+    struct Column {
+        #[serde(rename = "name")]
+        _name: String,
+        #[serde(rename = "type")]
+        _type: String,
+    }
+    text.is_none_or(|text| text.len() <= LONGEST_COLUMNS && serde_json::from_str::<Vec<Column>>(text).is_ok())
+}

@@ -1,0 +1,407 @@
+//! Use cases of handles: find, list, read, change, take the name away.
+
+use std::sync::Arc;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use sqlx::PgConnection;
+
+use super::reads::Reads;
+use super::requests::{Requests, Unanswered};
+use super::streams::{Relayed, Streams, Unopened};
+use super::{Error, Handle, State, is_name, store};
+use crate::access::explain::somebody;
+use crate::access::{Action, Allowed, Manage, Read, View, Write};
+use crate::audit::Event;
+use crate::context;
+use crate::context::driver::wire::Outgoing;
+use crate::context::driver::wire::handle::{Op, OpenStream, Request};
+use crate::id::{ContextId, HandleId};
+use crate::identity::{Principal, Scope};
+use crate::session;
+use crate::session::service::Called;
+use crate::store::{Page, Range};
+
+/// Bytes of the entries of one put.
+const LARGEST_PUT: usize = 8 << 20;
+/// Keys or entries of one request.
+const MOST_KEYS: usize = 100_000;
+
+/// Use cases of handles. Cheap to clone.
+#[derive(Clone)]
+pub struct Service(Arc<Parts>);
+
+struct Parts {
+    sessions: session::service::Service,
+    requests: Requests,
+    streams: Streams,
+    reads: Reads,
+}
+
+/// Where a handle is looked for by name.
+#[derive(Clone, Copy)]
+pub enum Place<'a> {
+    /// A context, by id, or by the name of a living one.
+    Context(&'a str),
+    /// A session, whose context it is.
+    Session(Called<'a>),
+}
+
+/// The form of a stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// Arrow IPC stream.
+    Arrow,
+    /// JSON lines.
+    Jsonl,
+    /// Comma-separated values.
+    Csv,
+}
+
+impl Format {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Arrow => "arrow",
+            Self::Jsonl => "jsonl",
+            Self::Csv => "csv",
+        }
+    }
+}
+
+/// What a reader wants of a handle's rows.
+#[derive(Debug, Clone, Default)]
+pub struct Wanted {
+    /// Rows at most; none: all, as far as the form allows.
+    pub limit: Option<i64>,
+    /// Columns; none: all.
+    pub columns: Option<Vec<String>>,
+}
+
+/// An entry of pairs.
+#[derive(Debug, Deserialize)]
+pub struct Entry {
+    /// Its key, JSON.
+    pub key: Box<RawValue>,
+    /// Its value, JSON.
+    pub value: Box<RawValue>,
+}
+
+/// Entries that were found.
+#[derive(Debug, Deserialize)]
+pub struct Entries {
+    /// The version they are of.
+    pub version: i64,
+    /// Those that there are.
+    pub entries: Vec<Entry>,
+}
+
+/// What a change has led to.
+#[derive(Debug, Deserialize)]
+pub struct Changed {
+    /// The new version.
+    pub version: i64,
+}
+
+/// How many rows.
+#[derive(Debug, Deserialize)]
+pub struct Counted {
+    /// The version that was counted.
+    pub version: i64,
+    /// Its rows.
+    pub count: i64,
+}
+
+/// Some rows.
+#[derive(Debug, Deserialize)]
+pub struct Rows {
+    /// The version they are of.
+    pub version: i64,
+    /// Name, type and class of each column, JSON.
+    pub columns: Box<RawValue>,
+    /// An array of arrays, JSON.
+    pub rows: Box<RawValue>,
+    /// Whether there are more.
+    pub more: bool,
+}
+
+impl Service {
+    /// The handles of the contexts that these sessions live in.
+    #[must_use]
+    pub fn new(sessions: session::service::Service) -> Self {
+        let (requests, streams, reads) = (Requests::default(), Streams::default(), Reads::default());
+        Self(Arc::new(Parts { sessions, requests, streams, reads }))
+    }
+
+    /// The contexts that handles live in.
+    #[must_use]
+    pub fn contexts(&self) -> &context::service::Service {
+        self.0.sessions.contexts()
+    }
+
+    /// The streams that are relayed here.
+    #[must_use]
+    pub fn streams(&self) -> &Streams {
+        &self.0.streams
+    }
+
+    pub(super) fn requests(&self) -> &Requests {
+        &self.0.requests
+    }
+
+    pub(super) fn reads(&self) -> &Reads {
+        &self.0.reads
+    }
+
+    /// Where durable handles of a context are written, if its profile has such a place.
+    pub(super) async fn store_of(
+        &self,
+        db: &mut PgConnection,
+        context: ContextId,
+    ) -> Result<Option<String>, sqlx::Error> {
+        let Some(profile) = store::profile_of(db, context).await? else { return Ok(None) };
+        let store = self.contexts().profiles().get(&profile).map_or("", |p| p.handle_store.trim_end_matches('/'));
+        Ok((!store.is_empty()).then(|| format!("{store}/{context}")))
+    }
+
+    /// Finds a handle by id and decides whether `who` may do `A` to it.
+    ///
+    /// # Errors
+    /// Not found, denied, the database.
+    pub async fn open<A: Action>(&self, who: &Principal, id: HandleId) -> Result<Allowed<A, Handle>, Error> {
+        let mut db = self.contexts().pool().acquire().await?;
+        let handle = store::load_handle(&mut db, id).await?.filter(|h| h.state != State::Gone);
+        drop(db);
+        self.decide(who, handle, &id.to_string()).await
+    }
+
+    /// Finds a handle by its name in a context, and decides whether `who` may do `A` to it. They need no right on the context.
+    ///
+    /// # Errors
+    /// Not found, denied, the database.
+    pub async fn find<A: Action>(
+        &self,
+        who: &Principal,
+        place: Place<'_>,
+        name: &str,
+    ) -> Result<Allowed<A, Handle>, Error> {
+        let shown: String = name.chars().take(140).collect();
+        if !is_name(name) {
+            return Err(Error::NotFound(shown));
+        }
+        let context = match place {
+            Place::Context(called) => self.contexts().locate(who, called).await?,
+            Place::Session(called) => self.0.sessions.locate(who, called).await?,
+        };
+        let Some(context) = context else { return Err(Error::NotFound(shown)) };
+        let mut db = self.contexts().pool().acquire().await?;
+        let handle = match store::find_by_name(&mut db, context, name).await? {
+            Some(id) => store::load_handle(&mut db, id).await?,
+            None => None,
+        };
+        drop(db);
+        self.decide(who, handle, &shown).await
+    }
+
+    /// Finds a handle for code of another context, as the owner of that: by name, for groups are known of those alone who log in, and to be read.
+    ///
+    /// # Errors
+    /// Not found, denied, the database.
+    pub async fn find_for(&self, asking: ContextId, called: &str, name: &str) -> Result<Allowed<Read, Handle>, Error> {
+        let asking = self.contexts().some(vec![asking.0]).await?.pop();
+        let asking = asking.ok_or_else(|| Error::NotFound(name.chars().take(140).collect()))?;
+        let owner = somebody(&asking.tenant, &asking.owner, Vec::new());
+        let who = Principal { scope: Scope::View, ..owner };
+        self.find(&who, Place::Context(called), name).await
+    }
+
+    async fn decide<A: Action>(
+        &self,
+        who: &Principal,
+        handle: Option<Handle>,
+        called: &str,
+    ) -> Result<Allowed<A, Handle>, Error> {
+        let handle = handle.ok_or_else(|| Error::NotFound(called.to_owned()))?;
+        self.contexts().access().require(who, handle).await.map_err(|r| Error::refused(r, called))
+    }
+
+    /// The handles that the caller may see, newest first: of one context, or of all.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn list(&self, who: &Principal, context: Option<&str>, range: Range) -> Result<Page<Handle>, Error> {
+        let context = match context {
+            Some(called) => match self.contexts().locate(who, called).await? {
+                Some(id) => Some(id),
+                None => return Err(context::Error::NotFound(called.chars().take(140).collect()).into()),
+            },
+            None => None,
+        };
+        let load = |ids| async move { Ok::<_, Error>(self.contexts().some(ids).await?) };
+        let access = self.contexts().access();
+        let reach = &access.reach_handles(who, load).await?;
+        let fetch = |range| async move {
+            let mut db = self.contexts().pool().acquire().await?;
+            store::list_handles(&mut db, who, reach, context, range).await
+        };
+        let page = access.page(who, range, fetch).await?;
+        // Whoever may see nothing in a context is not told that it exists.
+        if let (Some(id), 0) = (context, page.total) {
+            self.contexts().open::<View>(who, &id.to_string()).await?;
+        }
+        Ok(page)
+    }
+
+    /// The values of keys, as far as there are any.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn get(&self, handle: &Allowed<Read, Handle>, keys: &[Box<RawValue>]) -> Result<Entries, Error> {
+        check_keys(keys.len())?;
+        self.note_read(handle).await?;
+        self.ask(handle, |request| Request { keys: Some(keys), ..request }, Op::Get).await
+    }
+
+    /// How many rows.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn count(&self, handle: &Allowed<Read, Handle>) -> Result<Counted, Error> {
+        self.note_read(handle).await?;
+        self.ask(handle, |request| request, Op::Count).await
+    }
+
+    /// Some rows.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn rows(&self, handle: &Allowed<Read, Handle>, wanted: &Wanted) -> Result<Rows, Error> {
+        self.note_read(handle).await?;
+        let columns = wanted.columns.as_deref();
+        self.ask(handle, |request| Request { limit: wanted.limit, columns, ..request }, Op::Rows).await
+    }
+
+    /// All rows, or some, as a stream: the version that is read, and the bytes.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn stream(
+        &self,
+        handle: &Allowed<Read, Handle>,
+        format: Format,
+        wanted: &Wanted,
+    ) -> Result<(i64, Relayed), Error> {
+        self.note_read(handle).await?;
+        check_alive(handle)?;
+        let message = |stream| {
+            let (format, columns) = (format.as_str(), wanted.columns.as_deref());
+            let body = OpenStream { stream, name: &handle.name, format, limit: wanted.limit, columns };
+            Outgoing::new("open_stream", &body)
+        };
+        let opened = self.0.streams.open(self.contexts(), handle.context_id, message).await;
+        opened.map_err(|e| match e {
+            Unopened::Away => Error::Away(handle.name.clone()),
+            Unopened::Busy => Error::Busy("too many streams of handles"),
+            Unopened::Said(failure) => Error::said(&handle.name, failure),
+        })
+    }
+
+    /// Gives keys new values.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn put(
+        &self,
+        handle: &Allowed<Write, Handle>,
+        entries: &[(Box<RawValue>, Box<RawValue>)],
+    ) -> Result<Changed, Error> {
+        check_keys(entries.len())?;
+        let bytes = entries.iter().map(|(key, value)| key.get().len() + value.get().len()).sum();
+        if bytes > LARGEST_PUT {
+            return Err(Error::TooLarge(bytes, LARGEST_PUT));
+        }
+        check_alive(handle)?;
+        self.note(handle, Event::HandlePut, format!("{} entries", entries.len())).await?;
+        self.ask(handle, |request| Request { entries: Some(entries), ..request }, Op::Put).await
+    }
+
+    /// Leaves keys out.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn delete(&self, handle: &Allowed<Write, Handle>, keys: &[Box<RawValue>]) -> Result<Changed, Error> {
+        check_keys(keys.len())?;
+        check_alive(handle)?;
+        self.note(handle, Event::HandleDeleted, format!("{} keys", keys.len())).await?;
+        self.ask(handle, |request| Request { keys: Some(keys), ..request }, Op::Delete).await
+    }
+
+    /// Takes the name away. Where there is no driver that holds the data, the catalogue alone is told.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn unshare(&self, handle: &Allowed<Manage, Handle>) -> Result<(), Error> {
+        if handle.context_ended || handle.state == State::Lost {
+            let reason = format!("it was unshared by {}", handle.who().user);
+            let access = self.contexts().access();
+            let mut tx = self.contexts().pool().begin().await?;
+            store::end_handle(&mut tx, handle.id, &reason).await?;
+            access.audit().record(&mut tx, handle.entry(Event::HandleUnshared)).await?;
+            tx.commit().await?;
+            return Ok(());
+        }
+        self.note(handle, Event::HandleUnshared, handle.name.clone()).await?;
+        let _nothing: serde::de::IgnoredAny = self.ask(handle, |request| request, Op::Unshare).await?;
+        let mut db = self.contexts().pool().acquire().await?;
+        store::end_handle(&mut db, handle.id, &format!("it was unshared by {}", handle.who().user)).await?;
+        Ok(())
+    }
+
+    /// Writes down who reads: at once for others than the owner, and soon as the last reader.
+    async fn note_read(&self, handle: &Allowed<Read, Handle>) -> Result<(), Error> {
+        self.contexts().access().note_read(handle).await?;
+        self.0.reads.note(handle.id, &handle.who().user);
+        Ok(())
+    }
+
+    async fn note<A>(&self, handle: &Allowed<A, Handle>, event: Event, detail: String) -> Result<(), Error> {
+        Ok(self.contexts().access().note(handle.entry(event).with(detail)).await?)
+    }
+
+    async fn ask<'a, A, T: serde::de::DeserializeOwned>(
+        &self,
+        handle: &'a Allowed<A, Handle>,
+        fill: impl FnOnce(Request<'a>) -> Request<'a>,
+        op: Op,
+    ) -> Result<T, Error> {
+        check_alive(handle)?;
+        let name = handle.name.as_str();
+        let message = |request| {
+            let bare = Request { request, op, name, keys: None, entries: None, limit: None, columns: None };
+            Outgoing::new("handle_request", &fill(bare))
+        };
+        let answer = match self.0.requests.ask(self.contexts(), handle.context_id, message).await {
+            Ok(answer) => answer.map_err(|failure| Error::said(name, failure))?,
+            Err(Unanswered::Away) => return Err(Error::Away(name.to_owned())),
+            Err(Unanswered::Busy) => return Err(Error::Busy("too many requests for handles of this context")),
+        };
+        // Whoever holds the application's token could answer anything.
+        let unfit = |_| Error::Failed { name: name.to_owned(), message: "an answer of another shape".to_owned() };
+        serde_json::from_str(answer.get()).map_err(unfit)
+    }
+}
+
+fn check_keys(count: usize) -> Result<(), Error> {
+    match count {
+        0 => Err(Error::Invalid("name at least one key".to_owned())),
+        n if n > MOST_KEYS => Err(Error::Invalid(format!("{n} keys are more than one request may have: {MOST_KEYS}"))),
+        _ => Ok(()),
+    }
+}
+
+fn check_alive(handle: &Handle) -> Result<(), Error> {
+    if handle.state == State::Ready {
+        return if handle.context_ended { Err(Error::ContextOver(handle.name.clone())) } else { Ok(()) };
+    }
+    let reason = handle.reason.clone().unwrap_or_else(|| "its driver said no more".to_owned());
+    Err(Error::Over { name: handle.name.clone(), state: handle.state.as_str(), reason })
+}

@@ -1,0 +1,170 @@
+//! Takes what agents say: of handles here, the rest by the [`Sink`] that stands below.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use serde_json::value::RawValue;
+use sqlx::PgConnection;
+use tracing::warn;
+
+use super::said::concerns;
+use super::service::Service;
+use super::store;
+use crate::context::driver::wire::handle::{Handles, Kept};
+use crate::context::driver::wire::{Envelope, Outgoing};
+use crate::context::driver::{AfterCommit, Owed, Sink, Untaken};
+use crate::id::{ContextId, GatewayId, SessionId};
+
+type Sql<T> = Result<T, sqlx::Error>;
+
+/// Understands every envelope.
+pub struct Everything {
+    handles: Service,
+    rest: Arc<dyn Sink>,
+}
+
+impl Everything {
+    /// Handles here, the rest by `rest`.
+    #[must_use]
+    pub fn new(handles: Service, rest: Arc<dyn Sink>) -> Self {
+        Self { handles, rest }
+    }
+
+    async fn welcome(&self, db: &mut PgConnection, context: ContextId) -> Sql<Outgoing> {
+        let store = self.handles.store_of(db, context).await?;
+        let kept = |d: store::Durable| Kept {
+            columns: d.columns.and_then(|c| serde_json::from_slice::<Box<RawValue>>(&c).ok()),
+            name: d.name,
+            kind: d.kind,
+            version: d.version,
+            path: d.path,
+            key: d.key_type,
+            storage: d.storage,
+            ttl_ms: d.ttl_ms,
+        };
+        let durable = store::durable_in(db, context).await?.into_iter().map(kept).collect();
+        Ok(Outgoing::new("handles", &Handles { store, durable }))
+    }
+}
+
+impl Sink for Everything {
+    fn owed<'a>(
+        &'a self,
+        db: &'a mut PgConnection,
+        context: ContextId,
+        sent: &'a HashMap<SessionId, i32>,
+    ) -> BoxFuture<'a, Sql<Vec<Owed>>> {
+        self.rest.owed(db, context, sent)
+    }
+
+    fn greeting<'a>(
+        &'a self,
+        db: &'a mut PgConnection,
+        context: ContextId,
+        is_new: bool,
+    ) -> BoxFuture<'a, Sql<Vec<Outgoing>>> {
+        async move {
+            let mut messages = self.rest.greeting(db, context, is_new).await?;
+            if is_new {
+                messages.push(self.welcome(db, context).await?);
+            }
+            messages.append(&mut self.handles.requests().unanswered(context));
+            messages.append(&mut self.handles.streams().unopened(context));
+            Ok(messages)
+        }
+        .boxed()
+    }
+
+    fn hint(&self, context: ContextId, envelope: &Envelope) {
+        match envelope.kind.as_str() {
+            // Nothing of an answer is kept, so nobody has to wait for a commit.
+            "handle_answer" => self.handles.answered(context, envelope),
+            _ => self.rest.hint(context, envelope),
+        }
+    }
+
+    fn apply<'a>(
+        &'a self,
+        db: &'a mut PgConnection,
+        context: ContextId,
+        batch: &'a [Envelope],
+    ) -> BoxFuture<'a, Sql<AfterCommit>> {
+        async move {
+            let mut after = AfterCommit::new();
+            // A run of messages of one sort at a time, so that all are taken in their order.
+            for run in batch.chunk_by(|a, b| concerns(a) == concerns(b)) {
+                if !run.first().is_some_and(concerns) {
+                    after.append(&mut self.rest.apply(db, context, run).await?);
+                    continue;
+                }
+                for envelope in run {
+                    match self.handles.apply_one(db, context, envelope).await {
+                        Ok(()) => {}
+                        Err(Untaken::Sql(e)) => return Err(e),
+                        Err(Untaken::Nonsense(why)) => {
+                            warn!(context.id = %context, kind = envelope.kind, why, "An agent's message is passed over");
+                        }
+                    }
+                }
+            }
+            Ok(after)
+        }
+        .boxed()
+    }
+
+    fn refuse<'a>(
+        &'a self,
+        db: &'a mut PgConnection,
+        context: ContextId,
+        envelope: &'a Envelope,
+        reason: &'a str,
+    ) -> BoxFuture<'a, Sql<AfterCommit>> {
+        if concerns(envelope) {
+            std::future::ready(Ok(Vec::new())).boxed()
+        } else {
+            self.rest.refuse(db, context, envelope, reason)
+        }
+    }
+
+    fn cancel_unsent<'a>(
+        &'a self,
+        db: &'a mut PgConnection,
+        session: SessionId,
+        number: i32,
+    ) -> BoxFuture<'a, Sql<AfterCommit>> {
+        self.rest.cancel_unsent(db, session, number)
+    }
+
+    fn owing<'a>(&'a self, db: &'a mut PgConnection, me: GatewayId) -> BoxFuture<'a, Sql<Vec<ContextId>>> {
+        self.rest.owing(db, me)
+    }
+
+    fn adopt<'a>(&'a self, db: &'a mut PgConnection, context: ContextId) -> BoxFuture<'a, Sql<()>> {
+        self.rest.adopt(db, context)
+    }
+
+    fn warm<'a>(&'a self, db: &'a mut PgConnection, context: ContextId) -> BoxFuture<'a, Sql<Option<String>>> {
+        self.rest.warm(db, context)
+    }
+
+    fn context_ended<'a>(
+        &'a self,
+        db: &'a mut PgConnection,
+        context: ContextId,
+        cause: &'a str,
+    ) -> BoxFuture<'a, Sql<AfterCommit>> {
+        async move {
+            store::lose_all(db, context, &format!("its driver has ended: {cause}")).await?;
+            let mut after = self.rest.context_ended(db, context, cause).await?;
+            let handles = self.handles.clone();
+            after.push(Box::new(move || {
+                handles.requests().forget(context);
+                handles.streams().forget(context);
+            }));
+            Ok(after)
+        }
+        .boxed()
+    }
+}

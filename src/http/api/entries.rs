@@ -1,0 +1,198 @@
+//! Entries of key-value handles: got, put and deleted by key.
+
+use axum::Json;
+use axum::extract::{OriginalUri, State};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use std::collections::BTreeMap;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use uuid::Uuid;
+
+use super::handles::open;
+use super::request::{Body, Named};
+use crate::access::{Read, Write};
+use crate::handle::Handle;
+use crate::handle::service;
+use crate::http::Doors;
+use crate::http::authenticate;
+use crate::http::extract::Who;
+use crate::http::fault::Fault;
+
+/// Keys in a query at most.
+const MOST_KEYS: usize = 1000;
+
+/// The routes.
+pub fn router() -> OpenApiRouter<Doors> {
+    OpenApiRouter::new().routes(routes!(get, put)).routes(routes!(get_many)).routes(routes!(delete))
+}
+
+/// Entries of a version.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Entries {
+    version: i64,
+    /// Those that there are; keys without a value are left out.
+    entries: Vec<Entry>,
+}
+
+/// A key and its value.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Entry {
+    #[schema(value_type = serde_json::Value)]
+    key: Box<RawValue>,
+    #[schema(value_type = serde_json::Value)]
+    value: Box<RawValue>,
+}
+
+impl From<service::Entries> for Entries {
+    fn from(found: service::Entries) -> Self {
+        let entries = found.entries.into_iter().map(|e| Entry { key: e.key, value: e.value }).collect();
+        Self { version: found.version, entries }
+    }
+}
+
+/// What a change has led to.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Changed {
+    /// The version from which on it holds.
+    version: i64,
+}
+
+/// Keys, as JSON values.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Keys {
+    #[schema(value_type = Vec<serde_json::Value>, min_items = 1, max_items = 100000)]
+    keys: Vec<Box<RawValue>>,
+}
+
+/// Entries to be put.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewEntries {
+    /// A list of `[key, value]`, or an object where keys are texts.
+    #[schema(value_type = serde_json::Value)]
+    entries: Pairs,
+}
+
+/// Keys and values, in either form.
+#[derive(Debug)]
+struct Pairs(Vec<(Box<RawValue>, Box<RawValue>)>);
+
+impl<'de> Deserialize<'de> for Pairs {
+    /// Keys and values stay as they are written, so that no number loses a digit.
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        use serde::de::Error;
+        let written = Box::<RawValue>::deserialize(deserializer)?;
+        if written.get().starts_with('[') {
+            return serde_json::from_str(written.get()).map(Self).map_err(D::Error::custom);
+        }
+        let named: BTreeMap<String, Box<RawValue>> = serde_json::from_str(written.get()).map_err(D::Error::custom)?;
+        let raw = |(key, value): (String, _)| Ok((serde_json::value::to_raw_value(&key)?, value));
+        named.into_iter().map(raw).collect::<serde_json::Result<_>>().map(Self).map_err(D::Error::custom)
+    }
+}
+
+/// A key of a query: JSON where the handle's keys are not texts.
+fn key(handle: &Handle, text: &str) -> Result<Box<RawValue>, Fault> {
+    if handle.key_type.as_deref() != Some("string")
+        && let Ok(key) = RawValue::from_string(text.to_owned())
+    {
+        return Ok(key);
+    }
+    serde_json::value::to_raw_value(text).map_err(|e| Fault::invalid(format!("key: {e}")))
+}
+
+/// The values of keys. A key is JSON where it can be and the handle's keys are not texts, else a text.
+#[utoipa::path(get, path = "/handles/{id}/entries", tag = "handles", operation_id = "get_entries",
+    params(("id" = Uuid, Path), ("key" = Vec<String>, Query, description = "A key; may come several times.")),
+    responses((status = 200, body = Entries),
+              (status = 409, body = crate::http::fault::Problem, description = "Its data is lost, or its driver cannot do it.")))]
+async fn get(
+    State(doors): State<Doors>,
+    Who(who): Who,
+    Named(id): Named<Uuid>,
+    OriginalUri(uri): OriginalUri,
+) -> Result<Json<Entries>, Fault> {
+    let mut texts = Vec::new();
+    let uri = authenticate::without_do_as(&uri);
+    for (name, value) in form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()) {
+        if name != "key" {
+            return Err(Fault::invalid(format!("the query: unknown field `{name}`, expected `key`")));
+        }
+        texts.push(value.into_owned());
+    }
+    if !(1..=MOST_KEYS).contains(&texts.len()) {
+        return Err(Fault::invalid(format!(
+            "key: name 1 to {MOST_KEYS}, such as ?key=ak&key=ca; for more POST …/entries/get"
+        )));
+    }
+    let handle = open::<Read>(&doors, &who, id).await?;
+    let keys = texts.iter().map(|text| key(&handle, text)).collect::<Result<Vec<_>, _>>()?;
+    Ok(Json(doors.handles.get(&handle, &keys).await?.into()))
+}
+
+/// The values of many keys.
+#[utoipa::path(post, path = "/handles/{id}/entries/get", tag = "handles", operation_id = "get_many_entries",
+    params(("id" = Uuid, Path)), request_body = Keys, responses((status = 200, body = Entries)))]
+async fn get_many(
+    State(doors): State<Doors>,
+    Who(who): Who,
+    Named(id): Named<Uuid>,
+    Body { said, .. }: Body<Keys>,
+) -> Result<Json<Entries>, Fault> {
+    let handle = open::<Read>(&doors, &who, id).await?;
+    Ok(Json(doors.handles.get(&handle, &said.keys).await?.into()))
+}
+
+/// Gives keys new values.
+#[utoipa::path(put, path = "/handles/{id}/entries", tag = "handles", operation_id = "put_entries",
+    params(("id" = Uuid, Path)), request_body = NewEntries, responses((status = 200, body = Changed)))]
+async fn put(
+    State(doors): State<Doors>,
+    Who(who): Who,
+    Named(id): Named<Uuid>,
+    Body { said, .. }: Body<NewEntries>,
+) -> Result<Json<Changed>, Fault> {
+    let handle = open::<Write>(&doors, &who, id).await?;
+    let service::Changed { version } = doors.handles.put(&handle, &said.entries.0).await?;
+    Ok(Json(Changed { version }))
+}
+
+/// Deletes keys; those that are not there change nothing.
+#[utoipa::path(post, path = "/handles/{id}/entries/delete", tag = "handles", operation_id = "delete_entries",
+    params(("id" = Uuid, Path)), request_body = Keys, responses((status = 200, body = Changed)))]
+async fn delete(
+    State(doors): State<Doors>,
+    Who(who): Who,
+    Named(id): Named<Uuid>,
+    Body { said, key }: Body<Keys>,
+) -> Result<Json<Changed>, Fault> {
+    if let Some(key) = key {
+        crate::store::idempotency::note(doors.contexts.pool(), &key).await?;
+    }
+    let handle = open::<Write>(&doors, &who, id).await?;
+    let service::Changed { version } = doors.handles.delete(&handle, &said.keys).await?;
+    Ok(Json(Changed { version }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entries_are_read_in_either_form_and_lose_nothing() {
+        for body in [
+            r#"{"entries": [["a", 9007199254740993], ["b", null]]}"#,
+            r#"{"entries": {"a": 9007199254740993, "b": null}}"#,
+        ] {
+            let Pairs(pairs) = serde_json::from_str::<NewEntries>(body).unwrap().entries;
+            let read: Vec<_> = pairs.iter().map(|(key, value)| (key.get(), value.get())).collect();
+            assert_eq!(read, [("\"a\"", "9007199254740993"), ("\"b\"", "null")]);
+        }
+        for body in [r#"{"entries": [["a"]]}"#, r#"{"entries": 1}"#, r#"{"entries": [["a", 1, 2]]}"#, "{}"] {
+            assert!(serde_json::from_str::<NewEntries>(body).is_err(), "{body}");
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! Rows of handles: counted, described, given as JSON, or streamed as CSV, JSON lines or Arrow.
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::header::{ACCEPT, CONTENT_TYPE};
+use axum::http::{HeaderMap, HeaderValue};
+use axum::response::{IntoResponse, Response};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use uuid::Uuid;
+
+use super::handles::{Column, open};
+use super::request::{Asked, Named};
+use super::words;
+use crate::access::{Allowed, Read};
+use crate::handle::Handle;
+use crate::handle::service::{Format, Wanted};
+use crate::http::Doors;
+use crate::http::extract::Who;
+use crate::http::fault::Fault;
+
+/// The version of a handle that an answer's rows are of.
+pub const VERSION: &str = "x-hearth-handle-version";
+/// The type of an Arrow IPC stream.
+pub const ARROW: &str = "application/vnd.apache.arrow.stream";
+const JSON: &str = "application/json";
+const JSONL: &str = "application/x-ndjson";
+const CSV: &str = "text/csv";
+
+/// Rows as JSON, when the query names no limit, and at most.
+const PAGE: i64 = 100;
+const LARGEST_PAGE: i64 = 10_000;
+/// Columns that may be named.
+const MOST_COLUMNS: usize = 10_000;
+
+/// The routes.
+pub fn router() -> OpenApiRouter<Doors> {
+    OpenApiRouter::new().routes(routes!(count)).routes(routes!(schema)).routes(routes!(rows))
+}
+
+/// How many rows a version has.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Counted {
+    version: i64,
+    count: i64,
+}
+
+/// Counts the rows.
+#[utoipa::path(get, path = "/handles/{id}/count", tag = "handles", operation_id = "count_handle", params(("id" = Uuid, Path)),
+    responses((status = 200, body = Counted),
+              (status = 409, body = crate::http::fault::Problem, description = "Its data is lost, or its driver cannot do it.")))]
+async fn count(State(doors): State<Doors>, Who(who): Who, Named(id): Named<Uuid>) -> Result<Json<Counted>, Fault> {
+    let handle = open::<Read>(&doors, &who, id).await?;
+    let counted = doors.handles.count(&handle).await?;
+    Ok(Json(Counted { version: counted.version, count: counted.count }))
+}
+
+/// What a handle's rows look like.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Schema {
+    version: i64,
+    #[schema(schema_with = words::handle_kind)]
+    kind: &'static str,
+    /// Null where the kind has none, or nobody knows yet.
+    #[schema(value_type = Option<Vec<Column>>)]
+    columns: Option<Box<RawValue>>,
+    /// Type of the keys of pairs.
+    key: Option<String>,
+}
+
+/// The columns of a handle.
+#[utoipa::path(get, path = "/handles/{id}/schema", tag = "handles", operation_id = "get_handle_schema", params(("id" = Uuid, Path)),
+    responses((status = 200, body = Schema)))]
+async fn schema(State(doors): State<Doors>, Who(who): Who, Named(id): Named<Uuid>) -> Result<Json<Schema>, Fault> {
+    let handle = open::<Read>(&doors, &who, id).await?;
+    let (columns, key) = (handle.columns.clone(), handle.key_type.clone());
+    Ok(Json(Schema { version: handle.version, kind: handle.kind.as_str(), columns, key }))
+}
+
+/// Which rows.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(default, deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct Which {
+    /// How many at most. As JSON 100 unless it says otherwise, and never more than 10000; a stream has all unless it says otherwise.
+    #[param(minimum = 0, maximum = 9007199254740991_i64)]
+    limit: Option<i64>,
+    /// Columns, separated by commas; without it all.
+    #[param(example = "key,value", max_length = 100000)]
+    columns: Option<String>,
+}
+
+impl Which {
+    fn wanted(&self) -> Result<Wanted, Fault> {
+        if self.limit.is_some_and(|limit| limit < 0) {
+            return Err(Fault::invalid("limit: must not be negative"));
+        }
+        let columns: Option<Vec<String>> =
+            self.columns.as_ref().map(|list| list.split(',').map(|c| c.trim().to_owned()).collect());
+        if columns.as_ref().is_some_and(|c| c.len() > MOST_COLUMNS || c.iter().any(String::is_empty)) {
+            return Err(Fault::invalid("columns: name them, separated by commas, such as columns=key,value"));
+        }
+        Ok(Wanted { limit: self.limit, columns })
+    }
+}
+
+/// Some rows.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Rows {
+    version: i64,
+    #[schema(value_type = Vec<Column>)]
+    columns: Box<RawValue>,
+    #[schema(value_type = Vec<Vec<serde_json::Value>>)]
+    rows: Box<RawValue>,
+    /// Whether there are more.
+    more: bool,
+}
+
+/// The first form of `Accept` that there is; JSON when nothing is asked for.
+fn form(headers: &HeaderMap) -> Result<Option<Format>, Fault> {
+    let asked: Vec<&str> = headers.get_all(ACCEPT).iter().filter_map(|v| v.to_str().ok()).collect();
+    if asked.is_empty() {
+        return Ok(None);
+    }
+    let forms = asked.iter().flat_map(|value| value.split(',')).map(|f| f.split(';').next().unwrap_or_default().trim());
+    for form in forms {
+        match form.to_ascii_lowercase().as_str() {
+            JSON | "application/*" | "*/*" => return Ok(None),
+            CSV | "text/*" => return Ok(Some(Format::Csv)),
+            JSONL => return Ok(Some(Format::Jsonl)),
+            ARROW => return Ok(Some(Format::Arrow)),
+            _ => {}
+        }
+    }
+    Err(Fault::invalid(format!("Accept: there are {JSON}, {CSV}, {JSONL} and {ARROW}")))
+}
+
+/// Rows, in the form that `Accept` names: as JSON, or streamed as CSV, JSON lines or Arrow, each version as its header says.
+#[utoipa::path(get, path = "/handles/{id}/rows", tag = "handles", operation_id = "get_handle_rows", params(("id" = Uuid, Path), Which),
+    responses((status = 200, content((Rows = "application/json"), (String = "text/csv"), (String = "application/x-ndjson"),
+                  (Vec<u8> = "application/vnd.apache.arrow.stream")), headers(("X-Hearth-Handle-Version" = i64))),
+              (status = 409, body = crate::http::fault::Problem, description = "Its data is lost, or its driver cannot do it."),
+              (status = 429, body = crate::http::fault::Problem, description = "Too many streams are under way.")))]
+async fn rows(
+    State(doors): State<Doors>,
+    Who(who): Who,
+    Named(id): Named<Uuid>,
+    Asked(which): Asked<Which>,
+    headers: HeaderMap,
+) -> Result<Response, Fault> {
+    let (wanted, form) = (which.wanted()?, form(&headers)?);
+    let handle = open::<Read>(&doors, &who, id).await?;
+    let Some(format) = form else {
+        let limit = wanted.limit.unwrap_or(PAGE);
+        if limit > LARGEST_PAGE {
+            return Err(Fault::invalid(format!(
+                "limit: at most {LARGEST_PAGE} as JSON; ask for {ARROW} or {CSV} for more"
+            )));
+        }
+        let got = doors.handles.rows(&handle, &Wanted { limit: Some(limit), ..wanted }).await?;
+        let rows = Rows { version: got.version, columns: got.columns, rows: got.rows, more: got.more };
+        return Ok(([(VERSION, HeaderValue::from(got.version))], Json(rows)).into_response());
+    };
+    stream(&doors, &handle, format, &wanted).await
+}
+
+/// Answers with the stream of a handle's rows.
+pub(in crate::http) async fn stream(
+    doors: &Doors,
+    handle: &Allowed<Read, Handle>,
+    format: Format,
+    wanted: &Wanted,
+) -> Result<Response, Fault> {
+    let (version, rows) = doors.handles.stream(handle, format, wanted).await?;
+    let kind = match format {
+        Format::Arrow => ARROW,
+        Format::Jsonl => JSONL,
+        Format::Csv => "text/csv; charset=utf-8",
+    };
+    let head = [(CONTENT_TYPE.as_str(), HeaderValue::from_static(kind)), (VERSION, HeaderValue::from(version))];
+    Ok((head, Body::from_stream(rows)).into_response())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_form_that_there_is_is_taken() {
+        let of = |accept: &'static str| form(&HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static(accept))]));
+        assert_eq!(form(&HeaderMap::new()).unwrap(), None);
+        assert_eq!(of("*/*").unwrap(), None);
+        assert_eq!(of("text/html, text/csv;q=0.9, */*").unwrap(), Some(Format::Csv));
+        assert_eq!(of(ARROW).unwrap(), Some(Format::Arrow));
+        assert_eq!(of("application/x-ndjson").unwrap(), Some(Format::Jsonl));
+        assert!(of("image/png").is_err());
+    }
+}
