@@ -13,30 +13,20 @@ use uuid::Uuid;
 
 use super::answer::{Address, List};
 use super::request::{Asked, Body, Named, Paged, range};
-use super::{handles, words};
+use super::words;
 use crate::access::grant::{self, Level};
 use crate::access::role::Subject;
-use crate::access::{Allowed, Share, Shareable, ViewGrants};
-use crate::batch::service::Called as CalledBatch;
+use crate::access::{Allowed, Share, ViewGrants};
+use crate::batch::service as batches;
 use crate::http::Doors;
 use crate::http::extract::Who;
 use crate::http::fault::Fault;
-use crate::identity::Principal;
-use crate::session::service::Called as CalledSession;
-use crate::store::idempotency;
+use crate::session::service as sessions;
 use crate::time::Span;
 
 /// The routes.
 pub fn router() -> OpenApiRouter<Doors> {
-    OpenApiRouter::new()
-        .routes(routes!(list_of_context, give_context))
-        .routes(routes!(revoke_context))
-        .routes(routes!(list_of_session, give_session))
-        .routes(routes!(revoke_session))
-        .routes(routes!(list_of_batch, give_batch))
-        .routes(routes!(revoke_batch))
-        .routes(routes!(list_of_handle, give_handle))
-        .routes(routes!(revoke_handle))
+    context::router().merge(session::router()).merge(batch::router()).merge(handle::router())
 }
 
 /// What a user, or everybody in a group, may do with a thing that is not theirs.
@@ -129,197 +119,94 @@ impl TryFrom<NewGrant> for grant::NewGrant {
     }
 }
 
-async fn list<R: Shareable>(
-    doors: &Doors,
-    on: &Allowed<ViewGrants, R>,
-    paged: &Paged,
-    address: &Address,
-) -> Result<Response, Fault> {
-    let range = range(paged.from, paged.size)?;
-    let page = doors.contexts.access().grants(on, range).await?;
-    Ok(address.list(range, page, Grant::from))
+/// The routes of one noun. `$opened` opens it, for the action that is inferred, and so decides; a path and the id of an operation have to
+/// be literals for their description.
+macro_rules! grants_on {
+    (
+        $noun:ident, ($doors:ident, $who:ident, $id:ident) => $opened:expr,
+        $all:literal: $list:literal, $list_text:literal, $give:literal, $give_text:literal,
+        $one:literal: $revoke:literal, $revoke_text:literal
+    ) => {
+        mod $noun {
+            use super::*;
+
+            pub fn router() -> OpenApiRouter<Doors> {
+                OpenApiRouter::new().routes(routes!(list, give)).routes(routes!(revoke))
+            }
+
+            #[utoipa::path(get, path = $all, tag = "grants", operation_id = $list, summary = $list_text,
+                        params(("id" = Uuid, Path), Paged), responses((status = 200, body = List<Grant>)))]
+            async fn list(
+                State($doors): State<Doors>,
+                Who($who): Who,
+                Named($id): Named<Uuid>,
+                Asked(paged): Asked<Paged>,
+                address: Address,
+            ) -> Result<Response, Fault> {
+                let on: Allowed<ViewGrants, _> = $opened.await?;
+                let range = range(paged.from, paged.size)?;
+                let page = $doors.contexts.access().grants(&on, range).await?;
+                Ok(address.list(range, page, Grant::from))
+            }
+
+            #[utoipa::path(post, path = $all, tag = "grants", operation_id = $give, summary = $give_text,
+                        params(("id" = Uuid, Path)), request_body = NewGrant,
+                        responses((status = 201, body = Grant, description = "It is granted.")))]
+            async fn give(
+                State($doors): State<Doors>,
+                Who($who): Who,
+                Named($id): Named<Uuid>,
+                Body { said, key }: Body<NewGrant>,
+            ) -> Result<Response, Fault> {
+                let on: Allowed<Share, _> = $opened.await?;
+                let grant = $doors.contexts.access().grant(&$who, &on, said.try_into()?, key.as_ref()).await?;
+                Ok((StatusCode::CREATED, Json(Grant::from(grant))).into_response())
+            }
+
+            #[utoipa::path(delete, path = $one, tag = "grants", operation_id = $revoke, summary = $revoke_text,
+                        params(("id" = Uuid, Path), ("grant" = Uuid, Path)),
+                        responses((status = 200, body = Grant, description = "It was in force until now.")))]
+            async fn revoke(
+                State($doors): State<Doors>,
+                Who($who): Who,
+                Named(($id, grant)): Named<(Uuid, Uuid)>,
+            ) -> Result<Json<Grant>, Fault> {
+                let on: Allowed<Share, _> = $opened.await?;
+                Ok(Json($doors.contexts.access().revoke(&$who, &on, grant.into()).await?.into()))
+            }
+        }
+    };
 }
 
-async fn give<R: Shareable>(
-    doors: &Doors,
-    who: &Principal,
-    on: &Allowed<Share, R>,
-    said: NewGrant,
-    key: Option<&idempotency::Key>,
-) -> Result<Response, Fault> {
-    let grant = doors.contexts.access().grant(who, on, said.try_into()?, key).await?;
-    Ok((StatusCode::CREATED, Json(Grant::from(grant))).into_response())
+grants_on! {
+    context, (doors, who, id) => doors.contexts.open(&who, &id.to_string()),
+    "/contexts/{id}/grants":
+        "list_context_grants", "Whom the context is shared with, oldest grant first.",
+        "grant_context", "Shares the context with a user or a group.",
+    "/contexts/{id}/grants/{grant}":
+        "revoke_context_grant", "Takes a grant on the context back."
 }
-
-async fn revoke<R: Shareable>(
-    doors: &Doors,
-    who: &Principal,
-    on: &Allowed<Share, R>,
-    grant: Uuid,
-) -> Result<Json<Grant>, Fault> {
-    Ok(Json(doors.contexts.access().revoke(who, on, grant.into()).await?.into()))
+grants_on! {
+    session, (doors, who, id) => doors.sessions.open(&who, sessions::Called::Id(id.into())),
+    "/sessions/{id}/grants":
+        "list_session_grants", "Whom the session is shared with, oldest grant first.",
+        "grant_session", "Shares the session with a user or a group.",
+    "/sessions/{id}/grants/{grant}":
+        "revoke_session_grant", "Takes a grant on the session back."
 }
-
-/// Whom the context is shared with, oldest grant first.
-#[utoipa::path(get, path = "/contexts/{id}/grants", tag = "grants", operation_id = "list_context_grants",
-    params(("id" = Uuid, Path), Paged), responses((status = 200, body = List<Grant>)))]
-async fn list_of_context(
-    State(doors): State<Doors>,
-    Who(who): Who,
-    Named(id): Named<Uuid>,
-    Asked(paged): Asked<Paged>,
-    address: Address,
-) -> Result<Response, Fault> {
-    let on = doors.contexts.open::<ViewGrants>(&who, &id.to_string()).await?;
-    list(&doors, &on, &paged, &address).await
+grants_on! {
+    batch, (doors, who, id) => doors.batches.open(&who, batches::Called::Id(id.into())),
+    "/batches/{id}/grants":
+        "list_batch_grants", "Whom the batch is shared with, oldest grant first.",
+        "grant_batch", "Shares the batch with a user or a group.",
+    "/batches/{id}/grants/{grant}":
+        "revoke_batch_grant", "Takes a grant on the batch back."
 }
-
-/// Shares the context with a user or a group.
-#[utoipa::path(post, path = "/contexts/{id}/grants", tag = "grants", operation_id = "grant_context",
-    params(("id" = Uuid, Path)), request_body = NewGrant,
-    responses((status = 201, body = Grant, description = "It is granted.")))]
-async fn give_context(
-    State(doors): State<Doors>,
-    Who(who): Who,
-    Named(id): Named<Uuid>,
-    Body { said, key }: Body<NewGrant>,
-) -> Result<Response, Fault> {
-    let on = doors.contexts.open::<Share>(&who, &id.to_string()).await?;
-    give(&doors, &who, &on, said, key.as_ref()).await
-}
-
-/// Takes a grant on the context back.
-#[utoipa::path(delete, path = "/contexts/{id}/grants/{grant}", tag = "grants", operation_id = "revoke_context_grant",
-    params(("id" = Uuid, Path), ("grant" = Uuid, Path)),
-    responses((status = 200, body = Grant, description = "It was in force until now.")))]
-async fn revoke_context(
-    State(doors): State<Doors>,
-    Who(who): Who,
-    Named((id, grant)): Named<(Uuid, Uuid)>,
-) -> Result<Json<Grant>, Fault> {
-    let on = doors.contexts.open::<Share>(&who, &id.to_string()).await?;
-    revoke(&doors, &who, &on, grant).await
-}
-
-/// Whom the session is shared with, oldest grant first.
-#[utoipa::path(get, path = "/sessions/{id}/grants", tag = "grants", operation_id = "list_session_grants",
-    params(("id" = Uuid, Path), Paged), responses((status = 200, body = List<Grant>)))]
-async fn list_of_session(
-    State(doors): State<Doors>,
-    Who(who): Who,
-    Named(id): Named<Uuid>,
-    Asked(paged): Asked<Paged>,
-    address: Address,
-) -> Result<Response, Fault> {
-    let on = doors.sessions.open::<ViewGrants>(&who, CalledSession::Id(id.into())).await?;
-    list(&doors, &on, &paged, &address).await
-}
-
-/// Shares the session with a user or a group.
-#[utoipa::path(post, path = "/sessions/{id}/grants", tag = "grants", operation_id = "grant_session",
-    params(("id" = Uuid, Path)), request_body = NewGrant,
-    responses((status = 201, body = Grant, description = "It is granted.")))]
-async fn give_session(
-    State(doors): State<Doors>,
-    Who(who): Who,
-    Named(id): Named<Uuid>,
-    Body { said, key }: Body<NewGrant>,
-) -> Result<Response, Fault> {
-    let on = doors.sessions.open::<Share>(&who, CalledSession::Id(id.into())).await?;
-    give(&doors, &who, &on, said, key.as_ref()).await
-}
-
-/// Takes a grant on the session back.
-#[utoipa::path(delete, path = "/sessions/{id}/grants/{grant}", tag = "grants", operation_id = "revoke_session_grant",
-    params(("id" = Uuid, Path), ("grant" = Uuid, Path)),
-    responses((status = 200, body = Grant, description = "It was in force until now.")))]
-async fn revoke_session(
-    State(doors): State<Doors>,
-    Who(who): Who,
-    Named((id, grant)): Named<(Uuid, Uuid)>,
-) -> Result<Json<Grant>, Fault> {
-    let on = doors.sessions.open::<Share>(&who, CalledSession::Id(id.into())).await?;
-    revoke(&doors, &who, &on, grant).await
-}
-
-/// Whom the batch is shared with, oldest grant first.
-#[utoipa::path(get, path = "/batches/{id}/grants", tag = "grants", operation_id = "list_batch_grants",
-    params(("id" = Uuid, Path), Paged), responses((status = 200, body = List<Grant>)))]
-async fn list_of_batch(
-    State(doors): State<Doors>,
-    Who(who): Who,
-    Named(id): Named<Uuid>,
-    Asked(paged): Asked<Paged>,
-    address: Address,
-) -> Result<Response, Fault> {
-    let on = doors.batches.open::<ViewGrants>(&who, CalledBatch::Id(id.into())).await?;
-    list(&doors, &on, &paged, &address).await
-}
-
-/// Shares the batch with a user or a group.
-#[utoipa::path(post, path = "/batches/{id}/grants", tag = "grants", operation_id = "grant_batch",
-    params(("id" = Uuid, Path)), request_body = NewGrant,
-    responses((status = 201, body = Grant, description = "It is granted.")))]
-async fn give_batch(
-    State(doors): State<Doors>,
-    Who(who): Who,
-    Named(id): Named<Uuid>,
-    Body { said, key }: Body<NewGrant>,
-) -> Result<Response, Fault> {
-    let on = doors.batches.open::<Share>(&who, CalledBatch::Id(id.into())).await?;
-    give(&doors, &who, &on, said, key.as_ref()).await
-}
-
-/// Takes a grant on the batch back.
-#[utoipa::path(delete, path = "/batches/{id}/grants/{grant}", tag = "grants", operation_id = "revoke_batch_grant",
-    params(("id" = Uuid, Path), ("grant" = Uuid, Path)),
-    responses((status = 200, body = Grant, description = "It was in force until now.")))]
-async fn revoke_batch(
-    State(doors): State<Doors>,
-    Who(who): Who,
-    Named((id, grant)): Named<(Uuid, Uuid)>,
-) -> Result<Json<Grant>, Fault> {
-    let on = doors.batches.open::<Share>(&who, CalledBatch::Id(id.into())).await?;
-    revoke(&doors, &who, &on, grant).await
-}
-
-/// Whom the handle is shared with, oldest grant first. Whoever may attach to its context needs no grant.
-#[utoipa::path(get, path = "/handles/{id}/grants", tag = "grants", operation_id = "list_handle_grants",
-    params(("id" = Uuid, Path), Paged), responses((status = 200, body = List<Grant>)))]
-async fn list_of_handle(
-    State(doors): State<Doors>,
-    Who(who): Who,
-    Named(id): Named<Uuid>,
-    Asked(paged): Asked<Paged>,
-    address: Address,
-) -> Result<Response, Fault> {
-    let on = handles::open::<ViewGrants>(&doors, &who, id).await?;
-    list(&doors, &on, &paged, &address).await
-}
-
-/// Shares the handle with a user or a group, who need no right in its context.
-#[utoipa::path(post, path = "/handles/{id}/grants", tag = "grants", operation_id = "grant_handle",
-    params(("id" = Uuid, Path)), request_body = NewGrant,
-    responses((status = 201, body = Grant, description = "It is granted.")))]
-async fn give_handle(
-    State(doors): State<Doors>,
-    Who(who): Who,
-    Named(id): Named<Uuid>,
-    Body { said, key }: Body<NewGrant>,
-) -> Result<Response, Fault> {
-    let on = handles::open::<Share>(&doors, &who, id).await?;
-    give(&doors, &who, &on, said, key.as_ref()).await
-}
-
-/// Takes a grant on the handle back.
-#[utoipa::path(delete, path = "/handles/{id}/grants/{grant}", tag = "grants", operation_id = "revoke_handle_grant",
-    params(("id" = Uuid, Path), ("grant" = Uuid, Path)),
-    responses((status = 200, body = Grant, description = "It was in force until now.")))]
-async fn revoke_handle(
-    State(doors): State<Doors>,
-    Who(who): Who,
-    Named((id, grant)): Named<(Uuid, Uuid)>,
-) -> Result<Json<Grant>, Fault> {
-    let on = handles::open::<Share>(&doors, &who, id).await?;
-    revoke(&doors, &who, &on, grant).await
+grants_on! {
+    handle, (doors, who, id) => doors.handles.open(&who, id.into()),
+    "/handles/{id}/grants":
+        "list_handle_grants", "Whom the handle is shared with, oldest grant first. Whoever may attach to its context needs no grant.",
+        "grant_handle", "Shares the handle with a user or a group, who need no right in its context.",
+    "/handles/{id}/grants/{grant}":
+        "revoke_handle_grant", "Takes a grant on the handle back."
 }
