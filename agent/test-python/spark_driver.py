@@ -11,13 +11,14 @@ import shutil
 import subprocess
 import tempfile
 import threading
+import time
 
 from runner_process import PYTHON
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 AGENT = os.path.dirname(HERE)
 # Seconds. Generous: it bounds a hang, not a test's length.
-PATIENCE = 300
+PATIENCE = 30
 # What spark-submit opens for Spark on Java 17.
 OPENED = (
     "java.lang java.lang.invoke java.lang.reflect java.io java.net java.nio java.util java.util.concurrent "
@@ -38,6 +39,13 @@ def compile_driver(folder):
         ["java", "-XX:TieredStopAtLevel=1", "-cp", path, "scala.tools.nsc.Main", "-usejavacp", "-nowarn", "-d", classes]
         + glob.glob(os.path.join(HERE, "scala", "*.scala")), check=True)
     return classes + ":" + path
+
+
+def eventually(check):
+    """Waits until it is so."""
+    limit = time.monotonic() + PATIENCE
+    while not check():
+        assert time.monotonic() < limit
 
 
 class SparkDriver:
@@ -132,6 +140,14 @@ class SparkDriver:
     def complete(self, code, session=1):
         self.send("complete", session=session, code=code, cursor=len(code))
         return self.receive("completion")["candidates"]
+
+    def cached(self, collect=False):
+        """The RDDs that are cached.
+
+        collect  whether to collect garbage before
+        """
+        self.send("handles", tag="cached", collect=collect)
+        return self.receive("cached")["rdds"]
 
     def close(self):
         """Ends it and returns its exit code."""

@@ -1,10 +1,8 @@
 """Handles on a real Spark: sessions of three languages in one context."""
 
-import json
-import time
 import unittest
 
-from spark_driver import PATIENCE, SparkDriver
+from spark_driver import SparkDriver, eventually
 
 DRIVER = None
 # Sessions.
@@ -45,18 +43,7 @@ def error(code, session=PYTHON):
 
 
 def cached(collect=False):
-    """The RDDs that are cached.
-
-    collect  whether to collect garbage before
-    """
-    DRIVER.send("handles", tag="cached", collect=collect)
-    return DRIVER.receive("cached")["rdds"]
-
-
-def eventually(check):
-    limit = time.monotonic() + PATIENCE
-    while not check():
-        assert time.monotonic() < limit
+    return DRIVER.cached(collect)
 
 
 class Frames(unittest.TestCase):

@@ -105,28 +105,64 @@ object HandleChecks {
 
   private def creations(): Unit = {
     val creations = new Creations
+    val session = Maker(Some("session"), Some(0))
     @volatile var there = false
     val begun = new CountDownLatch(1)
     val pool = Executors.newFixedThreadPool(100)
     val asked = (1 to 100).map { _ =>
       pool.submit(() => {
-        val first = creations.begin("a", "session", 60000)(there)
-        if (first) {
+        val first = creations.begin("a", session, 60000)(there)
+        first.foreach { id =>
           begun.await()
           there = true
-          creations.end("a", None)
+          creations.end(id, None)
         }
-        first
+        first.isDefined
       })
     }
     begun.countDown()
     same("one creator", asked.count(_.get()), 1)
-    same("the creator begins", creations.begin("b", "mine", 0)(false), true)
-    same("another waits no longer than it wants", code(creations.begin("b", "other", 10)(false)), "failed")
-    val waiting = pool.submit(() => code(creations.begin("b", "other", 60000)(false)))
+    val mine = Maker(Some("mine"), Some(1))
+    def ask(): String = code(creations.begin("b", session, 60000)(false))
+    /** Has a thread of the pool begin it, then does something, and tells what one who waits for that thread gets. */
+    def begunBy(end: Option[Long] => Unit): String = {
+      val id = pool.submit(() => creations.begin("b", mine, 0)(false)).get
+      val asked = pool.submit(() => ask())
+      end(id)
+      // It had the creator's error, or came after it and is the creator itself.
+      val found = asked.get
+      creations.abandon("session")
+      found
+    }
+    same("another waits no longer than it wants", begunBy { id =>
+      same("too long", code(creations.begin("b", session, 10)(false)), "failed")
+      id.foreach(creations.end(_, None))
+    }, "none")
+    same("a creator's end is an error", Set("failed", "none").contains(begunBy(_ => creations.abandon("mine"))), true)
+    same("a cancelled statement's end, too", Set("failed", "none").contains(begunBy(_ => creations.abandon("mine", 1))), true)
+    def begins(name: String): Option[Long] = pool.submit(() => creations.begin(name, mine, 0)(false)).get
+    val givenUp = begins("f")
     creations.abandon("mine")
-    // It had the creator's error, or came after it and is the creator itself.
-    same("a creator's end is an error", Set("failed", "none").contains(waiting.get), true)
+    begins("f")
+    givenUp.foreach(creations.end(_, None))
+    same("the end of what was given up is not that of another", code(creations.begin("f", session, 0)(false)), "failed")
+    val dying = new Thread(() => creations.begin("c", mine, 0)(false))
+    dying.start()
+    dying.join()
+    same("a creator whose thread has ended", code(creations.begin("c", session, 60000)(false)), "failed")
+    creations.begin("d", session, 0)(false)
+    same("who makes it asks for it", code(creations.begin("d", session, 60000)(false)), "failed")
+    val other = Executors.newSingleThreadExecutor()
+    other.submit(() => creations.begin("e", mine, 0)(false)).get
+    val circle = other.submit { () =>
+      val found = code(creations.begin("d", mine, 60000)(false))
+      creations.abandon("mine")
+      found
+    }
+    same("two who wait for each other", code(creations.begin("e", session, 60000)(false)), "failed")
+    creations.abandon("session")
+    same("the other one goes on", Set("failed", "none").contains(circle.get), true)
+    other.shutdown()
     pool.shutdown()
   }
 }

@@ -12,7 +12,8 @@ use super::{COLD, until};
 pub struct Cluster {
     // Goes first, and so ends the daemons.
     keeper: Keeper,
-    _daemons: Vec<Daemon>,
+    // The master, then the worker.
+    daemons: Vec<Daemon>,
     master: String,
 }
 
@@ -29,23 +30,40 @@ impl Drop for Daemon {
 impl Cluster {
     /// Starts one of the Spark in `home`; the worker offers `cores`, and memory for one executor of 1 GiB.
     pub async fn start(home: &Path, cores: u32) -> Self {
+        Self::of(home, cores, 1).await
+    }
+
+    /// Starts one whose worker offers `cores`, and memory for some executors of 1 GiB: an application has so many, if each takes its
+    /// share of the cores (`spark.executor.cores`).
+    pub async fn of(home: &Path, cores: u32, executors: usize) -> Self {
         // Before the keeper, for what is declared last goes first.
         let mut daemons = Vec::new();
         let keeper = Keeper::new("TERM");
         let place = ["--host", "127.0.0.1", "--port", "0", "--webui-port", "0"];
         daemons.push(daemon(home, keeper.folder(), "master", &place));
         let master = said(keeper.folder(), "master", "spark://127.0.0.1:").await;
-        let (cores, work) = (cores.to_string(), keeper.folder().join("work"));
-        let size =
-            ["--cores", &cores, "--memory", "1g", "--work-dir", work.to_str().expect("a path in UTF-8"), &master];
+        let (cores, memory, work) = (cores.to_string(), format!("{executors}g"), keeper.folder().join("work"));
+        let work = work.to_str().expect("a path in UTF-8");
+        let size = ["--cores", &cores, "--memory", &memory, "--work-dir", work, &master];
         daemons.push(daemon(home, keeper.folder(), "worker", &[&place[..], &size].concat()));
         said(keeper.folder(), "worker", "Successfully registered with master").await;
-        Self { keeper, _daemons: daemons, master }
+        Self { keeper, daemons, master }
     }
 
     /// Its address, such as `spark://127.0.0.1:40123`.
     pub fn master(&self) -> &str {
         &self.master
+    }
+
+    /// Process ids of its executors.
+    pub fn executors(&self) -> Vec<u32> {
+        let worker = self.daemons.last().expect("a worker").0.id();
+        let parent = |pid: u32| {
+            let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+            // After the name, which may hold anything, and the state.
+            stat.rsplit(')').next().and_then(|rest| rest.split_whitespace().nth(1)?.parse::<u32>().ok())
+        };
+        self.keeper.processes().into_iter().map(|(pid, _)| pid).filter(|pid| parent(*pid) == Some(worker)).collect()
     }
 
     /// A folder for files that tasks make and wait for.

@@ -136,13 +136,14 @@ class Namespace:
 
         timeout  seconds to wait for another session that makes it
         """
-        if self._handles.call("begin", name, int(timeout * 1000)):
+        creation = self._handles.call("begin", name, int(timeout * 1000))
+        if creation:
             try:
                 self.share(make(), name)
             except BaseException as error:
-                self._handles.call("end", name, "%s: %s" % (type(error).__name__, error))
+                self._handles.call("end", creation, name, "%s: %s" % (type(error).__name__, error))
                 raise
-            self._handles.call("end", name, None)
+            self._handles.call("end", creation, name, None)
         return self.shared(name)
 
     getOrElseCreate = get_or_else_create

@@ -16,8 +16,10 @@ final class HandleDriver(
     gateway: Option[String],
     answer: (String, Seq[(String, Any)]) => Unit) {
   private val settings = new Settings(Nil, None, "application", "token", Paths.get(""), Nil, Paths.get(""))
-  private val link = new HandleLink(new Door(settings, () => gateway), timer, spark, send)
-  link.started()
+  private val link = new HandleLink(new Door(settings, () => gateway), timer, spark, send, send(_, None, None, _), _())
+
+  /** Spark is there. */
+  def started(root: SparkSession): Unit = link.started(root)
 
   /** Does what a message of the gateway says, or tells what is cached. */
   def take(command: JsonNode): Unit = command.path("tag").asText match {

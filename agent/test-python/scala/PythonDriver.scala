@@ -52,6 +52,7 @@ object PythonDriver {
     var root: SparkSession = null
     val handles = new HandleDriver(() => root, timer, args.lift(2), (kind, fields) => answer(kind, fields: _*))
     root = SparkSession.builder.getOrCreate()
+    handles.started(root)
     val context = root.sparkContext
     answer("context", "ms" -> since)
     Source.stdin.getLines().map(Json.parse).foreach { command =>

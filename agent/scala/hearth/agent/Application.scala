@@ -37,12 +37,14 @@ final class Application(override val settings: Settings) extends Link.Owner with
     val made = new ScheduledThreadPoolExecutor(1, named)
     // Started now, so that it inherits nothing from a session's or a listener's thread.
     made.prestartCoreThread()
+    // What is cancelled holds on to handles and sessions.
+    made.setRemoveOnCancelPolicy(true)
     made
   }
   override val spares = new Spares(settings)
   override val link = new Link(settings, this)
   private val progress = new Progress(link, timer)
-  private val handles = new HandleLink(new Door(settings, () => link.gateway), timer, () => spark(), link.force)
+  private val handles = new HandleLink(new Door(settings, () => link.gateway), timer, () => spark(), link.force, link.send(_, None, None, _), link.settled)
 
   override def spark(): SparkSession =
     try spark0.get
@@ -61,8 +63,8 @@ final class Application(override val settings: Settings) extends Link.Owner with
     val body = Json.obj().put("state", "ready").put("app_id", context.applicationId)
     body.put("ui_url", context.uiWebUrl.orNull).put("reason", null: String)
     link.send("context_state", None, None, body)
+    handles.started(spark)
     spark0.complete(spark)
-    handles.started()
   }
 
   /** Spark could not be started. */
@@ -137,7 +139,9 @@ final class Application(override val settings: Settings) extends Link.Owner with
       known
     }
     open match {
-      case Some(session) => session.close("closed")
+      case Some(session) =>
+        session.close("closed")
+        handles.handles.creations.abandon(id)
       case None => dead(id)
     }
   }

@@ -22,6 +22,7 @@ trait Content {
   /** The RDD that holds its data, if that is cached. */
   def storedIn: Option[Int]
 
+  /** How many partitions it has; 0 for a frame of which that is known only when it is computed. */
   def partitions: Int
 
   /** As a frame of a session.
@@ -30,20 +31,24 @@ trait Content {
     */
   def frame(session: SparkSession): DataFrame
 
+  /** As a frame in the hands of session code, which is a reader as long as it has it. */
+  def lent(session: SparkSession): DataFrame = kept.lend(frame(session))
+
   /** The most bytes of the driver's own memory that it takes. */
   def driverBytes: Long = 0
 }
 
 /** A frame, by its plan.
   *
-  * @param made as it was given; it knows whether it is cached
+  * @param made  as it was given; it knows whether it is cached
+  * @param isOwn whether it is cached for handles, and not by the code that made it
   */
-final class FrameContent(made: DataFrame, override val kept: Kept) extends Content {
+final class FrameContent(made: DataFrame, val isOwn: Boolean, override val kept: Kept) extends Content {
   val plan: LogicalPlan = Plans.of(made)
   override def kind: String = "dataframe"
   override def schema: Option[StructType] = Some(plan.schema)
   override def storedIn: Option[Int] = Plans.cachedIn(made)
-  override lazy val partitions: Int = made.rdd.getNumPartitions
+  override val partitions: Int = Plans.partitions(made)
   override def frame(session: SparkSession): DataFrame = SparkSql.frame(session, plan)
 }
 
@@ -57,10 +62,15 @@ final class RddContent(val rdd: RDD[_], val isPython: Boolean, columns: Option[S
   /** The elements as Scala knows them. */
   def elements: RDD[Any] = if (isPython) Pickled.elements(rdd.asInstanceOf[RDD[Array[Byte]]]) else rdd.asInstanceOf[RDD[Any]]
 
-  override def frame(session: SparkSession): DataFrame = {
+  override def frame(session: SparkSession): DataFrame = frame(session, identity)
+
+  // Frames that are made of it have its rows, not the frame.
+  override def lent(session: SparkSession): DataFrame = frame(session, kept.lend(_))
+
+  private def frame(session: SparkSession, keep: RDD[Row] => RDD[Row]): DataFrame = {
     val table = columns.getOrElse(throw new HandleException(
       "bad_columns", "the elements of this RDD are of a class that SQL has no columns for: map them to tuples, dicts or case classes first"))
-    session.createDataFrame(RddContent.rows(elements, table), table)
+    session.createDataFrame(keep(RddContent.rows(elements, table)), table)
   }
 }
 

@@ -1,5 +1,9 @@
 package hearth.agent.handle
 
+import java.util.concurrent.{CompletableFuture, ExecutionException}
+
+import scala.annotation.tailrec
+
 import hearth.agent.{Column, Trace}
 import hearth.agent.result.Types
 import org.apache.spark.sql.types.{DataType, StructType}
@@ -37,8 +41,9 @@ final case class Version(number: Long, content: Content)
   *
   * @param number the first version's number
   * @param known  what is told of it before it has been opened
-  * @param open   gives what it holds, now or, for a durable handle of an earlier application, when it is first used
-  * @param pairs  the life of its entries, once it has been opened, if it is a key-value handle
+  * @param given  what it holds, if that is there
+  * @param open   reads what it holds when it is first used, if that is not there: for a durable handle of an earlier application
+  * @param origin where that reads from
   */
 final class Handle(
     val name: String,
@@ -46,22 +51,36 @@ final class Handle(
     val options: Options,
     number: Long,
     known: Handle.Known,
-    open: () => Either[Content, Pairs]) {
+    given: Option[Handle.Data],
+    open: () => Handle.Data,
+    val origin: Option[String]) {
 
-  @volatile private var made: Option[Either[Content, Pairs]] = None
-  @volatile private var over: Option[HandleException] = None
+  @volatile private var data = given
+  @volatile private var over: Option[Handle.Over] = None
+  @volatile private var newest = number
+  private var opening: Option[CompletableFuture[Handle.Data]] = None
+  private var ends = List.empty[() => Unit]
+
   @volatile var lastUsed: Long = System.currentTimeMillis
 
   /** Where the newest durable version is written. */
-  @volatile var path: Option[String] = None
+  @volatile private[handle] var path: Option[String] = origin
+
+  given.foreach(_.foreach(_.number(number)))
+
+  /** A newer version has been written; returns false if the handle is over. */
+  private[handle] def wrote(folder: String): Boolean = synchronized {
+    if (over.isEmpty) path = Some(folder)
+    over.isEmpty
+  }
 
   def kind: String = known.kind
 
   /** The newest version's number. */
-  def version: Long = made.fold(number)(newest(_).number)
+  def version: Long = data.fold(newest)(Handle.now(newest, _).number)
 
   /** What it holds now, if it has been opened. */
-  def opened: Option[Content] = if (over.isDefined) None else made.map(newest(_).content)
+  def opened: Option[Content] = if (over.isDefined) None else data.map(Handle.now(newest, _).content)
 
   def schema: Option[StructType] = opened.map(_.schema).getOrElse(known.schema)
 
@@ -69,7 +88,8 @@ final class Handle(
 
   def columns: Option[Seq[Column]] = schema.map(Types.columns)
 
-  /** Reads the newest version, which stays as it is and is kept until `work` has ended.
+  /** Reads the newest version, which stays as it is and is kept until `work` has ended. If there is another handle in its place by
+    * now, that one is read.
     *
     * @throws HandleException if the handle is over or lost
     */
@@ -81,58 +101,122 @@ final class Handle(
 
   /** Puts and deletes.
     *
-    * @return the number of the version that has them
+    * @return the number of the version that has them; None if another handle is taking its place
     * @throws HandleException `not_pairs` where there are no keys
     */
-  def change(changes: Seq[(Any, Option[Any])]): Long = {
-    lastUsed = System.currentTimeMillis
-    entries().change(changes)
+  @tailrec final def change(changes: Seq[(Any, Option[Any])]): Option[Long] = over match {
+    case Some(Handle.Ended(why))  => throw why
+    case Some(Handle.Replaced(_)) => None
+    case None =>
+      lastUsed = System.currentTimeMillis
+      ready() match {
+        case Some(Right(pairs)) => pairs.change(changes)
+        case Some(Left(_))      => throw Handle.notPairs(name, kind)
+        case None               => change(changes)
+      }
   }
 
-  /** Its entries, to change or to merge them. */
-  def entries(): Pairs = ready() match {
-    case Right(pairs) => pairs
-    case Left(_)      => throw Handle.notPairs(name, kind)
+  /** Puts another handle in its place, which is made of the number after its last version's. No change is taken after that one. */
+  def replace(make: Long => Handle): Handle = {
+    data.foreach(_.foreach(_.close()))
+    val next = make(version + 1)
+    finish(Handle.Replaced(next))
+    next
   }
 
   /** Ends it: no one enters any more, and what it holds is freed when the last reader has left. */
-  def end(why: HandleException): Unit = synchronized {
-    if (over.isEmpty) {
-      over = Some(why)
-      made.foreach(_.fold(_.kept.leave(), _.retire()))
+  def end(why: HandleException): Unit = finish(Handle.Ended(why))
+
+  /** Does something when it is over. */
+  def whenOver(work: () => Unit): Unit = {
+    val isOver = synchronized {
+      if (over.isEmpty) ends ::= work
+      over.isDefined
     }
+    if (isOver) work()
   }
 
-  private def enter(): Version = {
-    lastUsed = System.currentTimeMillis
-    val version = newest(ready())
-    // If not, a merge has just put a new index in the place of the one that was found.
-    if (version.content.kept.enter()) version else enter()
-  }
-
-  private def ready(): Either[Content, Pairs] = {
-    over.foreach(throw _)
-    made.getOrElse(synchronized {
-      if (made.isEmpty) {
-        val opened =
-          try open()
-          catch { case failure: Exception => throw HandleException.lost(name, Trace.headline(HandleException.within(failure))) }
-        opened.foreach(_.number(number))
-        made = Some(opened)
+  private def finish(how: Handle.Over): Unit = {
+    val work = synchronized {
+      if (over.isDefined) Nil
+      else {
+        newest = version
+        over = Some(how)
+        val held = data
+        // Whoever still has the handle in his hands shall not keep its data alive.
+        data = None
+        (() => held.foreach(Handle.release)) :: ends
       }
-      made.get
-    })
+    }
+    work.foreach(_())
   }
 
-  private def newest(made: Either[Content, Pairs]): Version = made match {
-    case Left(content) => Version(number, content)
-    case Right(pairs)  =>
-      val now = pairs.now
-      Version(now.number, now.content)
+  private def enter(): Version = over match {
+    case Some(Handle.Ended(why))     => throw why
+    case Some(Handle.Replaced(next)) => next.enter()
+    case None =>
+      lastUsed = System.currentTimeMillis
+      ready().map(Handle.now(newest, _)) match {
+        case Some(found) if found.content.kept.enter() => found
+        // A merge has just put a new index in the place of the one that was found, or the handle is over.
+        case _ => enter()
+      }
+  }
+
+  /** What it holds, as soon as it is open; None if it is over. */
+  private def ready(): Option[Handle.Data] = data.orElse {
+    val waiting = synchronized {
+      if (over.isEmpty && opening.isEmpty && data.isEmpty) opening = Some(begin())
+      if (over.isEmpty) opening else None
+    }
+    try waiting.map(_.get)
+    catch { case failed: ExecutionException => throw failed.getCause }
+  }
+
+  /** Opens it on a thread of its own: a cancel of the first one who reads it is nobody else's business. */
+  private def begin(): CompletableFuture[Handle.Data] = {
+    val result = new CompletableFuture[Handle.Data]
+    val work: Runnable = () =>
+      try {
+        val made = open()
+        made.foreach(_.number(number))
+        val isWanted = synchronized {
+          if (over.isEmpty) data = Some(made)
+          over.isEmpty
+        }
+        if (!isWanted) Handle.release(made)
+        result.complete(made)
+      } catch {
+        case failure: Throwable =>
+          synchronized { opening = None }
+          result.completeExceptionally(HandleException.lost(name, Trace.headline(HandleException.within(failure))))
+      }
+    val thread = new Thread(work, s"hearth-open-$name")
+    thread.setDaemon(true)
+    thread.start()
+    result
   }
 }
 
 object Handle {
+
+  /** What it holds: a content that never changes, or entries that do. */
+  type Data = Either[Content, Pairs]
+
+  /** How a handle came to its end. */
+  private sealed trait Over
+  private final case class Ended(why: HandleException) extends Over
+  private final case class Replaced(by: Handle) extends Over
+
+  private def now(number: Long, data: Data): Version = data match {
+    case Left(content) => Version(number, content)
+    case Right(pairs)  =>
+      val newest = pairs.now
+      Version(newest.number, newest.content)
+  }
+
+  /** The handle no longer needs them. */
+  private def release(data: Data): Unit = data.fold(_.kept.leave(), _.retire())
 
   /** What is known of a handle without its data. */
   final case class Known(kind: String, schema: Option[StructType], key: Option[String])

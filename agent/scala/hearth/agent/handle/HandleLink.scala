@@ -2,6 +2,7 @@ package hearth.agent.handle
 
 import java.net.URLEncoder
 import java.util.concurrent.{ScheduledExecutorService, TimeUnit}
+import java.util.concurrent.atomic.AtomicBoolean
 
 import scala.collection.JavaConverters._
 import scala.collection.mutable
@@ -16,18 +17,22 @@ import org.apache.spark.sql.SparkSession
 
 /** The context's handles on the link: tells the gateway of them, and does what it asks.
   *
-  * @param send sends a numbered message without ever waiting: type, session, statement and body
+  * @param send    sends a numbered message without ever waiting: type, session, statement and body
+  * @param patient sends one without session or statement, waiting while too much is unacknowledged
+  * @param after   does something once the gateway has acknowledged all that has been sent
   */
 private[agent] final class HandleLink(
     door: Door,
     timer: ScheduledExecutorService,
     spark: () => SparkSession,
-    send: (String, Option[String], Option[Int], JsonNode) => Unit)
+    send: (String, Option[String], Option[Int], JsonNode) => Unit,
+    patient: (String, JsonNode) => Unit,
+    after: (() => Unit) => Unit)
     extends Handles.News {
   import HandleLink._
 
   val handles = new Handles(spark, this, timer)
-  private val requests = new Requests(handles, body => send("handle_answer", None, None, body))
+  private val requests = new Requests(handles, patient("handle_answer", _), send("handle_answer", None, None, _))
   private val streams = new Streams(handles, door)
 
   /** Handles that have been put to since they were last told of, and by whom. */
@@ -35,6 +40,7 @@ private[agent] final class HandleLink(
 
   /** What was told of each handle's use. */
   private var told = Map.empty[String, ObjectNode]
+  private val looking = new AtomicBoolean
 
   Handles.start(handles)
   Elsewhere.ask = Some(new Elsewhere.Asking {
@@ -53,9 +59,17 @@ private[agent] final class HandleLink(
     true
   }
 
-  /** Begins to tell of memory and use. */
-  def started(): Unit =
-    timer.scheduleWithFixedDelay(() => if (handles.all.nonEmpty || told.nonEmpty) handles.work.answer(usage()), usageMillis, usageMillis, TimeUnit.MILLISECONDS)
+  /** Spark is there, and no session uses it yet. Begins to tell of memory and use. */
+  def started(root: SparkSession): Unit = {
+    handles.started(root)
+    timer.scheduleWithFixedDelay(() => look(), usageMillis, usageMillis, TimeUnit.MILLISECONDS)
+  }
+
+  /** Has usage told, unless the last time is still to come. */
+  private def look(): Unit = if (looking.compareAndSet(false, true)) {
+    val begun = handles.work.answer(try usage() finally looking.set(false))
+    if (!begun) looking.set(false)
+  }
 
   override def version(handle: Handle): Unit = tell(handle, handle.maker)
 
@@ -68,6 +82,8 @@ private[agent] final class HandleLink(
     changed.synchronized(changed.remove(handle))
     send("handle", maker.session, maker.statement, Described.version(handle, "gone", Some(reason)))
   }
+
+  override def settled(work: => Unit): Unit = after(() => work)
 
   private def tell(handle: Handle, maker: Maker): Unit =
     send("handle", maker.session, maker.statement, Described.version(handle, "ready", None))
@@ -104,14 +120,13 @@ private[agent] final class HandleLink(
       val ttl = Some(node.path("ttl_ms")).filter(_.isIntegralNumber).map(_.asLong)
       val options = Options(node.path("storage").asText(Namespace.usual), force = false, ttl, durable = true)
       lazy val handle: Handle = new Handle(
-        node.path("name").asText, Maker.outside, options, node.path("version").asLong(1), known, () => open(handle, path, known))
-      handle.path = Some(path)
+        node.path("name").asText, Maker.outside, options, node.path("version").asLong(1), known, None, () => open(handle, path, known), Some(path))
       handles.register(handle)
     }
   }
 
-  private def open(handle: Handle, path: String, known: Handle.Known): Either[Content, Pairs] =
-    try Store.open(spark(), path, known, handle.options.level)
+  private def open(handle: Handle, path: String, known: Handle.Known): Handle.Data =
+    try Store.open(spark(), path, known, handle.options.level, handles.merges)
     catch {
       case failure: Exception =>
         send("handle", None, None, Described.version(handle, "lost", Some(s"what was written at $path cannot be read: ${failure.getMessage}".take(2000))))

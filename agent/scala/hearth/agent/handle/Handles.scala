@@ -2,6 +2,7 @@ package hearth.agent.handle
 
 import java.util.concurrent.{ScheduledExecutorService, TimeUnit}
 
+import scala.annotation.tailrec
 import scala.collection.mutable
 import scala.util.control.NonFatal
 
@@ -17,8 +18,12 @@ import org.apache.spark.sql.SparkSession
   */
 final class Handles(spark: () => SparkSession, news: Handles.News, timer: ScheduledExecutorService) {
   private val byName = mutable.LinkedHashMap.empty[String, Handle]
+
+  /** The SparkSession in which views are made, once there is one. */
+  private var shows = Option.empty[SparkSession]
   val creations = new Creations
   val work = new Work(spark)
+  val merges = new Merges(work)
   @volatile private[handle] var store: Option[Store] = None
 
   /** @throws HandleException `not_found` */
@@ -30,21 +35,31 @@ final class Handles(spark: () => SparkSession, news: Handles.News, timer: Schedu
 
   def root: SparkSession = spark()
 
+  /** Spark is there: SQL sees the handles from now on. */
+  def started(root: SparkSession): Unit = synchronized {
+    shows = Some(root)
+    byName.values.foreach(shown)
+  }
+
+  /** Stops the jobs of a group, if there can be any. */
+  def cancelJobs(group: String): Unit = synchronized(shows).foreach(_.sparkContext.cancelJobGroup(group))
+
   /** Puts new data under a name, in the place of what was there, if it was. Who reads the old goes on reading it.
     *
-    * @param make prepares the data; by the time it returns they are computed, if that is asked for
+    * @param make prepares the data; by the time it returns they are computed, if that is asked for, and nothing that is asked of them
+    *             under the lock of all handles runs a job
     */
-  def share(name: String, maker: Maker, options: Options)(make: => Either[Content, Pairs]): Handle = {
+  def share(name: String, maker: Maker, options: Options)(make: => Handle.Data): Handle = {
     Handle.checkName(name)
     room(name)
+    val to = if (options.durable) Some(writable) else None
     val made = make
     val content = made.fold(identity, _.now.content)
     try {
-      val durable = if (options.durable) Some(writable.write(name, content, spark())) else None
+      val path = to.map(_.write(name, content, spark()))
       add(name) { number =>
-        val handle = new Handle(name, maker, options, number, Handle.Known.of(content), () => made)
-        handle.reading(_ => ())
-        handle.path = durable
+        val handle = new Handle(name, maker, options, number, Handle.Known.of(content), Some(made), () => made, None)
+        handle.path = path
         handle
       }
     } catch {
@@ -59,19 +74,21 @@ final class Handles(spark: () => SparkSession, news: Handles.News, timer: Schedu
     if (!byName.contains(handle.name)) {
       byName(handle.name) = handle
       shown(handle)
+      expires(handle)
     }
   }
 
   /** Puts and deletes entries; see [[Handle.change]]. */
-  def change(name: String, maker: Maker, changes: Seq[(Any, Option[Any])]): Long = {
+  @tailrec def change(name: String, maker: Maker, changes: Seq[(Any, Option[Any])]): Long = {
     val handle = this(name)
-    val version = handle.change(changes)
-    news.put(handle, maker)
-    if (handle.entries().claimMerge()) work.inBackground(s"merge of ${handle.name}") {
-      handle.entries().merge()
+    val to = if (handle.options.durable) Some(writable) else None
+    handle.change(changes) match {
+      case Some(version) =>
+        news.put(handle, maker)
+        to.foreach(_.later(handle, news))
+        version
+      case None => change(name, maker, changes)
     }
-    if (handle.options.durable) writable.later(handle, news)
-    version
   }
 
   /** @throws HandleException `not_found` */
@@ -83,15 +100,18 @@ final class Handles(spark: () => SparkSession, news: Handles.News, timer: Schedu
   private def add(name: String)(make: Long => Handle): Handle = synchronized {
     val old = byName.get(name)
     if (old.isEmpty) room(name)
-    val made = make(old.map(_.version + 1).getOrElse(1))
+    old.foreach(collectable)
+    val made = old.fold(make(1))(_.replace(make))
     byName(name) = made
     shown(made)
     news.version(made)
-    old.foreach(_.end(HandleException.failed(s"the handle $name has just got another version: try again")))
-    made.options.ttlMillis.foreach { millis =>
-      timer.schedule((() => work.inBackground(s"expiry of $name")(expire(made))): Runnable, millis, TimeUnit.MILLISECONDS)
-    }
+    expires(made)
     made
+  }
+
+  private def expires(handle: Handle): Unit = handle.options.ttlMillis.foreach { millis =>
+    val due = timer.schedule((() => work.inBackground(s"expiry of ${handle.name}")(expire(handle))): Runnable, millis, TimeUnit.MILLISECONDS)
+    handle.whenOver(() => due.cancel(false))
   }
 
   private def expire(handle: Handle): Unit = {
@@ -102,12 +122,22 @@ final class Handles(spark: () => SparkSession, news: Handles.News, timer: Schedu
   private def remove(handle: Handle, maker: Maker, how: String, reason: String): Unit = {
     synchronized {
       if (!byName.get(handle.name).contains(handle)) throw HandleException.gone(handle.name)
+      collectable(handle)
       byName.remove(handle.name)
-      Views.hide(spark(), handle.name)
+      shows.foreach(Views.hide(_, handle.name))
       news.gone(handle, maker, reason)
     }
     handle.end(HandleException.gone(handle.name))
     Log.info(s"handle ${handle.name} $how")
+  }
+
+  /** When the handle is over, what was written of it goes as soon as nobody reads it and the gateway no longer counts on it. */
+  private def collectable(handle: Handle): Unit = if (handle.path.isDefined) store.foreach { store =>
+    val kept = handle.opened.map(_.kept)
+    handle.whenOver { () =>
+      val forget = () => news.settled(store.forget((handle.path ++ handle.origin).toSet))
+      kept.fold(forget())(_.whenFreed(forget))
+    }
   }
 
   private def room(name: String): Unit = synchronized {
@@ -116,9 +146,10 @@ final class Handles(spark: () => SparkSession, news: Handles.News, timer: Schedu
   }
 
   /** A view that cannot be made is no reason to refuse the handle. */
-  private def shown(handle: Handle): Unit =
-    try Views.show(spark(), handle)
+  private def shown(handle: Handle): Unit = shows.foreach { root =>
+    try Views.show(root, handle)
     catch { case NonFatal(failure) => Log.warn(s"no view for handle ${handle.name}: ${failure.getMessage}") }
+  }
 }
 
 object Handles {
@@ -136,6 +167,9 @@ object Handles {
     def put(handle: Handle, maker: Maker): Unit
 
     def gone(handle: Handle, maker: Maker, reason: String): Unit
+
+    /** Does something once the gateway has written down all that it has been told so far. */
+    def settled(work: => Unit): Unit
   }
 
   @volatile private var started: Option[Handles] = None

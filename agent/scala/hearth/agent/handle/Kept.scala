@@ -13,6 +13,7 @@ import hearth.agent.Log
   */
 final class Kept(free: () => Unit) {
   private var users = 1
+  private var afterwards = List.empty[() => Unit]
 
   /** One more user, unless it has been freed; returns whether it has not. */
   def enter(): Boolean = synchronized {
@@ -22,13 +23,20 @@ final class Kept(free: () => Unit) {
   }
 
   def leave(): Unit = {
-    val last = synchronized {
+    val work = synchronized {
       users -= 1
+      if (users == 0) free +: afterwards else Nil
+    }
+    work.foreach(Kept.attempt)
+  }
+
+  /** Does something once it has been freed. */
+  def whenFreed(work: () => Unit): Unit = {
+    val isFree = synchronized {
+      if (users > 0) afterwards :+= work
       users == 0
     }
-    if (last)
-      try free()
-      catch { case NonFatal(failure) => Log.warn(s"a handle's data could not be freed: ${failure.getMessage}") }
+    if (isFree) Kept.attempt(work)
   }
 
   /** Users now, the handle itself among them. */
@@ -45,4 +53,8 @@ object Kept {
   private val cleaner = Cleaner.create()
 
   def nothing: Kept = new Kept(() => ())
+
+  private def attempt(work: () => Unit): Unit =
+    try work()
+    catch { case NonFatal(failure) => Log.warn(s"a handle's data could not be freed: ${failure.getMessage}") }
 }

@@ -72,6 +72,8 @@ final class PairContent(
 
   override def frame(session: SparkSession): DataFrame = session.createDataFrame(PairContent.rows(entries, columns), columns)
 
+  override def lent(session: SparkSession): DataFrame = session.createDataFrame(kept.lend(PairContent.rows(entries, columns)), columns)
+
   /** With some changes over it. */
   def changed(changes: Seq[(Any, Option[Any])], size: Long, key: Option[String], columns: StructType): PairContent =
     new PairContent(index, PairIndex.after(overlay, changes), bytes + size, key, columns, kept)

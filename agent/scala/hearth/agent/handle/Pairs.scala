@@ -1,5 +1,8 @@
 package hearth.agent.handle
 
+import scala.annotation.tailrec
+
+import hearth.agent.Trace
 import org.apache.spark.broadcast.Broadcast
 import org.apache.spark.rdd.RDD
 import org.apache.spark.sql.types.StructType
@@ -12,15 +15,20 @@ import org.apache.spark.util.SizeEstimator
   * @param source the index as it was made; never cached itself but as the first index
   * @param key    the kind of the keys, if there are some
   */
-final class Pairs(source: RDD[PairIndex.Index], key: Option[String], columns: StructType, level: StorageLevel) {
+final class Pairs(source: RDD[PairIndex.Index], key: Option[String], columns: StructType, level: StorageLevel, merges: Merges) {
   import Pairs._
 
   @volatile private var newest = PairVersion(0, new PairContent(keep(source), PairIndex.unchanged, 0, key, columns, keptBy(source)))
 
   /** What has been merged since the source was made, in order. */
-  private var merged = Vector.empty[Broadcast[Map[Int, PairIndex.Changes]]]
+  private var merged = Vector.empty[Merged]
   private var merging = false
+  private var closed = false
   private var retired = false
+
+  /** Why the last merge failed, and when the next one may be tried. */
+  private var failed = Option.empty[String]
+  private var again = System.nanoTime
 
   def now: PairVersion = newest
 
@@ -29,21 +37,16 @@ final class Pairs(source: RDD[PairIndex.Index], key: Option[String], columns: St
 
   /** Puts (values) and deletes (None), under keys as they were given; waits while the driver has no room.
     *
-    * @return the number of the version that has them
+    * @return the number of the version that has them; None if no more changes are taken
     */
-  def change(changes: Seq[(Any, Option[Any])]): Long = {
+  def change(changes: Seq[(Any, Option[Any])]): Option[Long] = {
     if (changes.size > mostEntries)
       throw HandleException.badValue(s"${changes.size} entries at once are too many: put at most $mostEntries, or share a new RDD")
     val size = SizeEstimator.estimate(changes.toArray)
-    if (size > mostBytes / 4)
-      throw HandleException.badValue(s"the entries take ${size >> 20} MiB, more than the ${mostBytes >> 22} MiB of one put: share a new RDD")
-    synchronized {
-      val limit = System.nanoTime + patienceNanos
-      while (newest.content.bytes + size > mostBytes && merging) {
-        val left = (limit - System.nanoTime) / 1000000
-        if (left <= 0) throw HandleException.failed("earlier changes are still being merged: try again")
-        wait(left)
-      }
+    if (size > merges.room / 4)
+      throw HandleException.badValue(s"the entries take ${size >> 20} MiB, more than the ${merges.room >> 22} MiB of one put: share a new RDD")
+    awaitRoom(size)
+    synchronized(if (closed) None else {
       val content = newest.content
       var kind = content.key
       val normal = changes.map { case (key, value) =>
@@ -52,45 +55,87 @@ final class Pairs(source: RDD[PairIndex.Index], key: Option[String], columns: St
         made -> value
       }
       newest = PairVersion(newest.number + 1, content.changed(normal, size, kind, columnsWith(normal)))
-      newest.number
-    }
+      merges.changed(this)
+      if (newest.content.overlay.size >= mergeEntries || newest.content.bytes >= mergeBytes) begin()
+      Some(newest.number)
+    })
   }
 
-  /** Whether so much has changed that it should be merged, by the caller of this, who then does. */
-  def claimMerge(): Boolean = synchronized {
-    val due = !merging && (newest.content.overlay.size >= mergeEntries || newest.content.bytes >= mergeBytes)
-    if (due) merging = true
-    due
+  /** Takes no more changes. */
+  def close(): Unit = synchronized {
+    closed = true
+    notifyAll()
+  }
+
+  /** Has what has changed merged soon, if something has and that is not under way. */
+  def begin(): Unit = synchronized {
+    if (!merging && !retired && newest.content.overlay.nonEmpty && System.nanoTime >= again) merging = merges.begin(() => merge())
   }
 
   /** Makes a new index of the old one and the changes, on the executors; changes that come meanwhile stay over it. The version is
     * the same as before.
     */
-  def merge(): Unit =
-    try {
-      val begun = newest.content
-      val context = begun.index.sparkContext
-      val last = context.broadcast(PairIndex.split(begun.overlay, begun.partitioner))
-      val all = compact(merged :+ last)
-      val made = keep(new MergedIndex(source, begun.index.id, last, all))
-      context.runJob(made, (parts: Iterator[PairIndex.Index]) => parts.foreach(_ => ()))
-      synchronized(if (retired) made.unpersist(blocking = false) else {
-        merged = all
-        val content = newest.content
-        val rest = content.overlay.filter { case (key, change) => !begun.overlay.get(key).exists(_ eq change) }
-        val size = if (rest.isEmpty) 0L else SizeEstimator.estimate(rest)
-        newest = newest.copy(content = new PairContent(made, rest, size, content.key, content.columns, keptBy(made)))
-        content.kept.leave()
-      })
+  private def merge(): Unit = {
+    var failure = Option.empty[String]
+    val begun = newest.content
+    try if (begun.kept.enter())
+      try {
+        val context = begun.index.sparkContext
+        val last = context.broadcast(PairIndex.split(begun.overlay, begun.partitioner))
+        val all = compact(merged :+ Merged(last, begun.bytes))
+        val made = keep(new MergedIndex(source, begun.index.id, last, all.map(_.changes)))
+        try context.runJob(made, (parts: Iterator[PairIndex.Index]) => parts.foreach(_ => ()))
+        catch {
+          case thrown: Throwable =>
+            made.unpersist(blocking = false)
+            throw thrown
+        }
+        take(begun, made, all)
+      } finally begun.kept.leave()
+    catch {
+      case thrown: Throwable =>
+        failure = Some(Trace.headline(HandleException.within(thrown)))
+        throw thrown
     } finally synchronized {
+      failed = failure
+      if (failure.isDefined) again = System.nanoTime + pauseNanos
       merging = false
       notifyAll()
     }
+  }
+
+  private def take(begun: PairContent, made: RDD[PairIndex.Index], all: Vector[Merged]): Unit = synchronized {
+    if (retired) made.unpersist(blocking = false)
+    else {
+      merged = all
+      val content = newest.content
+      val rest = content.overlay.filter { case (key, change) => !begun.overlay.get(key).exists(_ eq change) }
+      val size = if (rest.isEmpty) 0L else SizeEstimator.estimate(rest)
+      newest = newest.copy(content = new PairContent(made, rest, size, content.key, content.columns, keptBy(made)))
+      content.kept.leave()
+    }
+  }
 
   /** The handle no longer needs it. */
   def retire(): Unit = synchronized {
+    close()
     retired = true
+    merges.forget(this)
     newest.content.kept.leave()
+  }
+
+  private def awaitRoom(size: Long): Unit = {
+    val limit = System.nanoTime + patienceNanos
+    var tried = false
+    while (merges.taken + size > merges.room && !synchronized(closed)) {
+      merges.relieve()
+      synchronized {
+        if (tried) failed.foreach(why => throw HandleException.failed(s"earlier changes cannot be merged, and there is no room for more: $why"))
+        if (System.nanoTime > limit) throw HandleException.failed("earlier changes are still being merged: try again")
+        tried = true
+        if (merges.taken + size > merges.room) wait(stepMillis)
+      }
+    }
   }
 
   /** Columns that hold what is put as well, where the first values were of no kind or of one that holds it. */
@@ -98,15 +143,17 @@ final class Pairs(source: RDD[PairIndex.Index], key: Option[String], columns: St
     if (newest.content.key.isDefined) newest.content.columns
     else PairContent.columns(changes.collect { case (key, Some(value)) => key -> value })
 
-  /** One set of changes in the place of many, so that what makes an index anew never reads more than a few. */
-  private def compact(all: Vector[Broadcast[Map[Int, PairIndex.Changes]]]) =
-    if (all.size <= mostMerged) all
-    else {
-      val joined = all.map(_.value).reduce((before, after) =>
-        (before.keySet ++ after.keySet).map(part =>
-          part -> PairIndex.after(before.getOrElse(part, PairIndex.unchanged), after.getOrElse(part, PairIndex.unchanged))).toMap)
-      Vector(source.sparkContext.broadcast(joined))
-    }
+  /** Joins sets of changes of about the same size, so that what makes an index anew reads only a few of them, and each entry is copied
+    * only now and then; large ones stay apart, for to join them takes the driver's memory.
+    */
+  @tailrec private def compact(all: Vector[Merged]): Vector[Merged] = all match {
+    case earlier :+ before :+ last if before.bytes <= 2 * last.bytes && before.bytes + last.bytes <= mostJoined =>
+      val (old, late) = (before.changes.value, last.changes.value)
+      val joined = (old.keySet ++ late.keySet).map(part =>
+        part -> PairIndex.after(old.getOrElse(part, PairIndex.unchanged), late.getOrElse(part, PairIndex.unchanged))).toMap
+      compact(earlier :+ Merged(source.sparkContext.broadcast(joined), before.bytes + last.bytes))
+    case few => few
+  }
 
   private def keep(index: RDD[PairIndex.Index]): RDD[PairIndex.Index] =
     if (level == StorageLevel.NONE) index else index.persist(level)
@@ -119,17 +166,23 @@ final case class PairVersion(number: Long, content: PairContent)
 
 object Pairs {
 
+  /** Changes that have been merged, and what they take, about. */
+  private final case class Merged(changes: Broadcast[Map[Int, PairIndex.Changes]], bytes: Long)
+
   /** Entries of one put or delete. */
   private val mostEntries = 100000
-
-  /** Bytes of changes that the driver holds before a put waits for a merge. */
-  private val mostBytes = 256L * 1024 * 1024
 
   /** Changes, in number or bytes, from which on they are merged. */
   private val mergeEntries = 20000
   private val mergeBytes = 32L * 1024 * 1024
 
-  /** Sets of changes that are kept apart. */
-  private val mostMerged = 8
+  /** Bytes of a set of merged changes that is made of smaller ones. */
+  private val mostJoined = 64L * 1024 * 1024
+
+  /** How long a put waits for room, and how often it looks. */
   private val patienceNanos = 300L * 1000000000
+  private val stepMillis = 200L
+
+  /** How long nothing is merged after a merge has failed. */
+  private val pauseNanos = 10L * 1000000000
 }

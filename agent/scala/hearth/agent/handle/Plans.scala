@@ -9,7 +9,11 @@ import org.apache.spark.sql.{DataFrame, Dataset, SparkSession}
 import org.apache.spark.sql.catalyst.TableIdentifier
 import org.apache.spark.sql.catalyst.catalog.{CatalogStorageFormat, CatalogTable, CatalogTableType, TemporaryViewRelation}
 import org.apache.spark.sql.catalyst.plans.logical.LogicalPlan
+import org.apache.spark.sql.execution.SparkPlan
+import org.apache.spark.sql.execution.adaptive.AdaptiveSparkPlanExec
 import org.apache.spark.sql.execution.arrow.ArrowConverters
+import org.apache.spark.sql.execution.columnar.InMemoryTableScanExec
+import org.apache.spark.sql.execution.exchange.Exchange
 import org.apache.spark.sql.util.ArrowUtils
 
 /** Frames by their plans, which is how they go from one SparkSession to another, and the views that all sessions see. */
@@ -23,6 +27,18 @@ object Plans {
   /** The id of the RDD that holds a cached frame's rows, once something has asked for them. */
   def cachedIn(frame: Dataset[_]): Option[Int] =
     SparkSql.cached(frame).map(_.cachedRepresentation.cacheBuilder).filter(_.isCachedColumnBuffersLoaded).map(_.cachedColumnBuffers.id)
+
+  /** How many partitions a frame has, where that is known without running a job; else as many as are planned, which may be 0. */
+  def partitions(frame: Dataset[_]): Int = {
+    val plan = frame.queryExecution.executedPlan
+    if (needsJob(plan)) plan.outputPartitioning.numPartitions else frame.rdd.getNumPartitions
+  }
+
+  private def needsJob(plan: SparkPlan): Boolean = plan.exists {
+    case _: AdaptiveSparkPlanExec | _: Exchange => true
+    case scan: InMemoryTableScanExec            => needsJob(scan.relation.cachedPlan)
+    case other                                  => other.subqueries.nonEmpty
+  }
 
   /** Puts the frame under `global_temp.NAME`, in one step and, unlike `createOrReplaceGlobalTempView`, without dropping the cached
     * rows of the frame that was there.

@@ -76,12 +76,12 @@ object PythonHandles {
 
   def list(number: Int): String = session(number).list
 
-  /** Whether the caller is the one who makes it, and then says by [[end]] how that went. */
-  def begin(number: Int, name: String, waitMillis: Long): Boolean = session(number).begin(name, waitMillis)
+  /** The number by which the caller, who is to make it, says by [[end]] how that went; 0 if it is there. */
+  def begin(number: Int, name: String, waitMillis: Long): Long = session(number).begin(name, waitMillis).getOrElse(0L)
 
   /** @param error what it failed with; null if it did not */
-  def end(number: Int, name: String, error: String): Unit =
-    session(number).end(name, Option(error).map(why => HandleException.failed(s"making the handle $name failed: $why")))
+  def end(number: Int, id: Long, name: String, error: String): Unit =
+    session(number).end(id, Option(error).map(why => HandleException.failed(s"making the handle $name failed: $why")))
 
   /** Whether an address like `host/sessions/7` names a session of this context. */
   def isHere(number: Int, session: String): Boolean = Addresses.isHere(session)

@@ -11,9 +11,10 @@ import hearth.agent.result.{Bounded, JsonValue, Types}
 
 /** Answers what is asked of handles from outside. The gateway has decided that it may be asked.
   *
-  * @param answer sends the body of a `handle_answer`
+  * @param answer sends the body of a `handle_answer`, waiting while there is no room for it
+  * @param refuse sends a small one, without waiting
   */
-private[agent] final class Requests(handles: Handles, answer: JsonNode => Unit) {
+private[agent] final class Requests(handles: Handles, answer: JsonNode => Unit, refuse: JsonNode => Unit) {
   import Requests._
 
   /** Requests under way, and whether they have been cancelled. */
@@ -27,12 +28,12 @@ private[agent] final class Requests(handles: Handles, answer: JsonNode => Unit) 
   /** Takes a request, which may be a repeat; never blocks. */
   def take(body: JsonNode): Unit = {
     val id = body.path("request").asText
-    val before = changes.synchronized(Option(changes.get(id)))
-    if (before.isDefined) before.foreach(answer)
-    else if (running.putIfAbsent(id, new java.util.concurrent.atomic.AtomicBoolean) == null) {
-      if (!handles.work.answer(perform(id, body))) {
+    if (running.putIfAbsent(id, new java.util.concurrent.atomic.AtomicBoolean) == null) {
+      // Looked at only now: one that has just been done is either among these or was running.
+      val before = changes.synchronized(Option(changes.get(id)))
+      if (before.isDefined || !handles.work.answer(perform(id, body))) {
         running.remove(id)
-        answer(failure(id, HandleException.failed("this context has too many requests for handles already: ask again soon")))
+        refuse(before.getOrElse(failure(id, HandleException.failed("this context has too many requests for handles already: ask again soon"))))
       }
     }
   }
@@ -40,7 +41,7 @@ private[agent] final class Requests(handles: Handles, answer: JsonNode => Unit) 
   /** Stops a request; it is answered as cancelled. */
   def cancel(id: String): Unit = Option(running.get(id)).foreach { cancelled =>
     cancelled.set(true)
-    handles.root.sparkContext.cancelJobGroup(group(id))
+    handles.cancelJobs(group(id))
   }
 
   private def perform(id: String, body: JsonNode): Unit = {

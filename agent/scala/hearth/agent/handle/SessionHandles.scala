@@ -22,11 +22,14 @@ final class SessionHandles(workspace: Workspace, statement: () => Option[Int]) {
     val level = options.level
     val rows = frame.toDF()
     val plan = Plans.of(rows)
-    // Who has cached it before goes on deciding when it is dropped.
-    val own = level != StorageLevel.NONE && rows.storageLevel == StorageLevel.NONE
+    // Who has cached it before goes on deciding when it is dropped, unless that is another handle.
+    val own = level != StorageLevel.NONE && (rows.storageLevel == StorageLevel.NONE || isUsed(plan, _.isOwn))
     if (own) rows.persist(level)
-    if (options.force) HandleException.unwrapped(rows.count())
-    Left(new FrameContent(rows, new Kept(() => if (own && !otherwiseUsed(plan)) rows.unpersist())))
+    val kept = new Kept(() => if (own && !isUsed(plan, _ => true)) rows.unpersist())
+    orFreed(kept) {
+      if (options.force) HandleException.unwrapped(rows.count())
+      Left(new FrameContent(rows, own, kept))
+    }
   }
 
   /** @param isPython whether it is in Python's pickled form */
@@ -34,23 +37,27 @@ final class SessionHandles(workspace: Workspace, statement: () => Option[Int]) {
     val level = options.level
     val own = level != StorageLevel.NONE && rdd.getStorageLevel == StorageLevel.NONE
     if (own) rdd.persist(level)
-    if (options.force) HandleException.unwrapped(rdd.count())
-    val elements = new RddContent(rdd, isPython, None, Kept.nothing).elements
-    val columns =
-      try Some(Schemas.table(HandleException.unwrapped(elements.take(SessionHandles.looked)).toSeq))
-      // It can still be shared among sessions that know its elements.
-      catch { case unlike: HandleException if unlike.code == "bad_value" => None }
-    Left(new RddContent(rdd, isPython, columns, new Kept(() => if (own) rdd.unpersist(blocking = false))))
+    val kept = new Kept(() => if (own) rdd.unpersist(blocking = false))
+    orFreed(kept) {
+      if (options.force) HandleException.unwrapped(rdd.count())
+      val elements = new RddContent(rdd, isPython, None, Kept.nothing).elements
+      val columns =
+        try Some(Schemas.table(HandleException.unwrapped(elements.take(SessionHandles.looked)).toSeq))
+        // It can still be shared among sessions that know its elements.
+        catch { case unlike: HandleException if unlike.code == "bad_value" => None }
+      Left(new RddContent(rdd, isPython, columns, kept))
+    }
   }
 
   def sharePairs(name: String, options: Options, pairs: RDD[(Any, Any)]): Handle = handles.share(name, maker, options)(Right {
     val first = HandleException.unwrapped(pairs.take(SessionHandles.looked)).toSeq
     val key = first.headOption.map(entry => Keys.kind(Keys.normal(entry._1)))
     first.foreach(entry => Keys.of(entry._1, key))
-    val index = PairIndex.of(pairs, key)
-    val made = new Pairs(index, key, PairContent.columns(first), options.level)
-    if (options.force) HandleException.unwrapped(made.now.content.count())
-    made
+    val made = new Pairs(PairIndex.of(pairs, key), key, PairContent.columns(first), options.level, handles.merges)
+    orFreed(made.now.content.kept) {
+      if (options.force) HandleException.unwrapped(made.now.content.count())
+      made
+    }
   })
 
   def shareValue(name: String, options: Options, value: Any): Handle = handles.share(name, maker, options)(Left {
@@ -72,7 +79,7 @@ final class SessionHandles(workspace: Workspace, statement: () => Option[Int]) {
 
   def frame(name: String): DataFrame =
     if (name.contains("/")) Elsewhere.frame(name, spark)
-    else handle(name).reading(version => version.content.kept.lend(version.content.frame(spark)))
+    else handle(name).reading(_.content.lent(spark))
 
   def unshare(name: String): Unit = handles.unshare(name, maker)
 
@@ -81,25 +88,27 @@ final class SessionHandles(workspace: Workspace, statement: () => Option[Int]) {
     *
     * @param make shares it under that name
     */
-  def getOrElseCreate(name: String, waitMillis: Long)(make: => Unit): Unit =
-    if (begin(name, waitMillis)) {
-      try {
-        make
-        end(name, None)
-      } catch {
-        case failure: Throwable =>
-          end(name, Some(failure))
-          throw failure
-      }
+  def getOrElseCreate(name: String, waitMillis: Long)(make: => Unit): Unit = begin(name, waitMillis).foreach { id =>
+    try {
+      make
+      end(id, None)
+    } catch {
+      case failure: Throwable =>
+        end(id, Some(failure))
+        throw failure
     }
+  }
 
-  def begin(name: String, waitMillis: Long): Boolean =
-    handles.creations.begin(Handle.checkName(name), workspace.session, waitMillis)(handles.get(name).isDefined)
+  def begin(name: String, waitMillis: Long): Option[Long] =
+    handles.creations.begin(Handle.checkName(name), maker, waitMillis)(handles.get(name).isDefined)
 
-  def end(name: String, failure: Option[Throwable]): Unit = handles.creations.end(name, failure)
+  def end(id: Long, failure: Option[Throwable]): Unit = handles.creations.end(id, failure)
 
   /** The session, or its process, is no more. */
   def abandon(): Unit = handles.creations.abandon(workspace.session)
+
+  /** A statement was cancelled, and is over. */
+  def abandon(statement: Int): Unit = handles.creations.abandon(workspace.session, statement)
 
   /** What there is, as JSON. */
   def list: String = {
@@ -109,8 +118,18 @@ final class SessionHandles(workspace: Workspace, statement: () => Option[Int]) {
     Json.write(made)
   }
 
-  private def otherwiseUsed(plan: org.apache.spark.sql.catalyst.plans.logical.LogicalPlan): Boolean =
-    handles.all.flatMap(_.opened).exists { case other: FrameContent => Plans.sameResult(other.plan, plan); case _ => false }
+  /** Whether a current handle, one of some, has this plan. */
+  private def isUsed(plan: org.apache.spark.sql.catalyst.plans.logical.LogicalPlan, which: FrameContent => Boolean): Boolean =
+    handles.all.flatMap(_.opened).exists { case other: FrameContent => which(other) && Plans.sameResult(other.plan, plan); case _ => false }
+
+  /** Does what may fail with data that are cached already. */
+  private def orFreed[T](kept: Kept)(work: => T): T =
+    try work
+    catch {
+      case failure: Throwable =>
+        kept.leave()
+        throw failure
+    }
 }
 
 object SessionHandles {

@@ -10,9 +10,16 @@ import org.apache.spark.sql.types.StructType
   *
   * Keys are looked up under what stands for them in every language: whole numbers are long, so the parts of a tuple key that are whole
   * numbers come back as Long.
+  *
+  * It can be sent along with the code of tasks, as lines of the REPL send what is defined before them, but works in the driver alone.
   */
-final class SharedRdd[K, V] private[handle] (session: SessionHandles, given: Option[String])(implicit keys: ClassTag[K]) {
+final class SharedRdd[K, V] private[handle] (@transient private val home: SessionHandles, given: Option[String])(implicit keys: ClassTag[K])
+    extends Serializable {
   @volatile private var known = given
+
+  private def session: SessionHandles =
+    if (home != null) home
+    else throw HandleException.failed(s"$this works in the driver alone: in tasks, join with its rdd(), or get the entries before")
 
   /** The name; one that was made without gets that of the variable that holds it.
     *

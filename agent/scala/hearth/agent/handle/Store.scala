@@ -13,7 +13,7 @@ import org.apache.spark.storage.StorageLevel
   * @param base address of a folder of any file system that Spark can write
   */
 private[handle] final class Store(base: String, work: Work, spark: () => SparkSession) {
-  private val due = mutable.HashSet.empty[String]
+  private val due = mutable.HashSet.empty[Handle]
 
   /** Writes a version whole and returns where. */
   def write(name: String, content: Content, session: SparkSession): String = {
@@ -24,32 +24,37 @@ private[handle] final class Store(base: String, work: Work, spark: () => SparkSe
     path
   }
 
-  /** Writes the newest version soon, and tells of it; puts that come meanwhile are in it. The folder of the one before it goes. */
+  /** Writes the newest version soon, and tells of it; puts that come meanwhile are in it. The folder of the one before it goes, unless
+    * the handle's data can be made anew of that alone.
+    */
   def later(handle: Handle, news: Handles.News): Unit =
-    if (due.synchronized(due.add(handle.name))) work.inBackground(s"writing of ${handle.name}") {
-      due.synchronized(due.remove(handle.name))
+    if (due.synchronized(due.add(handle))) work.inBackground(s"writing of ${handle.name}") {
+      due.synchronized(due.remove(handle))
       val old = handle.path
-      handle.path = Some(handle.reading(version => write(handle.name, version.content, spark())))
-      news.put(handle, Maker.outside)
-      old.foreach(forget)
+      val path = handle.reading(version => write(handle.name, version.content, spark()))
+      if (handle.wrote(path)) {
+        news.version(handle)
+        news.settled(forget(old.toSet -- handle.origin))
+      } else forget(Set(path))
     }
 
-  private def forget(path: String): Unit = {
+  /** Deletes folders of versions that nobody needs any more, some time. */
+  def forget(paths: Set[String]): Unit = if (paths.nonEmpty) work.inBackground(s"deletion of ${paths.mkString(", ")}")(paths.foreach { path =>
     val folder = new Path(path)
     folder.getFileSystem(spark().sparkContext.hadoopConfiguration).delete(folder, true)
-  }
+  })
 }
 
 private[handle] object Store {
 
   /** What was written, opened again. */
-  def open(spark: SparkSession, path: String, known: Handle.Known, level: StorageLevel): Either[Content, Pairs] = {
+  def open(spark: SparkSession, path: String, known: Handle.Known, level: StorageLevel, merges: Merges): Handle.Data = {
     val rows = spark.read.parquet(path)
     known.kind match {
       case "pairs" =>
         val entries = rows.rdd.map(row => (Values.plain(row.get(0)): Any, Values.plain(row.get(1)): Any))
         val key = known.key
-        Right(new Pairs(PairIndex.of(entries.map(entry => (tupled(entry._1, key), entry._2)), key), key, rows.schema, level))
+        Right(new Pairs(PairIndex.of(entries.map(entry => (tupled(entry._1, key), entry._2)), key), key, rows.schema, level, merges))
       case "rdd" =>
         val single = rows.schema.fieldNames.sameElements(Array("value"))
         val elements = rows.rdd.map(row => if (single) Values.plain(row.get(0)) else row)
@@ -57,7 +62,7 @@ private[handle] object Store {
         Left(new RddContent(elements, false, Some(rows.schema), new Kept(() => elements.unpersist(blocking = false))))
       case _ =>
         if (level != StorageLevel.NONE) rows.persist(level)
-        Left(new FrameContent(rows, new Kept(() => rows.unpersist())))
+        Left(new FrameContent(rows, true, new Kept(() => rows.unpersist())))
     }
   }
 

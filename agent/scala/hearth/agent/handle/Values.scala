@@ -94,6 +94,7 @@ object Values {
   def nameOf(value: Any): String = value match {
     case null => "null"
     case named: java.util.Map[_, _] if named.containsKey("__class__") => String.valueOf(named.get("__class__"))
+    case function if function.getClass.getName.contains("$Lambda") => "function"
     case other => hearth.agent.repl.Registry.unmangled(other.getClass.getName)
   }
 

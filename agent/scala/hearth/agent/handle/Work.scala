@@ -8,13 +8,14 @@ import hearth.agent.Log
 import org.apache.spark.hearth.SparkInternals
 import org.apache.spark.sql.SparkSession
 
-/** The threads on which the handles' own work is done: answers, streams, merges. They belong to no session.
+/** The threads on which the handles' own work is done: answers, streams, merges, files. They belong to no session.
   *
   * Made before any session, so that they inherit nothing from one.
   */
 final class Work(spark: () => SparkSession) {
   private val answers = pool("hearth-handle", 8, 1000)
   private val streams = pool("hearth-stream", Work.mostStreams, Work.mostStreams)
+  private val merges = pool("hearth-merge", 2, 10000)
   private val background = pool("hearth-handle-background", 1, 10000)
 
   /** Runs it soon; returns whether there was room for it. */
@@ -22,8 +23,14 @@ final class Work(spark: () => SparkSession) {
 
   def stream(task: => Unit): Boolean = run(streams, task)
 
+  /** As the others; a failure is told in the log alone. */
+  def merge(task: => Unit): Boolean = run(merges, {
+    group("hearth: merge", "merge of changes")
+    task
+  })
+
   /** Runs it when what was asked for before is done; a failure is told in the log alone. */
-  def inBackground(what: String)(task: => Unit): Unit = run(background, {
+  def inBackground(what: String)(task: => Unit): Boolean = run(background, {
     group(s"hearth: $what", what)
     task
   })

@@ -65,6 +65,9 @@ final class Link(settings: Settings, owner: Link.Owner) {
     current.foreach(_.pump())
   }
 
+  /** Does something, which must not block, once the gateway has acknowledged all that has been sent so far. */
+  def settled(work: () => Unit): Unit = outbox.afterwards(work)
+
   /** Waits until the gateway has everything, at most `millis`; returns whether it has. */
   def drained(millis: Long): Boolean = outbox.drained(millis)
 

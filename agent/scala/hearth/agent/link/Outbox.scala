@@ -1,7 +1,7 @@
 package hearth.agent.link
 
 import java.nio.file.Path
-import java.util.HashMap
+import java.util.{ArrayDeque, HashMap}
 
 /** Numbered messages that the gateway has not acknowledged yet.
   *
@@ -16,6 +16,7 @@ final class Outbox(memoryLimit: Long, diskLimit: Long, folder: Path) {
   private final case class OnDisk(at: Long, length: Int) extends Kept
 
   private val kept = new HashMap[Long, Kept]
+  private val awaited = new ArrayDeque[(Long, () => Unit)]
   private val spill = new Spill(folder.resolve("outbox.spill"))
   private var lowest = 1L
   private var next = 1L
@@ -44,8 +45,19 @@ final class Outbox(memoryLimit: Long, diskLimit: Long, folder: Path) {
   /** Takes a message whatever is waiting: for small ones, from threads that must not wait. */
   def force(text: String): Unit = synchronized(add(text))
 
+  /** Does something once everything that has been taken is acknowledged, on the thread that says so. */
+  def afterwards(work: () => Unit): Unit = {
+    val isDone = synchronized {
+      if (lowest < next) awaited.add((next - 1, work))
+      lowest == next
+    }
+    if (isDone) work()
+  }
+
   /** The gateway has everything up to `seq`. */
-  def acknowledged(seq: Long): Unit = synchronized {
+  def acknowledged(seq: Long): Unit = remove(seq).foreach(_())
+
+  private def remove(seq: Long): Seq[() => Unit] = synchronized {
     while (lowest <= seq && lowest < next) {
       kept.remove(lowest) match {
         case InMemory(text) => inMemory -= text.length
@@ -55,6 +67,9 @@ final class Outbox(memoryLimit: Long, diskLimit: Long, folder: Path) {
     }
     if (onDisk == 0) spill.clear()
     notifyAll()
+    val settled = Seq.newBuilder[() => Unit]
+    while (!awaited.isEmpty && awaited.peek._1 < lowest) settled += awaited.poll()._2
+    settled.result()
   }
 
   /** The lowest number not acknowledged, or the next one to be given. */

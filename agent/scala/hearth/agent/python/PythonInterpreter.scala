@@ -73,6 +73,8 @@ private[python] final class PythonInterpreter(first: AttachedPython, another: ()
       case Reply(_, _) => // the answer to a completion that nobody waits for any more
       case Gone => outcome = Some(died(process))
     }
+    // What its code was making when it was cut short, it did not always get to say.
+    if (statement.cancelled) PythonSessions.handles(workspace.number).abandon(statement.number)
     outcome.get
   }
 
