@@ -185,7 +185,7 @@ async fn only_what_is_its_own(fake: &Fake, agent: &mut Agent) -> String {
         (Some(fake.session), with(json!({"name": "a", "kind": "table"}))),
         (Some(fake.session), with(json!({"name": "b", "version": 0}))),
         (Some(fake.session), with(json!({"name": "c", "columns": "x"}))),
-        (Some(fake.session), with(json!({"name": "d", "durable": {"path": "file:///etc"}}))),
+        (Some(fake.session), with(json!({"name": "d", "durable": {"path": "file:///etc", "version": 1}}))),
         (Some(fake.foreign), with(json!({"name": "e"}))),
         (Some(Uuid::now_v7()), with(json!({"name": "f"}))),
         (Some(fake.session), json!({"name": "g"})),

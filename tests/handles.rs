@@ -157,8 +157,8 @@ async fn the_driver_dies(team: &Team, lost: &Value, durable: &Value) {
 
     api.post_text(&format!("{API}/contexts/{context}/restart"), "").await.expect(202);
     ready(api, context, 2).await;
-    let found = api.get(&format!("{}/entries?key=ak", path(durable))).await.expect(200);
-    assert_eq!(found["entries"], json!([{"key": "ak", "value": "Alaska"}]));
+    let found = api.get(&format!("{}/entries?key=ny", path(durable))).await.expect(200);
+    assert_eq!(found["entries"], json!([{"key": "ny", "value": "New York"}]));
     let again = find(api, "team", "keeper").await;
     assert_eq!(
         (&again["id"], &again["owner"], &again["version"]),
@@ -185,7 +185,7 @@ async fn it_begins_again(team: &Team, durable: &Value) {
     let ended = api.get(&last).await.expect(200);
     assert_eq!(ended["state"], "dead");
     assert!(ended["cause"].as_str().unwrap().contains("restarted by"), "{ended}");
-    assert_eq!(api.get(&format!("{}/count", path(durable))).await.expect(200)["count"], 1);
+    assert_eq!(api.get(&format!("{}/count", path(durable))).await.expect(200)["count"], 2);
 }
 
 /// Somebody with an API token.
@@ -267,9 +267,13 @@ async fn data_has_a_name_beyond_its_session() {
         "k = ShareableRdd(sc.parallelize([('ak', 'Alaska')]), 'keeper', durable=True)\nprint(k.version)",
     )
     .await;
-    let durable = until("the handle is durable", BOUND, async || {
+    let keeper = find(&team.api, "team", "keeper").await;
+    assert_eq!((&keeper["durable"], &keeper["durable_version"]), (&json!(true), &json!(1)), "{keeper}");
+    let put = put(&team.api, &format!("{}/entries", path(&keeper)), json!({"entries": {"ny": "New York"}})).await;
+    let put = put.expect(200)["version"].clone();
+    let durable = until("the put is durable", BOUND, async || {
         let handle = find(&team.api, "team", "keeper").await;
-        (handle["durable"] == true).then_some(handle)
+        (handle["durable_version"] == put && handle["version"] == put).then_some(handle)
     })
     .await;
     team.other_contexts_reach_it().await;

@@ -73,11 +73,14 @@ async fn a_killed_gateway_loses_nothing_and_a_killed_driver_says_why() {
     // Its driver dies while what it has said cannot be stored yet.
     let (storing, said) = ("new.received <> old.received", gateway.log().len());
     refusing(&gateway, "application", storing, "53100").await;
-    livy.post(&format!("{session}/statements"), json!({ "code": "import time; print('begun'); time.sleep(600)" }))
-        .await
-        .expect(201);
-    running(&gateway, &format!("{session}/statements/3")).await;
+    let code = "import time\nprint('begun', flush=True)\nsc.parallelize([0, 600], 2).foreach(time.sleep)";
+    livy.post(&format!("{session}/statements"), json!({ "code": code })).await.expect(201);
     waits(&gateway, said).await;
+    // Progress is shown as it is heard: what was printed before has been heard, too.
+    until("half of the job is done", BOUND, async || {
+        (statement(&gateway, &format!("{session}/statements/3")).await["progress"] == 0.5).then_some(())
+    })
+    .await;
     let killed = Instant::now();
     kill(driver(&gateway), Signal::SIGKILL).unwrap();
     taking(&gateway, "application").await;

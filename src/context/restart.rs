@@ -8,19 +8,29 @@ use super::{Context, Error, State};
 use crate::access::{Allowed, Manage};
 use crate::audit::Event;
 use crate::id::{ContextId, GatewayId};
-use crate::store::constraint;
+use crate::store::{constraint, idempotency};
 
 impl Service {
     /// Ends the context's application, if one lives, and puts the context in line for the next. One that waits for its launch stays in line.
+    /// A repeat under the same key does nothing.
     ///
     /// # Errors
     /// A context that ends with its session, one that is being ended, a name that another has now, a full line, the database.
-    pub async fn restart(&self, context: &Allowed<Manage, Context>) -> Result<(), Error> {
+    pub async fn restart(
+        &self,
+        context: &Allowed<Manage, Context>,
+        key: Option<&idempotency::Key>,
+    ) -> Result<(), Error> {
         if !context.outlives_sessions {
             return Err(Error::EndsWithSessions(context.id));
         }
         let cause = format!("it was restarted by {}", context.who().user);
         let mut tx = self.pool().begin().await?;
+        if let Some(key) = key
+            && idempotency::claim(&mut tx, key, "").await?.is_some()
+        {
+            return Ok(());
+        }
         let begins = match context.state {
             State::Waiting => true,
             State::Ended => {

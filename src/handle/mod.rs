@@ -133,6 +133,8 @@ pub struct Handle {
     pub ttl_ms: Option<i64>,
     /// Where it is written, too.
     pub durable_path: Option<String>,
+    /// The version that is written there.
+    pub durable_version: Option<i64>,
     /// Bytes in memory.
     pub memory_bytes: i64,
     /// Bytes on disks.

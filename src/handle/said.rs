@@ -78,11 +78,13 @@ impl Service {
         if said.ttl_ms.is_some_and(|ttl| !(0..=LONGEST_TTL).contains(&ttl)) {
             return nonsense("its time to live cannot be");
         }
-        let durable_path = said.durable.map(|d| d.path);
-        if let Some(path) = &durable_path
-            && !self.is_stored(db, context, path).await?
-        {
-            return nonsense("it is not written where durable handles of its context are");
+        if let Some(durable) = &said.durable {
+            if !self.is_stored(db, context, &durable.path).await? {
+                return nonsense("it is not written where durable handles of its context are");
+            }
+            if !(1..=said.version).contains(&durable.version) {
+                return nonsense("a version is written that there is not");
+            }
         }
         let reason = said.reason.map(|r| told(&r, LONGEST_REASON));
         let told = Told {
@@ -96,7 +98,8 @@ impl Service {
             partitions: said.partitions,
             storage: &said.storage,
             ttl_ms: said.ttl_ms,
-            durable_path: durable_path.as_deref(),
+            durable_path: said.durable.as_ref().map(|d| d.path.as_str()),
+            durable_version: said.durable.as_ref().map(|d| d.version),
         };
         if store::update_handle(db, context, &told).await? || state == State::Gone {
             return Ok(());

@@ -35,6 +35,7 @@ struct Row {
     storage: String,
     ttl_ms: Option<i64>,
     durable_path: Option<String>,
+    durable_version: Option<i64>,
     memory_bytes: i64,
     disk_bytes: i64,
     cached_fraction: f64,
@@ -76,6 +77,7 @@ impl TryFrom<Row> for Handle {
             storage: r.storage,
             ttl_ms: r.ttl_ms,
             durable_path: r.durable_path,
+            durable_version: r.durable_version,
             memory_bytes: r.memory_bytes,
             disk_bytes: r.disk_bytes,
             cached_fraction: r.cached_fraction,
@@ -98,7 +100,7 @@ pub(super) async fn load_handle(db: &mut PgConnection, id: HandleId) -> Result<O
         r#"select h.handle_id as "handle_id: _", h.context_id as "context_id: _", c.name as context_name, c.owner as context_owner
                 , c.via as context_via, (c.ended_at is not null) as "context_ended!", c.profile, h.name, h.tenant, h.owner, h.via
                 , h.run_as, h.kind, h.version, h.state, h.reason, h.columns, h.key_type, h.partitions, h.storage, h.ttl_ms
-                , h.durable_path, h.memory_bytes, h.disk_bytes, h.cached_fraction, h.session_id as "session_id: _", h.statement
+                , h.durable_path, h.durable_version, h.memory_bytes, h.disk_bytes, h.cached_fraction, h.session_id as "session_id: _", h.statement
                 , h.last_used_at, h.last_read_by, h.last_read_at, h.created_at, h.updated_at, h.expires_at
              from handle h join context c using (context_id) where h.handle_id = $1"#,
         id.0
@@ -139,7 +141,7 @@ pub(super) async fn list_handles(
         r#"select h.handle_id as "handle_id: _", h.context_id as "context_id: _", c.name as context_name, c.owner as context_owner
                 , c.via as context_via, (c.ended_at is not null) as "context_ended!", c.profile, h.name, h.tenant, h.owner, h.via
                 , h.run_as, h.kind, h.version, h.state, h.reason, h.columns, h.key_type, h.partitions, h.storage, h.ttl_ms
-                , h.durable_path, h.memory_bytes, h.disk_bytes, h.cached_fraction, h.session_id as "session_id: _", h.statement
+                , h.durable_path, h.durable_version, h.memory_bytes, h.disk_bytes, h.cached_fraction, h.session_id as "session_id: _", h.statement
                 , h.last_used_at, h.last_read_by, h.last_read_at, h.created_at, h.updated_at, h.expires_at
              from handle h join context c using (context_id)
             where h.state <> 'gone' and ($10::uuid is null or h.context_id = $10) and ($3 or h.tenant = $1)
@@ -191,6 +193,7 @@ pub(super) struct Told<'a> {
     pub storage: &'a str,
     pub ttl_ms: Option<i64>,
     pub durable_path: Option<&'a str>,
+    pub durable_version: Option<i64>,
 }
 
 /// Writes the newest version of a living handle; false: there is none of that name. An older version changes nothing.
@@ -204,7 +207,7 @@ pub(super) async fn update_handle(
             , changed as (
               update handle h set kind = $3, version = $4, state = $5, reason = $6, columns = coalesce($7, h.columns)
                    , key_type = coalesce($8, h.key_type), partitions = greatest($9, 0), storage = $10, ttl_ms = $11
-                   , durable_path = $12, updated_at = now(), expires_at = now() + $11::bigint * interval '1 millisecond'
+                   , durable_path = $12, durable_version = $13, updated_at = now(), expires_at = now() + $11::bigint * interval '1 millisecond'
                    , ended_at = case when $5 = 'gone' then now() end
                 from known k where h.handle_id = k.handle_id and k.version <= $4)
          select handle_id from known",
@@ -219,7 +222,8 @@ pub(super) async fn update_handle(
         told.partitions,
         told.storage,
         told.ttl_ms,
-        told.durable_path
+        told.durable_path,
+        told.durable_version
     )
     .fetch_optional(db)
     .await?;
@@ -236,9 +240,9 @@ pub(super) async fn insert_handle(
 ) -> Result<bool, sqlx::Error> {
     let done = sqlx::query!(
         "insert into handle (handle_id, context_id, name, tenant, owner, via, run_as, kind, version, state, reason, columns, key_type
-                            , partitions, storage, ttl_ms, durable_path, session_id, statement, expires_at)
+                            , partitions, storage, ttl_ms, durable_path, durable_version, session_id, statement, expires_at)
          select $1, c.context_id, $3, c.tenant, coalesce(s.owner, c.owner), case when s.session_id is null then c.via else s.via end
-              , c.run_as, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, s.session_id, $14
+              , c.run_as, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $16, s.session_id, $14
               , now() + $12::bigint * interval '1 millisecond'
            from context c left join session s on s.context_id = c.context_id and s.session_id = $15
           where c.context_id = $2 and ($15::uuid is null or s.session_id is not null)",
@@ -256,7 +260,8 @@ pub(super) async fn insert_handle(
         told.ttl_ms,
         told.durable_path,
         statement,
-        session.map(|s| s.0)
+        session.map(|s| s.0),
+        told.durable_version
     )
     .execute(db)
     .await?;
@@ -313,11 +318,14 @@ pub(super) async fn set_usage(db: &mut PgConnection, context: ContextId, used: &
     Ok(())
 }
 
-/// The application of a context has ended: what is durable waits for the next, the rest is lost.
+/// The application of a context has ended: what is durable waits for the next as it is written, the rest is lost.
 pub(super) async fn lose_all(db: &mut PgConnection, context: ContextId, reason: &str) -> Result<(), sqlx::Error> {
     sqlx::query!(
         "update handle set state = case when durable_path is null then 'lost' else 'ready' end
-              , reason = case when durable_path is null then $2 end
+              , reason = case when durable_path is null then $2
+                              when durable_version < version
+                              then 'its versions after ' || durable_version || ' were not written yet, and are lost: ' || $2 end
+              , version = coalesce(durable_version, version)
               , ended_at = case when durable_path is null then now() end
               , memory_bytes = 0, disk_bytes = 0, cached_fraction = 0, updated_at = now()
           where context_id = $1 and ended_at is null",

@@ -240,6 +240,8 @@ class HandleInfo:
     expires_at: Optional[datetime] = None
     durable: bool = False
     """Whether it lives on after its driver."""
+    durable_version: Optional[int] = None
+    """The version that is written, as which it opens again: what was put is durable once this has reached the put's version."""
     tenant: Optional[str] = None
     created_at: Optional[datetime] = None
     updated_at: Optional[datetime] = None

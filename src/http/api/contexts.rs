@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -20,7 +20,7 @@ use super::words;
 use crate::access::{Manage, View};
 use crate::context::{self, NewContext};
 use crate::http::Doors;
-use crate::http::extract::Who;
+use crate::http::extract::{Who, idempotency_key};
 use crate::http::fault::Fault;
 
 /// The routes.
@@ -207,10 +207,13 @@ async fn restart(
     Who(who): Who,
     Named(called): Named<String>,
     Asked(waiting): Asked<Waiting>,
+    address: Address,
+    headers: HeaderMap,
 ) -> Result<Response, Fault> {
     let wait = waiting.time(doors.limits.wait.0)?.unwrap_or_default();
+    let key = idempotency_key(&who, &headers, &format!("POST {}", address.path()), b"")?;
     let context = doors.contexts.open::<Manage>(&who, &called).await?;
-    doors.contexts.restart(&context).await?;
+    doors.contexts.restart(&context, key.as_ref()).await?;
     let before = context.application.as_ref().map(|a| a.id);
     // Its old application may still be ending, and the context ready by that.
     let is_new = |c: &context::Context| c.application.as_ref().map(|a| a.id) != before;

@@ -67,6 +67,8 @@ pub struct Handle {
     expires_at: Option<DateTime<Utc>>,
     /// Whether it opens again after its driver has died.
     durable: bool,
+    /// The version that is written to the handle store, as which it opens again: puts are durable once it has reached theirs.
+    durable_version: Option<i64>,
     owner: String,
     tenant: String,
     created_at: DateTime<Utc>,
@@ -113,6 +115,7 @@ impl From<handle::Handle> for Handle {
             ttl_ms: h.ttl_ms,
             expires_at: h.expires_at,
             durable: h.durable_path.is_some(),
+            durable_version: h.durable_version,
             owner: h.owner,
             tenant: h.tenant,
             created_at: h.created_at,

@@ -43,6 +43,8 @@ pub struct Handle<'a> {
 pub struct Durable {
     /// Address of the folder.
     pub path: String,
+    /// The version that is written there.
+    pub version: i64,
 }
 
 /// `handle_usage` of the agent: what has changed.
@@ -219,7 +221,8 @@ mod tests {
             ("states", "pairs", 3, "ready")
         );
         assert_eq!((handle.key.as_deref(), handle.partitions, handle.ttl_ms), (Some("string"), 8, Some(3_600_000)));
-        assert!(handle.durable.unwrap().path.ends_with("/states/3"));
+        let written = handle.durable.unwrap();
+        assert!(written.path.ends_with("/states/3") && written.version == 2);
         assert!(handle.columns.unwrap().get().contains("\"key\""));
         let text = golden("handle-lost");
         let lost = Envelope::parse(&text).unwrap();

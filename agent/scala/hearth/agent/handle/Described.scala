@@ -19,7 +19,7 @@ private[agent] object Described {
     made.put("storage", handle.options.storage)
     handle.options.ttlMillis.fold(made.putNull("ttl_ms"))(millis => made.put("ttl_ms", millis))
     made.putNull("durable")
-    handle.path.foreach(path => made.putObject("durable").put("path", path))
+    handle.written.foreach(written => made.putObject("durable").put("path", written.path).put("version", written.version))
     made
   }
 

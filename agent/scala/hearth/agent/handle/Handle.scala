@@ -34,6 +34,9 @@ final case class Options(storage: String, force: Boolean, ttlMillis: Option[Long
     }
 }
 
+/** A version in the handle store, and where. */
+final case class Written(path: String, version: Long)
+
 /** A version's number and what it holds. */
 final case class Version(number: Long, content: Content)
 
@@ -64,13 +67,13 @@ final class Handle(
   @volatile var lastUsed: Long = System.currentTimeMillis
 
   /** Where the newest durable version is written. */
-  @volatile private[handle] var path: Option[String] = origin
+  @volatile private[handle] var written: Option[Written] = origin.map(Written(_, number))
 
   given.foreach(_.foreach(_.number(number)))
 
   /** A newer version has been written; returns false if the handle is over. */
-  private[handle] def wrote(folder: String): Boolean = synchronized {
-    if (over.isEmpty) path = Some(folder)
+  private[handle] def wrote(made: Written): Boolean = synchronized {
+    if (over.isEmpty) written = Some(made)
     over.isEmpty
   }
 

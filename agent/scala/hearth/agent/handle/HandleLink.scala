@@ -6,6 +6,7 @@ import java.util.concurrent.atomic.AtomicBoolean
 
 import scala.collection.JavaConverters._
 import scala.collection.mutable
+import scala.util.Try
 
 import com.fasterxml.jackson.databind.JsonNode
 import com.fasterxml.jackson.databind.node.ObjectNode
@@ -37,6 +38,8 @@ private[agent] final class HandleLink(
 
   /** Handles that have been put to since they were last told of, and by whom. */
   private val changed = mutable.LinkedHashMap.empty[Handle, Maker]
+
+  private val telling = new Object
 
   /** What was told of each handle's use. */
   private var told = Map.empty[String, ObjectNode]
@@ -85,8 +88,10 @@ private[agent] final class HandleLink(
 
   override def settled(work: => Unit): Unit = after(() => work)
 
-  private def tell(handle: Handle, maker: Maker): Unit =
+  /** One at a time, so that the last that is told is the newest. */
+  private def tell(handle: Handle, maker: Maker): Unit = telling.synchronized {
     send("handle", maker.session, maker.statement, Described.version(handle, "ready", None))
+  }
 
   private def tellChanged(): Unit = {
     val list = changed.synchronized {
@@ -94,7 +99,7 @@ private[agent] final class HandleLink(
       changed.clear()
       list
     }
-    list.foreach { case (handle, maker) => if (handles.get(handle.name).contains(handle)) tell(handle, maker) }
+    list.foreach { case (handle, maker) => handles.whileCurrent(handle)(tell(handle, maker)) }
   }
 
   private def usage(): Unit = synchronized {
@@ -112,10 +117,18 @@ private[agent] final class HandleLink(
 
   /** Takes the store, and the durable handles of earlier applications, which are opened when they are first used. */
   private def durable(body: JsonNode): Unit = {
-    if (body.path("store").isTextual) handles.store = Some(new Store(body.path("store").asText, handles.work, spark))
-    body.path("durable").elements.asScala.foreach { node =>
+    val durable = body.path("durable").elements.asScala.toSeq
+    if (body.path("store").isTextual) {
+      // It may be told again in the same application, which goes on with what it has written.
+      val store = handles.store.getOrElse(new Store(body.path("store").asText, handles.work, spark, timer))
+      handles.store = Some(store)
+      store.sweep(durable.map(_.path("path").asText).toSet)
+    }
+    durable.foreach { node =>
       val columns = node.path("columns").elements.asScala.map(column => (column.path("name").asText, column.path("type").asText)).toSeq
-      val known = Handle.Known(node.path("kind").asText, Some(Handle.schema(columns)), Option(node.path("key").asText(null)))
+      // Not every type can be read as it is shown, names with signs in them: such a handle is in SQL once it has been opened.
+      val schema = Try(Handle.schema(columns)).toOption
+      val known = Handle.Known(node.path("kind").asText, schema, Option(node.path("key").asText(null)))
       val path = node.path("path").asText
       val ttl = Some(node.path("ttl_ms")).filter(_.isIntegralNumber).map(_.asLong)
       val options = Options(node.path("storage").asText(Namespace.usual), force = false, ttl, durable = true)
@@ -126,8 +139,14 @@ private[agent] final class HandleLink(
   }
 
   private def open(handle: Handle, path: String, known: Handle.Known): Handle.Data =
-    try Store.open(spark(), path, known, handle.options.level, handles.merges)
-    catch {
+    try {
+      val found = Store.open(spark(), path, known, handle.options.level, handles.merges)
+      if (known.schema.isEmpty) handles.work.inBackground(s"view of ${handle.name}") {
+        handle.reading(_ => ())
+        handles.show(handle)
+      }
+      found
+    } catch {
       case failure: Exception =>
         send("handle", None, None, Described.version(handle, "lost", Some(s"what was written at $path cannot be read: ${failure.getMessage}".take(2000))))
         throw failure

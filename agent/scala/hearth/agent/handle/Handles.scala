@@ -59,7 +59,7 @@ final class Handles(spark: () => SparkSession, news: Handles.News, timer: Schedu
       val path = to.map(_.write(name, content, spark()))
       add(name) { number =>
         val handle = new Handle(name, maker, options, number, Handle.Known.of(content), Some(made), () => made, None)
-        handle.path = path
+        handle.written = path.map(Written(_, number))
         handle
       }
     } catch {
@@ -85,7 +85,7 @@ final class Handles(spark: () => SparkSession, news: Handles.News, timer: Schedu
     handle.change(changes) match {
       case Some(version) =>
         news.put(handle, maker)
-        to.foreach(_.later(handle, news))
+        to.foreach(_.later(handle, this, news))
         version
       case None => change(name, maker, changes)
     }
@@ -93,6 +93,16 @@ final class Handles(spark: () => SparkSession, news: Handles.News, timer: Schedu
 
   /** @throws HandleException `not_found` */
   def unshare(name: String, maker: Maker): Unit = remove(this(name), maker, "unshared", "unshared")
+
+  /** Does `work` if the handle is still what its name stands for, which it stays meanwhile; returns whether it is. */
+  private[handle] def whileCurrent(handle: Handle)(work: => Unit): Boolean = synchronized {
+    val current = byName.get(handle.name).contains(handle)
+    if (current) work
+    current
+  }
+
+  /** Shows a handle to SQL as it is now. */
+  private[handle] def show(handle: Handle): Unit = whileCurrent(handle)(shown(handle))
 
   private def writable: Store = store.getOrElse(throw HandleException.failed(
     "this context's profile has no handle store, so a handle cannot be durable: leave durable out, or have the profile name a store"))
@@ -110,7 +120,7 @@ final class Handles(spark: () => SparkSession, news: Handles.News, timer: Schedu
   }
 
   private def expires(handle: Handle): Unit = handle.options.ttlMillis.foreach { millis =>
-    val due = timer.schedule((() => work.inBackground(s"expiry of ${handle.name}")(expire(handle))): Runnable, millis, TimeUnit.MILLISECONDS)
+    val due = timer.schedule((() => work.end(expire(handle))): Runnable, millis, TimeUnit.MILLISECONDS)
     handle.whenOver(() => due.cancel(false))
   }
 
@@ -132,10 +142,10 @@ final class Handles(spark: () => SparkSession, news: Handles.News, timer: Schedu
   }
 
   /** When the handle is over, what was written of it goes as soon as nobody reads it and the gateway no longer counts on it. */
-  private def collectable(handle: Handle): Unit = if (handle.path.isDefined) store.foreach { store =>
+  private def collectable(handle: Handle): Unit = if (handle.written.isDefined) store.foreach { store =>
     val kept = handle.opened.map(_.kept)
     handle.whenOver { () =>
-      val forget = () => news.settled(store.forget((handle.path ++ handle.origin).toSet))
+      val forget = () => news.settled(store.forget((handle.written.map(_.path) ++ handle.origin).toSet))
       kept.fold(forget())(_.whenFreed(forget))
     }
   }
@@ -160,7 +170,7 @@ object Handles {
   /** Who is told of changes. None of it may block. */
   trait News {
 
-    /** A new version by `share`, or by opening. */
+    /** A new version by `share`, by opening, or in the handle store. */
     def version(handle: Handle): Unit
 
     /** A new version by puts or deletes. */

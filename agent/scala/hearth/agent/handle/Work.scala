@@ -17,11 +17,15 @@ final class Work(spark: () => SparkSession) {
   private val streams = pool("hearth-stream", Work.mostStreams, Work.mostStreams)
   private val merges = pool("hearth-merge", 2, 10000)
   private val background = pool("hearth-handle-background", 1, 10000)
+  private val endings = pool("hearth-handle-end", 1, 10000)
 
   /** Runs it soon; returns whether there was room for it. */
   def answer(task: => Unit): Boolean = run(answers, task)
 
   def stream(task: => Unit): Boolean = run(streams, task)
+
+  /** Ends a handle: beside all that computes, and runs no job. */
+  def end(task: => Unit): Boolean = run(endings, task)
 
   /** As the others; a failure is told in the log alone. */
   def merge(task: => Unit): Boolean = run(merges, {
