@@ -1,12 +1,13 @@
 """Handles from outside, by the messages of the link and the streams beside it, on a real Spark."""
 
+import glob
 import os
 import tempfile
 import unittest
 import uuid
 
 from door import Door, refusal
-from spark_driver import PATIENCE, SparkDriver
+from spark_driver import PATIENCE, SparkDriver, eventually
 
 DRIVER = None
 DOOR = None
@@ -188,18 +189,32 @@ class Durable(unittest.TestCase):
             DRIVER.text("d.put({(3, 'c'): {'x': 3}})")
             second = told("handle", lambda body: body["name"] == "d" and body["durable"] and body["durable"] != first["durable"])["body"]
             self.assertEqual(second["version"], 2)
+            eventually(lambda: os.listdir(os.path.join(store, "d")) == [os.path.basename(second["durable"]["path"])])
             # As the next application is told of them, under other names.
             message("handles", store=store, durable=[
                 {**{k: found[k] for k in ("kind", "version", "columns", "key", "storage", "ttl_ms")}, "name": name, "path": found["durable"]["path"]}
                 for name, found in (("again", second), ("frame_again", frame))] + [
-                {**{k: frame[k] for k in ("kind", "version", "columns", "key", "storage", "ttl_ms")}, "name": "lost", "path": store + "/nowhere"}])
+                {**{k: frame[k] for k in ("kind", "version", "columns", "key", "storage", "ttl_ms")}, "name": name, "path": path, "ttl_ms": ttl}
+                    for name, path, ttl in (("lost", store + "/nowhere", None), ("brief", frame["durable"]["path"] + "-brief", 100))])
             self.assertEqual(DRIVER.text("again = SharedRdd('again')\nagain.version, again.get_all([(1, 'a'), (3, 'c')]), again.count(), again.put({(1, 'a'): {}})"),
                              "(2, {(1, 'a'): {'x': 1}, (3, 'c'): {'x': 3}}, 3, 3)")
             self.assertEqual(DRIVER.text("spark.sql('select sum(id) from global_temp.frame_again').head()[0], hearth.df('frame_again').count()"), "(3, 3)")
             self.assertIn("are lost", DRIVER.run("hearth.df('lost')")["evalue"])
             self.assertEqual(told("handle", lambda body: body["name"] == "lost")["body"]["state"], "lost")
-            told("handle", lambda body: body["name"] == "again" and body["version"] == 3 and body["durable"]["path"] != second["durable"]["path"])
+            third = told("handle", lambda body: body["name"] == "again" and body["version"] == 3 and body["durable"]["path"] != second["durable"]["path"])["body"]
+            self.assertEqual(told("handle", lambda body: body["name"] == "brief" and body["state"] == "gone")["body"]["version"], 1)
+            # What an executor loses is made anew of what was opened, which stays.
+            DRIVER.text("again.put({(1, 'a'): {'x': 4}})")
+            eventually(lambda: os.path.basename(third["durable"]["path"]) not in os.listdir(os.path.join(store, "again")) != [])
+            self.assertTrue(os.path.exists(os.path.join(second["durable"]["path"], "_SUCCESS")))
             DRIVER.text("for name in ('d', 'df', 'again', 'frame_again', 'lost'): hearth.unshare(name)")
+
+            def nothing_is_left():
+                # What read it is known to be gone only then.
+                DRIVER.cached(collect=True)
+                return not glob.glob(os.path.join(store, "*", "*"))
+
+            eventually(nothing_is_left)
 
 
 if __name__ == "__main__":
