@@ -131,6 +131,27 @@ impl Team {
         assert!(text(&self.api, &again).await.starts_with("scala 0 says 7 in "), "the session lives on");
     }
 
+    /// Python runs out of memory and is then killed, as the kernel does it, and Scala runs in a circle, while another runs.
+    async fn go_wrong_in_two(&self) {
+        let running = self.task_in_scala(1, "bystander", &["later"]).await;
+        self.runs("bystander").await;
+        let circle = submit(&self.api, &self.scala[0], "var turns = 0L\nwhile (true) { turns += 1 }").await;
+        let hoard = "import resource\nresource.setrlimit(resource.RLIMIT_AS, (8 << 30, 8 << 30))\nhoard = [bytearray(1 << 28) for _ in range(64)]";
+        for (code, why) in [(hoard, "MemoryError"), ("import os\nos.kill(os.getpid(), 9)", "Error")] {
+            let failed = ended(&self.api, &submit(&self.api, &self.python, code).await).await;
+            assert_eq!(failed["output"]["ename"], why, "{failed}");
+        }
+        assert!(self.run(&self.python, "6 * 7").await.starts_with("42\n[Python was started anew"));
+        for other in [&circle, &running] {
+            assert_eq!(self.state(other).await, "running");
+        }
+        let stopped = self.api.post_text(&format!("{circle}/cancel?wait=60"), "").await.expect(200);
+        assert_eq!(stopped["state"], "cancelled", "{stopped}");
+        assert_eq!(self.run(&self.scala[0], "println(turns > 0)").await, "true");
+        self.go("later");
+        assert!(text(&self.api, &running).await.starts_with("scala 1 says 8 in "));
+    }
+
     /// Python crashes, then a session is deleted, while another runs.
     async fn end_two(&self) {
         let running = self.task_in_scala(1, "survivor", &["ends"]).await;
@@ -161,6 +182,7 @@ async fn on(spark: &Path) {
     team.prepare().await;
     team.all_at_once().await;
     team.cancel_one().await;
+    team.go_wrong_in_two().await;
     team.end_two().await;
     let newcomer = session(&api, json!({"kind": "spark", "context": "team"})).await;
     let unknown = ended(&api, &submit(&api, &newcomer, "Pet(1)").await).await;

@@ -310,15 +310,17 @@ async fn every_read_is_explained_by_the_history_of_puts() {
     histories.extend([outside, by_sql]);
     eprintln!("deeds of each: {:?}", histories.iter().map(Vec::len).collect::<Vec<_>>());
     let versions = one_history(&histories);
-    let all = r#"def isOld(entry: (String, String)) = entry._2 == "source " + entry._1.drop(1)
-        println(ledger.rdd().filter(isOld).count())
-        println(ledger.rdd().filter(!isOld(_)).map { case (key, value) => s"$key=$value" }.collect().mkString("\n"))"#;
+    let all = r#"{
+        val all = ledger.rdd().collect()
+        val (old, others) = all.partition(entry => entry._2 == "source " + entry._1.drop(1))
+        println((old.size +: others.map(entry => entry._1 + "=" + entry._2)).mkString("\n"))
+    }"#;
     let all = run(&bob, &one, all).await;
     nothing_is_lost(&all, &histories, &versions);
 
-    owner.delete(&handle).await.expect(200);
+    bob.delete(&handle).await.expect(200);
     let left = r#"System.gc()
-        println(sc.getPersistentRDDs.keys ++ org.apache.spark.SparkEnv.get.blockManager.master.getMatchingBlockIds(_.isRDD, true))"#;
+        println(sc.getPersistentRDDs.keys ++ org.apache.spark.SparkEnv.get.blockManager.master.getMatchingBlockIds(_.isRDD, false))"#;
     until("no block is left", BOUND, async || {
         let left = run(&bob, &one, left).await;
         (left.ends_with("()")).then_some(())
