@@ -135,7 +135,7 @@ macro_rules! grants_on {
             }
 
             #[utoipa::path(get, path = $all, tag = "grants", operation_id = $list, summary = $list_text,
-                        params(("id" = Uuid, Path), Paged), responses((status = 200, body = List<Grant>)))]
+                                params(("id" = Uuid, Path), Paged), responses((status = 200, body = List<Grant>)))]
             async fn list(
                 State($doors): State<Doors>,
                 Who($who): Who,
@@ -150,8 +150,8 @@ macro_rules! grants_on {
             }
 
             #[utoipa::path(post, path = $all, tag = "grants", operation_id = $give, summary = $give_text,
-                        params(("id" = Uuid, Path)), request_body = NewGrant,
-                        responses((status = 201, body = Grant, description = "It is granted.")))]
+                                params(("id" = Uuid, Path)), request_body = NewGrant,
+                                responses((status = 201, body = Grant, description = "It is granted.")))]
             async fn give(
                 State($doors): State<Doors>,
                 Who($who): Who,
@@ -164,8 +164,8 @@ macro_rules! grants_on {
             }
 
             #[utoipa::path(delete, path = $one, tag = "grants", operation_id = $revoke, summary = $revoke_text,
-                        params(("id" = Uuid, Path), ("grant" = Uuid, Path)),
-                        responses((status = 200, body = Grant, description = "It was in force until now.")))]
+                                params(("id" = Uuid, Path), ("grant" = Uuid, Path)),
+                                responses((status = 200, body = Grant, description = "It was in force until now.")))]
             async fn revoke(
                 State($doors): State<Doors>,
                 Who($who): Who,
