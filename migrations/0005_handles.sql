@@ -45,10 +45,10 @@ alter table access_grant add constraint access_grant_level_check
     check (level in ('view', 'attach', 'manage', 'read', 'write'));
 
 -- restarting: its application is being ended so that the next one begins. idle_ms: time without work after which it ends; 0: never.
--- shared_with: whose sessions find it without naming it.
+-- shared_with: whose sessions find it without naming it; of a group or everybody, the owner is no user.
 alter table context add column restarting boolean not null default false;
 alter table context add column idle_ms bigint not null default 0;
 alter table context add column last_active_at timestamptz;
 alter table context add column shared_with text check (shared_with in ('user', 'group', 'service'));
-create unique index context_shared_with_user on context (tenant, owner, profile)
-    where shared_with = 'user' and state not in ('stopping', 'ended');
+create unique index context_shared on context (tenant, owner, profile)
+    where shared_with is not null and state not in ('stopping', 'ended');

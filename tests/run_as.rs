@@ -115,19 +115,24 @@ impl Fixture {
             fs::write(&secret, "").unwrap();
             own(&users, user, &secret);
         }
+        let of_the_crew = |profile: &str, share: &str| {
+            format!(
+                "[profiles.{profile}]\nspark_home = {:?}\npython = \"/usr/bin/python3\"\nrun_as = \"service:{}\"\nshare = {share:?}",
+                sparks.path().join("default"),
+                users.name(CREW)
+            )
+        };
         let setup = Setup::new()
             .run_as_users(users.name(GATE), sparks.path())
             .env("KRB5_CONFIG", kdc.conf().display())
             .env("KRB5RCACHENAME", format!("file2:{}/replays", keytab.parent().unwrap().display()))
             .env("SECRET_OF_THE_GATEWAY", "canary")
             .set("auth.negotiate.keytab", keytab.to_str().unwrap())
-            .toml("[auth]\nschemes = [\"negotiate\", \"token\"]\ngroups = \"none\"")
+            .toml("[auth]\nschemes = [\"negotiate\", \"token\"]\ngroups = \"os\"")
             .toml(&format!("[profiles.default]\nfile_roots = [{:?}]", folders.path()))
-            .toml(&format!(
-                "[profiles.team]\nspark_home = {:?}\npython = \"/usr/bin/python3\"\nrun_as = \"service:{}\"",
-                sparks.path().join("default"),
-                users.name(CREW)
-            ));
+            .toml(&of_the_crew("team", "session"))
+            .toml(&of_the_crew("members", &format!("group:{}", users.name(CREW))))
+            .toml(&of_the_crew("everybody", "service"));
         let gateway = setup.start().await;
         Self { users, kdc, gateway, _sparks: sparks, folders }
     }
@@ -273,6 +278,46 @@ async fn as_root_everybody_runs_as_themselves_and_reaches_nothing_of_another() {
     gateway.end().await;
     let left = processes(users.account(BOB).0);
     assert!(left.is_empty(), "{left:?}");
+}
+
+#[tokio::test]
+async fn as_root_several_people_share_a_context_that_is_no_person_s() {
+    let it = Fixture::new().await;
+    let (alice, bob) = (it.door(it.users.name(ALICE)), it.door(it.users.name(BOB)));
+    let crew = it.users.name(CREW);
+    let of = |profile: &str| json!({"kind": "pyspark", "conf": {"hearth.profile": profile}});
+    let context = async |door: &Livy, session: &str| {
+        let all = door.get("/api/v1/sessions").await.json();
+        let found = |one: &&Value| session.ends_with(&format!("/{}", one["livy_id"]));
+        let id = all["items"].as_array().unwrap().iter().find(found).unwrap()["context"].clone();
+        door.get(&format!("/api/v1/contexts/{}", id.as_str().unwrap())).await.json()
+    };
+
+    // What a group shares takes its members and nobody else.
+    let hers = alice.session(of("members")).await;
+    let found = context(&alice, &hers).await;
+    let said = (&found["owner"], &found["run_as"], &found["shared_with"]);
+    assert_eq!(said, (&json!(format!("group:{crew}")), &json!(crew), &json!("group")), "{found}");
+    let refused = bob.post("/sessions", of("members")).await;
+    assert!(refused.status == 403 && refused.text.contains("no member"), "{refused}");
+    let path = format!("/api/v1/contexts/{}", found["id"].as_str().unwrap());
+    assert_eq!(bob.get(&path).await.status, 404);
+    // It is no member's to stop.
+    assert_eq!(alice.delete(&path).await.status, 403);
+    alice.delete(&hers).await.expect(200);
+
+    // What everybody shares takes everybody, each in sessions of their own, as the service account.
+    let (hers, his) = tokio::join!(alice.session(of("everybody")), bob.session(of("everybody")));
+    let (one, other) = (context(&alice, &hers).await, context(&bob, &his).await);
+    assert_eq!((&one["id"], &one["owner"]), (&other["id"], &json!(format!("service:{crew}"))), "{one} {other}");
+    for (door, session) in [(&alice, &hers), (&bob, &his)] {
+        assert_eq!(door.text(session, "import os; os.getuid()").await, it.users.account(CREW).0.to_string());
+    }
+    assert_eq!(bob.get(&hers).await.status, 404, "they share the context, not each other's sessions");
+    alice.text(&hers, "hearth.share(7, 'seven')").await;
+    assert_eq!(bob.text(&his, "hearth.shared('seven')").await, "7");
+    assert_eq!(one["shared_with"], "service");
+    it.gateway.end().await;
 }
 
 /// What is refused before anything runs.

@@ -57,6 +57,9 @@ pub enum Subject {
     Group(String),
 }
 
+/// The group that everybody in a tenant is in.
+pub(super) const EVERYBODY: &str = "*";
+
 /// A text that names neither a user nor a group.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
@@ -73,12 +76,24 @@ impl Subject {
         checked(name).map(Self::User)
     }
 
-    /// A group of this name.
+    /// A group of this name; `*` is everybody's.
     ///
     /// # Errors
     /// When it can be no name.
     pub fn group(name: &str) -> Result<Self, BadSubject> {
-        checked(name).map(Self::Group)
+        if Self::is_everybody(name) { Ok(Self::everybody()) } else { checked(name).map(Self::Group) }
+    }
+
+    /// Everybody in the tenant.
+    #[must_use]
+    pub fn everybody() -> Self {
+        Self::Group(EVERYBODY.to_owned())
+    }
+
+    /// Whether this is the name of the group that everybody is in. No directory can have one that is called so.
+    #[must_use]
+    pub fn is_everybody(group: &str) -> bool {
+        group == EVERYBODY
     }
 
     /// Whether this is the principal, or a group of theirs; the tenant is for the caller to compare.
@@ -86,7 +101,7 @@ impl Subject {
     pub fn includes(&self, who: &Principal) -> bool {
         match self {
             Self::User(name) => **name == *who.user,
-            Self::Group(name) => who.groups.contains(name),
+            Self::Group(name) => Self::is_everybody(name) || who.groups.contains(name),
         }
     }
 
@@ -131,7 +146,13 @@ impl Serialize for Subject {
 
 impl<'de> Deserialize<'de> for Subject {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-        String::deserialize(d)?.parse().map_err(serde::de::Error::custom)
+        let subject: Self = String::deserialize(d)?.parse().map_err(serde::de::Error::custom)?;
+        if subject == Self::everybody() {
+            return Err(serde::de::Error::custom(
+                "group:* is everybody: a role is for users and groups that are named",
+            ));
+        }
+        Ok(subject)
     }
 }
 
@@ -167,9 +188,12 @@ mod tests {
     fn subjects_are_read_as_they_are_written() {
         assert_eq!("user:alice".parse(), Ok(Subject::User("alice".into())));
         assert_eq!("group:a.b@C".parse(), Ok(Subject::Group("a.b@C".into())));
+        assert_eq!("group:*".parse(), Ok(Subject::everybody()));
+        assert!(serde_json::from_str::<Subject>("\"group:*\"").is_err(), "nobody's role is everybody's");
         for bad in [
             "",
             "alice",
+            "user:*",
             "user:",
             "user: alice",
             "user:-x",

@@ -1,10 +1,12 @@
 //! Gives grants, lists them, takes them back.
 
+use sqlx::PgConnection;
+
 use super::grant::{Error, Grant, Level, MOST, NewGrant};
-use super::resource::{Kind, Owned, Shareable};
+use super::resource::{self, Facts, Kind, Owned, Shareable};
 use super::role::Subject;
 use super::{Access, Allowed, Share, ViewGrants, store};
-use crate::audit::Event;
+use crate::audit::{Entry, Event};
 use crate::id::GrantId;
 use crate::identity::Principal;
 use crate::store::{Page, Range, constraint, idempotency};
@@ -45,6 +47,27 @@ impl Access {
         tx.commit().await?;
         self.changed(owned.id);
         Ok(grant)
+    }
+
+    /// Grants something on a thing that `who` has just made for several people, in the transaction in which it is made.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn grant_at_creation<R: Shareable>(
+        &self,
+        db: &mut PgConnection,
+        who: &Principal,
+        on: &R,
+        level: Level,
+        to: Subject,
+    ) -> Result<(), crate::store::Error> {
+        let (owned, id) = (on.owned(), GrantId::generate());
+        let told = format!("{} to {to}, grant {id}, as its profile says", level.as_str());
+        let new = NewGrant { level, to, expires_at: None, confirm_identity: false };
+        store::insert_grant(db, who, id, &owned, &new).await?;
+        let entry = Entry::done(Event::GrantCreated, who).with(told);
+        self.audit().record(db, resource::tell(entry, &Facts::Owned(owned.clone()))).await?;
+        Ok(())
     }
 
     fn check(&self, who: &Principal, on: &Owned<'_>, new: &NewGrant) -> Result<(), Error> {

@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::grant::{Error, Grant, Level, NewGrant};
 use super::resource::{Kind, Owned};
-use super::role::Subject;
+use super::role::{EVERYBODY, Subject};
 use super::sample::Decided;
 use crate::id::GrantId;
 use crate::identity::Principal;
@@ -101,6 +101,7 @@ pub(super) async fn count_grants(db: &mut PgConnection, on: &Owned<'_>) -> Resul
 
 /// The things of a kind that are granted to somebody, by name or by group.
 pub(super) async fn shared_with(db: &mut PgConnection, who: &Principal, kind: Kind) -> Result<Vec<Uuid>, sqlx::Error> {
+    let groups: Vec<String> = who.groups.iter().cloned().chain([EVERYBODY.to_owned()]).collect();
     sqlx::query_scalar!(
         "select distinct resource_id from access_grant
           where tenant = $1 and resource_kind = $2 and revoked_at is null and (expires_at is null or expires_at > now())
@@ -108,7 +109,7 @@ pub(super) async fn shared_with(db: &mut PgConnection, who: &Principal, kind: Ki
         &*who.tenant,
         kind.as_str(),
         &*who.user,
-        &who.groups[..]
+        &groups
     )
     .fetch_all(db)
     .await

@@ -203,8 +203,8 @@ pub enum Error {
         "context {0} was made for one session and ends with it: make a new session, or a context of its own for several"
     )]
     EndsWithSessions(ContextId),
-    /// Another session of the same person made the context that they share at this moment.
-    #[error("the context that your sessions share was made at the same moment; try again")]
+    /// Another session made the context that they share at this moment.
+    #[error("the context that your sessions live in was made at the same moment; try again")]
     SharedMeanwhile,
     /// It is over or ending.
     #[error("context {0} is {1}")]

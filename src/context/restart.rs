@@ -38,7 +38,7 @@ impl Service {
                 begin_anew(&mut tx, context.id, self.me(), self.host()).await.map_err(|e| {
                     match (constraint(&e), &context.name) {
                         (Some("context_name_per_tenant"), Some(name)) => Error::NameTaken(name.clone()),
-                        (Some("context_shared_with_user"), _) => Error::SharedMeanwhile,
+                        (Some("context_shared"), _) => Error::SharedMeanwhile,
                         _ => e.into(),
                     }
                 })?

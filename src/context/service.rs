@@ -19,6 +19,7 @@ use super::launch::{self, Admission, Admitted, Profile};
 use super::live::Live;
 use super::log::{self, LogPage, Wanted};
 use super::{Context, Error, NewContext, Share, State, application, is_name, store};
+use crate::access::grant::Level;
 use crate::access::resource::{Kind, ProfileName};
 use crate::access::{Access, Action, Allowed, CreateContext, Manage, View};
 use crate::audit::{Entry, Event};
@@ -242,8 +243,8 @@ impl Service {
         let context = Context {
             id,
             tenant: who.tenant.to_string(),
-            owner: who.user.to_string(),
-            via: who.via.as_ref().map(ToString::to_string),
+            owner: share.owner(who, &run_as),
+            via: who.via.as_ref().filter(|_| !share.is_of_several()).map(ToString::to_string),
             run_as,
             name,
             profile,
@@ -263,11 +264,14 @@ impl Service {
         };
         store::insert_context(db, &context).await.map_err(|e| match (constraint(&e), &context.name) {
             (Some("context_name_per_tenant"), Some(name)) => Error::NameTaken(name.clone()),
-            (Some("context_shared_with_user"), _) => Error::SharedMeanwhile,
+            (Some("context_shared"), _) => Error::SharedMeanwhile,
             _ => e.into(),
         })?;
         let entry = Entry::done(Event::ContextCreated, who).by(&by).on("context", id);
         self.0.access.audit().record(db, entry.with(format!("runs as {}", context.run_as))).await?;
+        if let Some(to) = context.share.grantee() {
+            self.0.access.grant_at_creation(db, who, &context, Level::Attach, to).await?;
+        }
         Ok(context)
     }
 

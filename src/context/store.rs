@@ -60,6 +60,7 @@ impl TryFrom<Row> for Context {
             }),
             _ => None,
         };
+        let share = Share::of_row(r.shared_with.as_deref(), &r.owner).ok_or(Error::Inconsistent(r.context_id))?;
         Ok(Self {
             id: r.context_id,
             tenant: r.tenant,
@@ -69,7 +70,7 @@ impl TryFrom<Row> for Context {
             name: r.name,
             profile: r.profile,
             outlives_sessions: r.share == "context",
-            share: if r.shared_with.as_deref() == Some("user") { Share::User } else { Share::Session },
+            share,
             idle: Span(Duration::from_millis(u64::try_from(r.idle_ms).unwrap_or(0))),
             state,
             cause: r.cause,

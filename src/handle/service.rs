@@ -16,6 +16,7 @@ use crate::audit::Event;
 use crate::context;
 use crate::context::driver::wire::Outgoing;
 use crate::context::driver::wire::handle::{Op, OpenStream, Request};
+use crate::context::share::Reader;
 use crate::id::{ContextId, HandleId};
 use crate::identity::{Principal, Scope};
 use crate::session;
@@ -202,15 +203,24 @@ impl Service {
         self.decide(who, handle, &shown).await
     }
 
-    /// Finds a handle for code of another context, as the owner of that: by name, for groups are known of those alone who log in, and to be read.
+    /// Finds a handle for code of another context, as whom that reads: in the groups that `look_up` tells of a user, and to be read.
     ///
     /// # Errors
     /// Not found, denied, the database.
-    pub async fn find_for(&self, asking: ContextId, called: &str, name: &str) -> Result<Allowed<Read, Handle>, Error> {
+    pub async fn find_for(
+        &self,
+        asking: ContextId,
+        (called, name): (&str, &str),
+        look_up: impl AsyncFnOnce(&str) -> Vec<String>,
+    ) -> Result<Allowed<Read, Handle>, Error> {
         let asking = self.contexts().some(vec![asking.0]).await?.pop();
         let asking = asking.ok_or_else(|| Error::NotFound(name.chars().take(140).collect()))?;
-        let owner = somebody(&asking.tenant, &asking.owner, Vec::new());
-        let who = Principal { scope: Scope::View, ..owner };
+        let Reader { tenant, user, group } = asking.reader();
+        let groups = match group {
+            Some(group) => vec![group],
+            None => look_up(&user).await,
+        };
+        let who = Principal { scope: Scope::View, ..somebody(&tenant, &user, groups) };
         self.find(&who, Place::Context(called), name).await
     }
 

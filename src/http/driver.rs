@@ -94,7 +94,7 @@ struct Form {
     format: Option<String>,
 }
 
-/// A handle of any context, for code: decided as the owner of the context that asks, streamed as Arrow.
+/// A handle of any context, for code: decided as the owner of the context that asks, with the groups that are known of them, streamed as Arrow.
 async fn handle(
     State(doors): State<Doors>,
     Named((called, name)): Named<(String, String)>,
@@ -105,6 +105,7 @@ async fn handle(
     if asked.format.is_some_and(|format| format != "arrow") {
         return Err(Fault::invalid("format: there is arrow"));
     }
-    let handle = doors.handles.find_for(asking, &called, &name).await?;
+    let groups = async |user: &str| doors.identity.groups_of(user).await;
+    let handle = doors.handles.find_for(asking, (&called, &name), groups).await?;
     api::stream(&doors, &handle, Format::Arrow, &Wanted::default()).await
 }

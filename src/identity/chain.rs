@@ -154,6 +154,11 @@ impl Chain {
         &self.0.schemes
     }
 
+    /// The groups of a user who does not ask now, but whose code does; none while the directory is away.
+    pub async fn groups_of(&self, user: &str) -> Vec<String> {
+        self.0.directory.of_absent(user).await.map_or_else(|_| Vec::new(), |told| told.groups.to_vec())
+    }
+
     /// The API tokens.
     #[must_use]
     pub fn tokens(&self) -> &Tokens {

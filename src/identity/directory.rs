@@ -85,6 +85,14 @@ impl Directory {
         self.find(user, asks_ldap, shown_by).await
     }
 
+    /// What the source tells of a user who has shown nothing, but is known to be somebody.
+    ///
+    /// # Errors
+    /// The source is away, and has been for long.
+    pub async fn of_absent(&self, user: &str) -> Result<Told, Refusal> {
+        self.find(user, self.source == Source::Ldap || self.asks_by_itself(), Scheme::Basic).await
+    }
+
     async fn find(&self, user: &str, asks_ldap: bool, shown_by: Scheme) -> Result<Told, Refusal> {
         if self.source != Source::Os && !asks_ldap {
             return Ok(Told::default());

@@ -183,7 +183,7 @@ impl Service {
         let shared = self.0.contexts.shared(who, profile).await?;
         if shared.as_ref().is_some_and(|context| new.request.resources != context.request) {
             new.request.notices.push(
-                "Hearth: this session lives in the context that your sessions share, which was there before: memory, cores, files and \
+                "Hearth: this session lives in a context that sessions of this profile share, which was there before: memory, cores, files and \
                  conf of this request change nothing"
                     .to_owned(),
             );
@@ -201,7 +201,7 @@ impl Service {
         let (id, run_as) = match place {
             Place::In(context) => (context.id, context.run_as.clone()),
             Place::New(admitted) => {
-                let share = self.0.contexts.profile(&admitted.profile)?.share;
+                let share = self.0.contexts.profile(&admitted.profile)?.share.clone();
                 let outlives_sessions = share != Share::Session;
                 let place = context::service::Place { outlives_sessions, share, ..Default::default() };
                 let made = self.0.contexts.insert(db, who, ContextId::generate(), place, *admitted).await?;

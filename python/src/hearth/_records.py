@@ -102,6 +102,8 @@ class ContextInfo:
     outlives_sessions: bool = True
     idle_timeout_ms: int = 0
     """It ends after so long without activity; 0: never."""
+    shared_with: Optional[str] = None
+    """Whose sessions come here without naming it: `user`, `group` or `service`, as its profile says."""
     ready_at: Optional[datetime] = None
     ended_at: Optional[datetime] = None
     waits: Optional[str] = None

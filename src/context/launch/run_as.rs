@@ -116,6 +116,10 @@ fn why_not(profile: &Profile, setup: Setup) -> Option<&'static str> {
             "run_as names another OS user, and only a launcher can start programs as one: start hearth as root with launch.gateway_user \
              set, or run `hearth launcher` beside it and name its socket in launch.launcher",
         ),
+        (RunAs::Gateway | RunAs::User, _) if profile.share.is_of_several() => Some(
+            "share is \"group:NAME\" or \"service\", so several people's code runs in one context, and it must run as none of them: set \
+             run_as to \"service:NAME\"",
+        ),
         _ => None,
     }
 }
@@ -169,6 +173,21 @@ mod tests {
         };
         assert!(asked("user", false).unwrap().contains("launch.users.tenants"));
         assert_eq!((asked("user", true), asked("service:spark", false)), (None, None));
+    }
+
+    #[test]
+    fn what_several_people_share_runs_as_none_of_them() {
+        for (share, run_as, authenticates, possible) in [
+            ("service", "user", true, false),
+            ("group:etl", "gateway", false, false),
+            ("group:etl", "service:etl", true, true),
+            ("service", "service:etl", true, true),
+            ("user", "user", true, true),
+        ] {
+            let profile = serde_json::from_value(serde_json::json!({ "run_as": run_as, "share": share })).unwrap();
+            let why = why_not(&profile, Setup { authenticates, has_launcher: true, names_are_people: true });
+            assert_eq!(why.is_none(), possible, "{share} {run_as}: {why:?}");
+        }
     }
 
     #[test]

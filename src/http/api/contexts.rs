@@ -44,8 +44,10 @@ pub struct Context {
     profile: String,
     /// Whether it lives on after its last session.
     outlives_sessions: bool,
-    /// Whether sessions of its owner that name no context come here (profile `share = "user"`).
-    shared_with_user: bool,
+    /// Whose sessions come here without naming it, as its profile says (`share`): those of its owner (`user`), of the members of a group that
+    /// owns it (`group`), or of everybody in the tenant (`service`). null: nobody's.
+    #[schema(schema_with = words::shared_with)]
+    shared_with: Option<&'static str>,
     /// It ends after so many milliseconds without work; 0: never.
     idle_timeout_ms: i64,
     /// Which application of it this is, from 1; null before its first launch.
@@ -78,7 +80,7 @@ impl Context {
             run_as: c.run_as,
             profile: c.profile,
             outlives_sessions: c.outlives_sessions,
-            shared_with_user: c.share == context::Share::User,
+            shared_with: c.share.as_str(),
             idle_timeout_ms: c.idle.as_millis(),
             attempt: application.as_ref().map(|a| a.attempt),
             state: c.state.as_str(),

@@ -82,7 +82,7 @@ pub struct NewGrant {
     /// A user, by name.
     #[schema(min_length = 1, max_length = 128)]
     user: Option<String>,
-    /// A group, by name.
+    /// A group, by name; `*` is everybody in the tenant.
     #[schema(min_length = 1, max_length = 128)]
     group: Option<String>,
     /// When it ends by itself.

@@ -19,6 +19,15 @@ pub fn context_state() -> Object {
     one_of(context::State::ALL.map(context::State::as_str))
 }
 
+/// Whose sessions a context is found by, or null.
+pub fn shared_with() -> Object {
+    let words = [context::Share::User, context::Share::Group(String::new()), context::Share::Service];
+    let mut all: Vec<_> = words.iter().filter_map(context::Share::as_str).map(Some).collect();
+    all.push(None);
+    let types = SchemaType::Array(vec![Type::String, Type::Null]);
+    ObjectBuilder::new().schema_type(types).enum_values(Some(all)).build()
+}
+
 /// States of a session.
 pub fn session_state() -> Object {
     one_of(session::State::ALL.map(session::State::as_str))
