@@ -1,4 +1,4 @@
-//! The most frequent words of Shakespeare's plays, in each language, on each line of Spark; and the README's own commands.
+//! The most frequent words of Shakespeare's plays, in each language, on each line of Spark.
 
 #![allow(
     clippy::unwrap_used,
@@ -9,8 +9,6 @@
 )]
 
 mod harness;
-
-use std::process::Command;
 
 use harness::{Gateway, Setup};
 use serde_json::{Value, json};
@@ -81,29 +79,5 @@ async fn in_every_language_on_both_sparks() {
     let gateway = Setup::new().start().await;
     count_words(&gateway, "default").await;
     count_words(&gateway, "spark4").await;
-    gateway.end().await;
-}
-
-/// The three commands of the README, as they stand there, by the shell.
-#[tokio::test]
-async fn by_the_commands_of_the_readme() {
-    let gateway = Setup::new().start().await;
-    let root = env!("CARGO_MANIFEST_DIR");
-    let readme = std::fs::read_to_string(format!("{root}/README.md")).unwrap();
-    let block = readme.split("<!-- word count -->").nth(1).expect("the README has its word count between two markers");
-    let commands =
-        block.split("```").nth(1).unwrap().trim_start_matches("bash").replace("http://127.0.0.1:8998", &gateway.url());
-    assert_eq!(commands.matches("curl ").count(), 3, "{commands}");
-    let shell = tokio::task::spawn_blocking(move || {
-        Command::new("bash").args(["-euc", &commands]).current_dir(root).output().unwrap()
-    });
-    let output = shell.await.unwrap();
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
-    let last: Value = serde_json::from_str(said.trim().lines().last().unwrap()).unwrap();
-    let table = &last["output"]["data"]["application/vnd.livy.table.v1+json"];
-    assert_eq!(types(table), ["STRING_TYPE", "BIGINT_TYPE"], "{last}");
-    let expected = rows();
-    assert_eq!(table["data"].as_array().unwrap()[..4], *expected.as_array().unwrap(), "{last}");
     gateway.end().await;
 }
