@@ -127,7 +127,8 @@ pub(super) async fn find_by_name(
     Ok(id.map(HandleId::from))
 }
 
-/// The handles within the caller's reach, newest first, of one context or of all.
+/// The handles within the caller's reach, newest first, of one context or of all. Whose a handle is plays no part: whoever may attach to its
+/// context sees it, and its owner who may not does not.
 pub(super) async fn list_handles(
     db: &mut PgConnection,
     who: &Principal,
@@ -145,8 +146,7 @@ pub(super) async fn list_handles(
                 , h.last_used_at, h.last_read_by, h.last_read_at, h.created_at, h.updated_at, h.expires_at
              from handle h join context c using (context_id)
             where h.state <> 'gone' and ($10::uuid is null or h.context_id = $10) and ($3 or h.tenant = $1)
-              and ($4 or h.owner = $2 or c.owner = $2 or ($5 and (h.via = $2 or c.via = $2)) or h.handle_id = any($6)
-                   or h.context_id = any($7))
+              and ($4 or c.owner = $2 or ($5 and c.via = $2) or h.handle_id = any($6) or h.context_id = any($7))
             order by h.created_at desc, h.handle_id offset $8 limit $9"#,
         &*who.tenant,
         &*who.user,
@@ -164,8 +164,7 @@ pub(super) async fn list_handles(
     let total = sqlx::query_scalar!(
         r#"select count(*) as "count!" from handle h join context c using (context_id)
             where h.state <> 'gone' and ($8::uuid is null or h.context_id = $8) and ($3 or h.tenant = $1)
-              and ($4 or h.owner = $2 or c.owner = $2 or ($5 and (h.via = $2 or c.via = $2)) or h.handle_id = any($6)
-                   or h.context_id = any($7))"#,
+              and ($4 or c.owner = $2 or ($5 and c.via = $2) or h.handle_id = any($6) or h.context_id = any($7))"#,
         &*who.tenant,
         &*who.user,
         reach.anywhere,
