@@ -202,16 +202,26 @@ impl Service {
         self.decide(who, handle, &shown).await
     }
 
-    /// Finds a handle for code of another context, as the owner of that: by name, for groups are known of those alone who log in, and to be read.
+    /// Finds a handle for code of another context, as whom that reads, and to be read.
     ///
     /// # Errors
     /// Not found, denied, the database.
     pub async fn find_for(&self, asking: ContextId, called: &str, name: &str) -> Result<Allowed<Read, Handle>, Error> {
         let asking = self.contexts().some(vec![asking.0]).await?.pop();
         let asking = asking.ok_or_else(|| Error::NotFound(name.chars().take(140).collect()))?;
-        let owner = somebody(&asking.tenant, &asking.owner, Vec::new());
-        let who = Principal { scope: Scope::View, ..owner };
-        self.find(&who, Place::Context(called), name).await
+        self.find(&reader(&asking), Place::Context(called), name).await
+    }
+
+    /// Decides anew what was allowed of a handle, for what takes long, whatever has become of its name meanwhile: who reads a version goes on
+    /// reading it.
+    ///
+    /// # Errors
+    /// As [`Service::open`].
+    pub async fn may_still<A: Action>(&self, allowed: &Allowed<A, Handle>) -> Result<(), Error> {
+        let mut db = self.contexts().pool().acquire().await?;
+        let handle = store::load_handle(&mut db, allowed.id).await?;
+        drop(db);
+        self.decide::<A>(allowed.who(), handle, &allowed.id.to_string()).await.map(drop)
     }
 
     async fn decide<A: Action>(
@@ -280,7 +290,7 @@ impl Service {
         self.ask(handle, |request| Request { limit: wanted.limit, columns, ..request }, Op::Rows).await
     }
 
-    /// All rows, or some, as a stream: the version that is read, and the bytes.
+    /// All rows, or some, as a stream: the version that is read, and the bytes. `code_of` is the context whose code reads, unless a person does.
     ///
     /// # Errors
     /// See [`Error`].
@@ -289,8 +299,16 @@ impl Service {
         handle: &Allowed<Read, Handle>,
         format: Format,
         wanted: &Wanted,
+        code_of: Option<ContextId>,
     ) -> Result<(i64, Relayed), Error> {
-        self.note_read(handle).await?;
+        match code_of {
+            None => self.note_read(handle).await?,
+            // Whoever may run code there reads what its identity may: written down whosesoever the handle is.
+            Some(context) => {
+                self.note(handle, Event::Read, format!("by code of the context {context}")).await?;
+                self.0.reads.note(handle.id, &handle.who().user);
+            }
+        }
         check_alive(handle)?;
         let message = |stream| {
             let (format, columns) = (format.as_str(), wanted.columns.as_deref());
@@ -388,6 +406,12 @@ impl Service {
         let unfit = |_| Error::Failed { name: name.to_owned(), message: "an answer of another shape".to_owned() };
         serde_json::from_str(answer.get()).map_err(unfit)
     }
+}
+
+/// As whom code of a context reads what lies outside of it: as the identity that it runs with, not as the owner of the context. What runs as a
+/// service account may be many people's code. By name, for groups are known of those alone who log in.
+fn reader(asking: &context::Context) -> Principal {
+    Principal { scope: Scope::View, ..somebody(&asking.tenant, &asking.run_as, Vec::new()) }
 }
 
 fn check_keys(count: usize) -> Result<(), Error> {
