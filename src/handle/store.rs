@@ -229,6 +229,37 @@ pub(super) async fn update_handle(
     Ok(done.is_some())
 }
 
+/// Who owns a session of a context; none when it is not one of the context.
+pub(super) async fn owner_of_session(
+    db: &mut PgConnection,
+    context: ContextId,
+    session: SessionId,
+) -> Result<Option<String>, sqlx::Error> {
+    sqlx::query_scalar!("select owner from session where context_id = $1 and session_id = $2", context.0, session.0)
+        .fetch_optional(db)
+        .await
+}
+
+/// Ends the living handle whose name `sharer` has given to other data, unless it is theirs.
+pub(super) async fn end_of_others(
+    db: &mut PgConnection,
+    context: ContextId,
+    told: &Told<'_>,
+    sharer: &str,
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "update handle set state = 'gone', reason = 'its name was given to other data by ' || $3, ended_at = now(), updated_at = now()
+          where context_id = $1 and name = $2 and ended_at is null and owner <> $3 and version <= $4",
+        context.0,
+        told.name,
+        sharer,
+        told.version
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
 /// Writes a new handle, of the session's owner, else of the context's. False when the session is not one of the context.
 pub(super) async fn insert_handle(
     db: &mut PgConnection,
