@@ -209,10 +209,10 @@ async fn only_what_is_its_own(fake: &Fake, agent: &mut Agent) -> String {
     );
     assert_eq!((&handle["state"], &handle["created_by_session"]), (&json!("ready"), &json!(fake.session)), "{found}");
     let mut db = fake.gateway.database().connect().await;
-    // Whoever runs the gateway without a scheme owns what is theirs alone.
+    // Whoever runs the gateway without a scheme reaches the data of their own contexts alone.
     let me: String = std::env::var("USER").ok().filter(|u| !u.is_empty()).unwrap_or_else(|| "root".to_owned());
     let local = fake.api.get(&format!("{API}/login")).await.expect(200)["user"].as_str().map_or(me, str::to_owned);
-    sqlx::query("update handle set owner = $1").bind(local).execute(&mut db).await.unwrap();
+    sqlx::query("update context set owner = $1").bind(local).execute(&mut db).await.unwrap();
     format!("{API}/handles/{}", handle["id"].as_str().unwrap())
 }
 

@@ -14,15 +14,13 @@ mod real;
 
 use std::time::Duration;
 
-use harness::api::{API, session, submit, text};
+use harness::api::{API, person, session, submit, text};
 use harness::livy::{Answer, Livy};
 use harness::{BOUND, COLD, Gateway, Setup, until};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use reqwest::Method;
 use serde_json::{Value, json};
-use sha2::{Digest as _, Sha256};
-use uuid::Uuid;
 
 const ARROW: &str = "application/vnd.apache.arrow.stream";
 
@@ -186,22 +184,6 @@ async fn it_begins_again(team: &Team, durable: &Value) {
     assert_eq!(ended["state"], "dead");
     assert!(ended["cause"].as_str().unwrap().contains("restarted by"), "{ended}");
     assert_eq!(api.get(&format!("{}/count", path(durable))).await.expect(200)["count"], 2);
-}
-
-/// Somebody with an API token.
-async fn person(gateway: &Gateway, user: &str) -> Livy {
-    let token = format!("hearth_{user:x<43}");
-    sqlx::query(
-        "insert into api_token (token_id, tenant, owner, groups, name, scope, secret_hash, made_by, expires_at)
-         values ($1, 'default', $2, '{}', 'test', 'manage', $3, $2, now() + interval '1 hour')",
-    )
-    .bind(Uuid::now_v7())
-    .bind(user)
-    .bind(Sha256::digest(&token).to_vec())
-    .execute(&mut gateway.database().connect().await)
-    .await
-    .unwrap();
-    gateway.livy().bearer(&token)
 }
 
 /// Bob may read one handle and nothing else.

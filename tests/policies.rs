@@ -61,6 +61,7 @@ const ACTORS: &[Actor] = &[
     Actor { name: "grant: manage, confirmed", granted: granted(Level::Manage, true), ..NOBODY },
     Actor { name: "grant: read", granted: granted(Level::Read, false), ..NOBODY },
     Actor { name: "grant: write", granted: granted(Level::Write, false), ..NOBODY },
+    Actor { name: "owner, attaches", user: "alice", attaches: true, ..NOBODY },
     Actor { name: "attaches to its context", attaches: true, ..NOBODY },
     Actor { name: "attaches, token: view", attaches: true, scope: Scope::View, ..NOBODY },
     Actor { name: "stranger", ..NOBODY },
@@ -72,6 +73,13 @@ const ACTORS: &[Actor] = &[
     Actor { name: "elsewhere, proxy", user: "hue", tenant: "umbrella", is_proxy: true, ..NOBODY },
     Actor { name: "elsewhere, admin", tenant: "umbrella", roles: &[Role::TenantAdmin], ..NOBODY },
 ];
+
+/// A handle that Alice has made in a context of Carol's, through Hue as she always does.
+fn in_anothers() -> Facts<'static> {
+    let Facts::Owned(handle) = owned(Kind::Handle) else { unreachable!("it is owned") };
+    let context = Owned::new(Kind::Context, Uuid::nil(), "acme", "carol", None, "carol", "default");
+    Facts::Owned(Owned { within: Some(Box::new(context)), ..handle })
+}
 
 fn owned(kind: Kind) -> Facts<'static> {
     let owned = Owned::new(kind, Uuid::nil(), "acme", "alice", Some("hue"), "alice", "default");
@@ -92,6 +100,7 @@ fn things() -> Vec<(&'static str, Facts<'static>, Identity)> {
         ("a session that runs as alice", owned(Kind::Session), person),
         ("a batch", owned(Kind::Batch), person),
         ("a handle", owned(Kind::Handle), person),
+        ("a handle in a context of another", in_anothers(), person),
         ("a profile", Facts::Profile("default".into()), Identity::UNKNOWN),
         ("alice's account", account, Identity::UNKNOWN),
         ("the tenant acme", Facts::Tenant("acme".into()), Identity::UNKNOWN),

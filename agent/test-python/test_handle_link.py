@@ -73,9 +73,10 @@ class Requests(unittest.TestCase):
         self.assertEqual(found["body"], {
             "name": "states", "kind": "pairs", "version": self.version, "state": "ready", "reason": None, "key": "string", "partitions": 2,
             "columns": [{"name": "key", "type": "string", "class": "text"}, {"name": "value", "type": "string", "class": "text"}],
-            "storage": "MEMORY_AND_DISK", "ttl_ms": None, "durable": None})
+            "storage": "MEMORY_AND_DISK", "ttl_ms": None, "durable": None, "shared": True})
         DRIVER.text("states.put({'ny': 'New York'})")
-        told("handle", lambda body: body["name"] == "states" and body["version"] == self.version + 1)
+        put = told("handle", lambda body: body["name"] == "states" and body["version"] == self.version + 1)
+        self.assertNotIn("shared", put["body"], "whoever puts takes no name")
         DRIVER.text("states.count()")
         usage = told("handle_usage", lambda body: any(h["name"] == "states" and h["cached_fraction"] for h in body["handles"]))
         self.assertEqual(set(usage["body"]["handles"][0]), {"name", "version", "memory_bytes", "disk_bytes", "cached_fraction", "last_used_at"})
@@ -188,6 +189,7 @@ class Durable(unittest.TestCase):
             self.assertTrue(os.path.exists(os.path.join(first["durable"]["path"], "_SUCCESS")))
             DRIVER.text("d.put({(3, 'c'): {'x': 3}})")
             second = told("handle", lambda body: body["name"] == "d" and body["durable"] and body["durable"] != first["durable"])["body"]
+            self.assertEqual((first["shared"], "shared" in second), (True, False), "what was written is told, too")
             self.assertEqual(second["version"], 2)
             eventually(lambda: os.listdir(os.path.join(store, "d")) == [os.path.basename(second["durable"]["path"])])
             self.assertEqual((first["durable"]["version"], second["durable"]["version"]), (1, 2))

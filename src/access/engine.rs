@@ -314,6 +314,8 @@ fn owned_thing(owned: &Owned<'_>, identity: Identity) -> Result<Entity, Unaskabl
     let mut parents = HashSet::from([uid("Profile", &owned.profile)?]);
     if let Some(context) = &owned.within {
         parents.insert(uid("Context", &context.id.to_string())?);
+        attributes
+            .insert("contextOwner".to_owned(), RestrictedExpression::new_entity_uid(uid("User", &context.owner)?));
     }
     Entity::new(uid(kind, &owned.id.to_string())?, attributes, parents).map_err(unaskable)
 }

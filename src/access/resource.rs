@@ -103,6 +103,12 @@ impl<'a> Owned<'a> {
             within: None,
         }
     }
+
+    /// Whether it is a handle in the context of somebody else than its owner, who has it only for as long as they may attach there.
+    #[must_use]
+    pub fn is_in_anothers(&self) -> bool {
+        self.within.as_ref().is_some_and(|context| context.owner != self.owner)
+    }
 }
 
 /// What can be shared.

@@ -376,9 +376,10 @@ impl Access {
     }
 }
 
-/// Whether grants on a thing matter for this caller: an owner needs none, and none reach over tenants.
+/// Whether grants on a thing matter for this caller: an owner needs none, unless it is a handle in another's context, and none reach over
+/// tenants.
 fn needs_grant(who: &Principal, owned: &Owned<'_>) -> bool {
-    *owned.tenant == *who.tenant && *owned.owner != *who.user
+    *owned.tenant == *who.tenant && (*owned.owner != *who.user || owned.is_in_anothers())
 }
 
 /// The things whose grants decide: this one, and the context it lives in.

@@ -71,7 +71,7 @@ impl Access {
     }
 
     fn check(&self, who: &Principal, on: &Owned<'_>, new: &NewGrant) -> Result<(), Error> {
-        if new.to == Subject::User(on.owner.to_string()) {
+        if new.to == Subject::User(on.owner.to_string()) && !on.is_in_anothers() {
             return Err(Error::Owner(on.owner.to_string()));
         }
         if new.expires_at.is_some_and(|at| at <= crate::time::now()) {

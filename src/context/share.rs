@@ -108,7 +108,7 @@ impl<'de> Deserialize<'de> for Share {
 pub struct Reader {
     /// The tenant.
     pub tenant: String,
-    /// The user: the owner of the context, or the account that it runs as.
+    /// The user that it runs as, a person or a service account: not the owner of the context, for many people's code may run as the account.
     pub user: String,
     /// The group whose members alone have their code there; none: the groups of the user are to be looked up.
     pub group: Option<String>,
@@ -118,12 +118,11 @@ impl Context {
     /// As whom its code reads what lies outside of it.
     #[must_use]
     pub fn reader(&self) -> Reader {
-        let user = if self.share.is_of_several() { &self.run_as } else { &self.owner };
         let group = match &self.share {
             Share::Group(group) => Some(group.clone()),
             Share::Session | Share::User | Share::Service => None,
         };
-        Reader { tenant: self.tenant.clone(), user: user.clone(), group }
+        Reader { tenant: self.tenant.clone(), user: self.run_as.clone(), group }
     }
 }
 

@@ -1,7 +1,8 @@
 //! What agents say of their handles, written to the rows.
 //!
 //! User code shares the agent's process: a message can only touch handles of the context whose token opened the link, its sizes and the
-//! number of handles are bounded, and no identity is taken from it. Owner is whose session made the handle.
+//! number of handles are bounded, and no identity is taken from it. Owner is whose session made the handle: who shares other data under the
+//! name of another's takes the name, and makes a handle of their own.
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -101,6 +102,13 @@ impl Service {
             durable_path: said.durable.as_ref().map(|d| d.path.as_str()),
             durable_version: said.durable.as_ref().map(|d| d.version),
         };
+        if let Some(session) = envelope.session.filter(|_| said.shared && state == State::Ready) {
+            // Other data of another: what was granted of those before is not granted of these.
+            let Some(sharer) = store::owner_of_session(db, context, session).await? else {
+                return nonsense("its session is not of this context");
+            };
+            store::end_of_others(db, context, &told, &sharer).await?;
+        }
         if store::update_handle(db, context, &told).await? || state == State::Gone {
             return Ok(());
         }

@@ -127,7 +127,8 @@ pub(super) async fn find_by_name(
     Ok(id.map(HandleId::from))
 }
 
-/// The handles within the caller's reach, newest first, of one context or of all.
+/// The handles within the caller's reach, newest first, of one context or of all. Whose a handle is plays no part: whoever may attach to its
+/// context sees it, and its owner who may not does not.
 pub(super) async fn list_handles(
     db: &mut PgConnection,
     who: &Principal,
@@ -145,8 +146,7 @@ pub(super) async fn list_handles(
                 , h.last_used_at, h.last_read_by, h.last_read_at, h.created_at, h.updated_at, h.expires_at
              from handle h join context c using (context_id)
             where h.state <> 'gone' and ($10::uuid is null or h.context_id = $10) and ($3 or h.tenant = $1)
-              and ($4 or h.owner = $2 or c.owner = $2 or ($5 and (h.via = $2 or c.via = $2)) or h.handle_id = any($6)
-                   or h.context_id = any($7))
+              and ($4 or c.owner = $2 or ($5 and c.via = $2) or h.handle_id = any($6) or h.context_id = any($7))
             order by h.created_at desc, h.handle_id offset $8 limit $9"#,
         &*who.tenant,
         &*who.user,
@@ -164,8 +164,7 @@ pub(super) async fn list_handles(
     let total = sqlx::query_scalar!(
         r#"select count(*) as "count!" from handle h join context c using (context_id)
             where h.state <> 'gone' and ($8::uuid is null or h.context_id = $8) and ($3 or h.tenant = $1)
-              and ($4 or h.owner = $2 or c.owner = $2 or ($5 and (h.via = $2 or c.via = $2)) or h.handle_id = any($6)
-                   or h.context_id = any($7))"#,
+              and ($4 or c.owner = $2 or ($5 and c.via = $2) or h.handle_id = any($6) or h.context_id = any($7))"#,
         &*who.tenant,
         &*who.user,
         reach.anywhere,
@@ -228,6 +227,37 @@ pub(super) async fn update_handle(
     .fetch_optional(db)
     .await?;
     Ok(done.is_some())
+}
+
+/// Who owns a session of a context; none when it is not one of the context.
+pub(super) async fn owner_of_session(
+    db: &mut PgConnection,
+    context: ContextId,
+    session: SessionId,
+) -> Result<Option<String>, sqlx::Error> {
+    sqlx::query_scalar!("select owner from session where context_id = $1 and session_id = $2", context.0, session.0)
+        .fetch_optional(db)
+        .await
+}
+
+/// Ends the living handle whose name `sharer` has given to other data, unless it is theirs.
+pub(super) async fn end_of_others(
+    db: &mut PgConnection,
+    context: ContextId,
+    told: &Told<'_>,
+    sharer: &str,
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "update handle set state = 'gone', reason = 'its name was given to other data by ' || $3, ended_at = now(), updated_at = now()
+          where context_id = $1 and name = $2 and ended_at is null and owner <> $3 and version <= $4",
+        context.0,
+        told.name,
+        sharer,
+        told.version
+    )
+    .execute(db)
+    .await?;
+    Ok(())
 }
 
 /// Writes a new handle, of the session's owner, else of the context's. False when the session is not one of the context.

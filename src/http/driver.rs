@@ -14,8 +14,8 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use super::Doors;
-use super::api;
 use super::api::request::{Asked, Named};
+use super::api::{self, Reader};
 use super::fault::{self, Code, Fault};
 use crate::context::driver::wire::handle::Failure;
 use crate::context::driver::{Credentials, wire};
@@ -33,8 +33,8 @@ pub fn router() -> Router<Doors> {
 
 async fn link(State(doors): State<Doors>, headers: HeaderMap, upgrade: WebSocketUpgrade) -> Response {
     let Some(shown) = credentials(&headers) else { return nobody().into_response() };
-    match doors.door.check(&shown).await {
-        Ok(_) => {
+    match doors.door.check_dialling(&shown).await {
+        Ok(()) => {
             let door = doors.door.clone();
             upgrade
                 .max_message_size(wire::MAX_FRAME)
@@ -56,16 +56,16 @@ fn credentials(headers: &HeaderMap) -> Option<Credentials> {
     Some(Credentials::new(application, token))
 }
 
-/// The context whose application's token is shown.
-async fn context(doors: &Doors, headers: &HeaderMap) -> Result<ContextId, Fault> {
+/// The context whose living application's token is shown, and that.
+async fn context(doors: &Doors, headers: &HeaderMap) -> Result<(ContextId, Credentials), Fault> {
     let shown = credentials(headers).ok_or_else(nobody)?;
-    Ok(doors.door.check(&shown).await?)
+    Ok((doors.door.check(&shown).await?, shown))
 }
 
 /// An agent brings the rows that it was asked for by `open_stream`; a reader of the gateway gets them as they come.
 async fn stream(State(doors): State<Doors>, Path(stream): Path<Uuid>, headers: HeaderMap, body: Body) -> Response {
     let context = match context(&doors, &headers).await {
-        Ok(context) => context,
+        Ok((context, _)) => context,
         Err(fault) => return fault.into_response(),
     };
     let head = match headers.get(ERROR) {
@@ -94,18 +94,18 @@ struct Form {
     format: Option<String>,
 }
 
-/// A handle of any context, for code: decided as the owner of the context that asks, with the groups that are known of them, streamed as Arrow.
+/// A handle of any context, for code: decided as whom the code runs, in the groups that are known of them, streamed as Arrow.
 async fn handle(
     State(doors): State<Doors>,
     Named((called, name)): Named<(String, String)>,
     Asked(asked): Asked<Form>,
     headers: HeaderMap,
 ) -> Result<Response, Fault> {
-    let asking = context(&doors, &headers).await?;
+    let (asking, shown) = context(&doors, &headers).await?;
     if asked.format.is_some_and(|format| format != "arrow") {
         return Err(Fault::invalid("format: there is arrow"));
     }
     let groups = async |user: &str| doors.identity.groups_of(user).await;
     let handle = doors.handles.find_for(asking, (&called, &name), groups).await?;
-    api::stream(&doors, &handle, Format::Arrow, &Wanted::default()).await
+    api::stream(&doors, handle, Format::Arrow, &Wanted::default(), Reader::Code(asking, shown)).await
 }

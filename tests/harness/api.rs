@@ -1,12 +1,30 @@
 //! A small client of the own API, on top of the Livy door's.
 
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+use uuid::Uuid;
 
 use super::livy::Livy;
-use super::{COLD, until};
+use super::{COLD, Gateway, until};
 
 /// Where the own API is.
 pub const API: &str = "/api/v1";
+
+/// Somebody of the default tenant, with an API token.
+pub async fn person(gateway: &Gateway, user: &str) -> Livy {
+    let token = format!("hearth_{user:x<43}");
+    sqlx::query(
+        "insert into api_token (token_id, tenant, owner, groups, name, scope, secret_hash, made_by, expires_at)
+         values ($1, 'default', $2, '{}', 'test', 'manage', $3, $2, now() + interval '1 hour')",
+    )
+    .bind(Uuid::now_v7())
+    .bind(user)
+    .bind(Sha256::digest(&token).to_vec())
+    .execute(&mut gateway.database().connect().await)
+    .await
+    .unwrap();
+    gateway.livy().bearer(&token)
+}
 
 /// Creates a session and waits until it is idle; its path.
 ///

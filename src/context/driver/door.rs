@@ -43,6 +43,9 @@ pub enum Rejected {
     /// The token opens nothing.
     #[error("this token does not open that application's link")]
     BadToken,
+    /// It was good, for an application that is over.
+    #[error("the application of this token is over, and with it all that the token opened")]
+    Over,
     /// The database.
     #[error(transparent)]
     Store(#[from] crate::store::Error),
@@ -51,7 +54,7 @@ pub enum Rejected {
 impl Classify for Rejected {
     fn kind(&self) -> Kind {
         match self {
-            Self::BadToken => Kind::Unauthenticated,
+            Self::BadToken | Self::Over => Kind::Unauthenticated,
             Self::Store(e) => e.kind(),
         }
     }
@@ -93,16 +96,31 @@ impl Door {
         Self { pool, links, sink, life, me, metrics, orphan }
     }
 
-    /// Checks the token; the context whose application it is of.
+    /// Checks the token of an application that lives; its context. Code may hold on to the token of one that is over.
     ///
     /// # Errors
-    /// [`Rejected`], the same whether the application is unknown or the token wrong.
+    /// [`Rejected`].
     pub async fn check(&self, shown: &Credentials) -> Result<ContextId, Rejected> {
+        let row = self.row(shown).await?;
+        if row.over { Err(Rejected::Over) } else { Ok(row.context_id) }
+    }
+
+    /// Checks the token of an agent that dials, whether or not its application is over: that it is, and that the agent is to stop
+    /// itself, is told by the code with which its link is closed.
+    ///
+    /// # Errors
+    /// [`Rejected`], but never that it is over.
+    pub async fn check_dialling(&self, shown: &Credentials) -> Result<(), Rejected> {
+        self.row(shown).await.map(drop)
+    }
+
+    /// The row of the application, the same error whether that is unknown or the token wrong.
+    async fn row(&self, shown: &Credentials) -> Result<application::LinkRow, Rejected> {
         let mut db = self.pool.acquire().await.map_err(crate::store::Error::from)?;
         let row = application::load_for_link(&mut db, shown.application).await.map_err(crate::store::Error::from)?;
         let known = row.as_ref().map_or(&[][..], |r| &r.token_hash);
         let is_good = bool::from(known.ct_eq(&shown.token_hash));
-        row.filter(|_| is_good).map(|r| r.context_id).ok_or(Rejected::BadToken)
+        row.filter(|_| is_good).ok_or(Rejected::BadToken)
     }
 
     /// Serves one connection of a checked agent until it ends.

@@ -11,6 +11,7 @@ use utoipa_axum::routes;
 use uuid::Uuid;
 
 use super::handles::open;
+use super::relay;
 use super::request::{Body, Named};
 use crate::access::{Read, Write};
 use crate::handle::Handle;
@@ -130,7 +131,7 @@ async fn get(
     }
     let handle = open::<Read>(&doors, &who, id).await?;
     let keys = texts.iter().map(|text| key(&handle, text)).collect::<Result<Vec<_>, _>>()?;
-    Ok(Json(doors.handles.get(&handle, &keys).await?.into()))
+    Ok(Json(relay::told(&doors, &handle, doors.handles.get(&handle, &keys)).await?.into()))
 }
 
 /// The values of many keys.
@@ -143,7 +144,7 @@ async fn get_many(
     Body { said, .. }: Body<Keys>,
 ) -> Result<Json<Entries>, Fault> {
     let handle = open::<Read>(&doors, &who, id).await?;
-    Ok(Json(doors.handles.get(&handle, &said.keys).await?.into()))
+    Ok(Json(relay::told(&doors, &handle, doors.handles.get(&handle, &said.keys)).await?.into()))
 }
 
 /// Gives keys new values.

@@ -2,7 +2,7 @@
 //!
 //! Resources are contexts, sessions, statements, batches, handles, their logs and their grants. Ids are UUIDs, a statement is numbered within its session;
 //! times are RFC 3339 in UTC; errors are problem documents ([`crate::http::fault`]); unknown fields of bodies and queries are refused by
-//! name; lists are paged by `from` and `size`, with the next page in `Link`; every POST takes an `Idempotency-Key`; `wait=SECONDS`
+//! name; lists are paged by `from` and `size`, with the next page in `Link`; every POST and PUT takes an `Idempotency-Key`; `wait=SECONDS`
 //! holds an answer until what is waited for is there. The description at `/api/v1/openapi.json` is made from the handlers.
 
 mod answer;
@@ -18,6 +18,7 @@ mod logins;
 mod object;
 mod openapi;
 mod policy;
+mod relay;
 pub(super) mod request;
 mod resources;
 mod rows;
@@ -40,7 +41,7 @@ use super::fault::{self, Code, Fault};
 use super::{Doors, authenticate, guard};
 use answer::ROOT;
 
-pub(in crate::http) use rows::{VERSION, stream};
+pub(in crate::http) use relay::{Reader, VERSION, stream};
 
 fn routes() -> OpenApiRouter<Doors> {
     OpenApiRouter::new()

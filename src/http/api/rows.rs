@@ -1,9 +1,8 @@
 //! Rows of handles: counted, described, given as JSON, or streamed as CSV, JSON lines or Arrow.
 
 use axum::Json;
-use axum::body::Body;
 use axum::extract::State;
-use axum::http::header::{ACCEPT, CONTENT_TYPE};
+use axum::http::header::ACCEPT;
 use axum::http::{HeaderMap, HeaderValue};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
@@ -14,19 +13,15 @@ use utoipa_axum::routes;
 use uuid::Uuid;
 
 use super::handles::{Column, open};
+use super::relay::{self, ARROW, Reader, VERSION};
 use super::request::{Asked, Named};
 use super::words;
-use crate::access::{Allowed, Read};
-use crate::handle::Handle;
+use crate::access::Read;
 use crate::handle::service::{Format, Wanted};
 use crate::http::Doors;
 use crate::http::extract::Who;
 use crate::http::fault::Fault;
 
-/// The version of a handle that an answer's rows are of.
-pub const VERSION: &str = "x-hearth-handle-version";
-/// The type of an Arrow IPC stream.
-pub const ARROW: &str = "application/vnd.apache.arrow.stream";
 const JSON: &str = "application/json";
 const JSONL: &str = "application/x-ndjson";
 const CSV: &str = "text/csv";
@@ -55,7 +50,7 @@ pub struct Counted {
               (status = 409, body = crate::http::fault::Problem, description = "Its data is lost, or its driver cannot do it.")))]
 async fn count(State(doors): State<Doors>, Who(who): Who, Named(id): Named<Uuid>) -> Result<Json<Counted>, Fault> {
     let handle = open::<Read>(&doors, &who, id).await?;
-    let counted = doors.handles.count(&handle).await?;
+    let counted = relay::told(&doors, &handle, doors.handles.count(&handle)).await?;
     Ok(Json(Counted { version: counted.version, count: counted.count }))
 }
 
@@ -164,28 +159,12 @@ async fn rows(
                 "limit: at most {LARGEST_PAGE} as JSON; ask for {ARROW} or {CSV} for more"
             )));
         }
-        let got = doors.handles.rows(&handle, &Wanted { limit: Some(limit), ..wanted }).await?;
+        let wanted = Wanted { limit: Some(limit), ..wanted };
+        let got = relay::told(&doors, &handle, doors.handles.rows(&handle, &wanted)).await?;
         let rows = Rows { version: got.version, columns: got.columns, rows: got.rows, more: got.more };
         return Ok(([(VERSION, HeaderValue::from(got.version))], Json(rows)).into_response());
     };
-    stream(&doors, &handle, format, &wanted).await
-}
-
-/// Answers with the stream of a handle's rows.
-pub(in crate::http) async fn stream(
-    doors: &Doors,
-    handle: &Allowed<Read, Handle>,
-    format: Format,
-    wanted: &Wanted,
-) -> Result<Response, Fault> {
-    let (version, rows) = doors.handles.stream(handle, format, wanted).await?;
-    let kind = match format {
-        Format::Arrow => ARROW,
-        Format::Jsonl => JSONL,
-        Format::Csv => "text/csv; charset=utf-8",
-    };
-    let head = [(CONTENT_TYPE.as_str(), HeaderValue::from_static(kind)), (VERSION, HeaderValue::from(version))];
-    Ok((head, Body::from_stream(rows)).into_response())
+    relay::stream(&doors, handle, format, &wanted, Reader::Caller).await
 }
 
 #[cfg(test)]

@@ -36,6 +36,10 @@ pub struct Handle<'a> {
     /// Where it is written, too.
     #[serde(default)]
     pub durable: Option<Durable>,
+    /// Whether a session has given the name to these data, be it for the first time or in the place of others; else they were changed or
+    /// written. Agents of before never say so.
+    #[serde(default)]
+    pub shared: bool,
 }
 
 /// Where a durable handle is written.
@@ -224,6 +228,9 @@ mod tests {
         let written = handle.durable.unwrap();
         assert!(written.path.ends_with("/states/3") && written.version == 2);
         assert!(handle.columns.unwrap().get().contains("\"key\""));
+        assert!(!handle.shared, "this was a put");
+        let text = golden("handle-shared");
+        assert!(Envelope::parse(&text).unwrap().body::<Handle<'_>>().unwrap().shared);
         let text = golden("handle-lost");
         let lost = Envelope::parse(&text).unwrap();
         let lost: Handle<'_> = lost.body().unwrap();

@@ -74,6 +74,8 @@ private[agent] final class HandleLink(
     if (!begun) looking.set(false)
   }
 
+  override def shared(handle: Handle): Unit = tell(handle, handle.maker, isShared = true)
+
   override def version(handle: Handle): Unit = tell(handle, handle.maker)
 
   override def put(handle: Handle, maker: Maker): Unit = changed.synchronized {
@@ -89,8 +91,10 @@ private[agent] final class HandleLink(
   override def settled(work: => Unit): Unit = after(() => work)
 
   /** One at a time, so that the last that is told is the newest. */
-  private def tell(handle: Handle, maker: Maker): Unit = telling.synchronized {
-    send("handle", maker.session, maker.statement, Described.version(handle, "ready", None))
+  private def tell(handle: Handle, maker: Maker, isShared: Boolean = false): Unit = telling.synchronized {
+    val body = Described.version(handle, "ready", None)
+    if (isShared) body.put("shared", true)
+    send("handle", maker.session, maker.statement, body)
   }
 
   private def tellChanged(): Unit = {

@@ -114,7 +114,7 @@ final class Handles(spark: () => SparkSession, news: Handles.News, timer: Schedu
     val made = old.fold(make(1))(_.replace(make))
     byName(name) = made
     shown(made)
-    news.version(made)
+    news.shared(made)
     expires(made)
     made
   }
@@ -170,7 +170,10 @@ object Handles {
   /** Who is told of changes. None of it may block. */
   trait News {
 
-    /** A new version by `share`, by opening, or in the handle store. */
+    /** A name was given to data, be it for the first time or in the place of others. */
+    def shared(handle: Handle): Unit
+
+    /** A new version in the handle store. */
     def version(handle: Handle): Unit
 
     /** A new version by puts or deletes. */
