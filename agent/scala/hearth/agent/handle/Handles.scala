@@ -58,7 +58,7 @@ final class Handles(spark: () => SparkSession, news: Handles.News, timer: Schedu
     try {
       val path = to.map(_.write(name, content, spark()))
       add(name) { number =>
-        val handle = new Handle(name, maker, options, number, Handle.Known.of(content), Some(made), () => made, None)
+        val handle = new Handle(name, maker, options, number, Handle.Known.of(content), Right(made))
         handle.written = path.map(Written(_, number))
         handle
       }
@@ -177,6 +177,9 @@ object Handles {
     def put(handle: Handle, maker: Maker): Unit
 
     def gone(handle: Handle, maker: Maker, reason: String): Unit
+
+    /** What was written of it is no more. */
+    def lost(handle: Handle, reason: String): Unit
 
     /** Does something once the gateway has written down all that it has been told so far. */
     def settled(work: => Unit): Unit
