@@ -121,13 +121,11 @@ private[agent] final class HandleLink(
   /** Takes the store, and the durable handles of earlier applications, which are opened when they are first used. */
   private def durable(body: JsonNode): Unit = {
     val durable = body.path("durable").elements.asScala.toSeq
-    if (body.path("store").isTextual) {
-      // It may be told again in the same application, which goes on with what it has written.
-      val store = handles.store.getOrElse(new Store(body.path("store").asText, handles.work, spark, timer))
-      handles.store = Some(store)
-      store.sweep(durable.map(_.path("path").asText).toSet)
-    }
+    val told = Option(body.path("store").asText(null))
+    // It may be told again in the same application, which goes on with what it has written.
+    handles.store = handles.store.orElse(told.map(new Store(_, handles.work, spark, timer)))
     durable.foreach(node => handles.register(Earlier.handle(node, handles, this)))
+    if (told.isDefined) handles.store.foreach(_.sweep(durable.map(_.path("path").asText).toSet))
   }
 
   private def read[T](context: String, name: String)(take: java.io.InputStream => T): T = {
