@@ -141,6 +141,19 @@ class SparkDriver:
         self.send("complete", session=session, code=code, cursor=len(code))
         return self.receive("completion")["candidates"]
 
+    def message(self, tag, **body):
+        """Has the agent take a message of the gateway for handles."""
+        self.send("handles", tag=tag, body=body)
+
+    def told(self, tag, matches):
+        """The next message that the agent sends of a type, or has sent, for which this holds."""
+        while True:
+            for found in self.link:
+                if found["tag"] == tag and matches(found["body"]):
+                    self.link.remove(found)
+                    return found
+            self.step()
+
     def cached(self, collect=False):
         """The RDDs that are cached.
 

@@ -27,17 +27,11 @@ def tearDownModule():
 
 
 def message(tag, **body):
-    DRIVER.send("handles", tag=tag, body=body)
+    DRIVER.message(tag, **body)
 
 
 def told(tag, matches):
-    """The next message that the agent sends of a type, or has sent, for which this holds."""
-    while True:
-        for found in DRIVER.link:
-            if found["tag"] == tag and matches(found["body"]):
-                DRIVER.link.remove(found)
-                return found
-        DRIVER.step()
+    return DRIVER.told(tag, matches)
 
 
 def ask(op, name, id=None, **more):

@@ -1,10 +1,11 @@
 package hearth.agent.handle
 
-import java.util.concurrent.{CompletableFuture, ExecutionException}
+import java.util.concurrent.{CompletableFuture, ExecutionException, TimeUnit, TimeoutException}
 
 import scala.annotation.tailrec
+import scala.util.control.NonFatal
 
-import hearth.agent.{Column, Trace}
+import hearth.agent.{Column, Log, Trace}
 import hearth.agent.result.Types
 import org.apache.spark.sql.types.{DataType, StructType}
 import org.apache.spark.storage.StorageLevel
@@ -37,6 +38,23 @@ final case class Options(storage: String, force: Boolean, ttlMillis: Option[Long
 /** A version in the handle store, and where. */
 final case class Written(path: String, version: Long)
 
+/** Where a handle of an earlier application is written, and how it is opened when it is first used. */
+trait Origin {
+  def path: String
+
+  /** Runs something soon, where it is the work of no statement. */
+  def begin(work: () => Unit): Unit
+
+  /** Reads what the handle holds.
+    *
+    * @throws HandleException `lost` if nothing is there; whatever else is thrown may be otherwise at the next try
+    */
+  def read(): Handle.Data
+
+  /** It has been opened, and whoever reads it finds it so. */
+  def opened(): Unit
+}
+
 /** A version's number and what it holds. */
 final case class Version(number: Long, content: Content)
 
@@ -44,9 +62,7 @@ final case class Version(number: Long, content: Content)
   *
   * @param number the first version's number
   * @param known  what is told of it before it has been opened
-  * @param given  what it holds, if that is there
-  * @param open   reads what it holds when it is first used, if that is not there: for a durable handle of an earlier application
-  * @param origin where that reads from
+  * @param source what it holds; or where that comes from, for a durable handle of an earlier application
   */
 final class Handle(
     val name: String,
@@ -54,11 +70,10 @@ final class Handle(
     val options: Options,
     number: Long,
     known: Handle.Known,
-    given: Option[Handle.Data],
-    open: () => Handle.Data,
-    val origin: Option[String]) {
+    source: Either[Handle => Origin, Handle.Data]) {
 
-  @volatile private var data = given
+  private val from: Option[Origin] = source.left.toOption.map(_(this))
+  @volatile private var data: Option[Handle.Data] = source.toOption
   @volatile private var over: Option[Handle.Over] = None
   @volatile private var newest = number
   private var opening: Option[CompletableFuture[Handle.Data]] = None
@@ -69,7 +84,10 @@ final class Handle(
   /** Where the newest durable version is written. */
   @volatile private[handle] var written: Option[Written] = origin.map(Written(_, number))
 
-  given.foreach(_.foreach(_.number(number)))
+  data.foreach(_.foreach(_.number(number)))
+
+  /** Where it was written by an earlier application. */
+  def origin: Option[String] = from.map(_.path)
 
   /** A newer version has been written; returns false if the handle is over. */
   private[handle] def wrote(made: Written): Boolean = synchronized {
@@ -169,39 +187,52 @@ final class Handle(
   /** What it holds, as soon as it is open; None if it is over. */
   private def ready(): Option[Handle.Data] = data.orElse {
     val waiting = synchronized {
-      if (over.isEmpty && opening.isEmpty && data.isEmpty) opening = Some(begin())
+      if (over.isEmpty && opening.isEmpty && data.isEmpty) opening = from.map(begin)
       if (over.isEmpty) opening else None
     }
-    try waiting.map(_.get)
-    catch { case failed: ExecutionException => throw failed.getCause }
+    try waiting.map(_.get(Handle.patienceSeconds, TimeUnit.SECONDS))
+    catch {
+      case failed: ExecutionException => throw failed.getCause
+      case _: TimeoutException        => throw HandleException.failed(s"the handle $name is still being opened: try again soon")
+    }
   }
 
-  /** Opens it on a thread of its own: a cancel of the first one who reads it is nobody else's business. */
-  private def begin(): CompletableFuture[Handle.Data] = {
+  /** Opens it where a cancel of the first one who reads it stops nothing: all others wait for it too. */
+  private def begin(from: Origin): CompletableFuture[Handle.Data] = {
     val result = new CompletableFuture[Handle.Data]
-    val work: Runnable = () =>
+    from.begin { () =>
       try {
-        val made = open()
+        val made = from.read()
         made.foreach(_.number(number))
         val isWanted = synchronized {
           if (over.isEmpty) data = Some(made)
+          opening = None
           over.isEmpty
         }
-        if (!isWanted) Handle.release(made)
+        if (isWanted) told(from) else Handle.release(made)
         result.complete(made)
       } catch {
         case failure: Throwable =>
+          // Whoever uses it next tries again.
           synchronized { opening = None }
-          result.completeExceptionally(HandleException.lost(name, Trace.headline(HandleException.within(failure))))
+          result.completeExceptionally(HandleException.within(failure) match {
+            case ours: HandleException => ours
+            case other => HandleException.failed(s"the handle $name cannot be opened now, try again: ${Trace.headline(other)}")
+          })
       }
-    val thread = new Thread(work, s"hearth-open-$name")
-    thread.setDaemon(true)
-    thread.start()
+    }
     result
   }
+
+  private def told(from: Origin): Unit =
+    try from.opened()
+    catch { case NonFatal(failure) => Log.error(s"opening of the handle $name", failure) }
 }
 
 object Handle {
+
+  /** How long the opening of a handle is waited for; it goes on all the same. */
+  private val patienceSeconds = 120L
 
   /** What it holds: a content that never changes, or entries that do. */
   type Data = Either[Content, Pairs]

@@ -6,7 +6,6 @@ import java.util.concurrent.atomic.AtomicBoolean
 
 import scala.collection.JavaConverters._
 import scala.collection.mutable
-import scala.util.Try
 
 import com.fasterxml.jackson.databind.JsonNode
 import com.fasterxml.jackson.databind.node.ObjectNode
@@ -90,6 +89,10 @@ private[agent] final class HandleLink(
 
   override def settled(work: => Unit): Unit = after(() => work)
 
+  override def lost(handle: Handle, reason: String): Unit = telling.synchronized {
+    send("handle", None, None, Described.version(handle, "lost", Some(reason)))
+  }
+
   /** One at a time, so that the last that is told is the newest. */
   private def tell(handle: Handle, maker: Maker, isShared: Boolean = false): Unit = telling.synchronized {
     val body = Described.version(handle, "ready", None)
@@ -122,39 +125,12 @@ private[agent] final class HandleLink(
   /** Takes the store, and the durable handles of earlier applications, which are opened when they are first used. */
   private def durable(body: JsonNode): Unit = {
     val durable = body.path("durable").elements.asScala.toSeq
-    if (body.path("store").isTextual) {
-      // It may be told again in the same application, which goes on with what it has written.
-      val store = handles.store.getOrElse(new Store(body.path("store").asText, handles.work, spark, timer))
-      handles.store = Some(store)
-      store.sweep(durable.map(_.path("path").asText).toSet)
-    }
-    durable.foreach { node =>
-      val columns = node.path("columns").elements.asScala.map(column => (column.path("name").asText, column.path("type").asText)).toSeq
-      // Not every type can be read as it is shown, names with signs in them: such a handle is in SQL once it has been opened.
-      val schema = Try(Handle.schema(columns)).toOption
-      val known = Handle.Known(node.path("kind").asText, schema, Option(node.path("key").asText(null)))
-      val path = node.path("path").asText
-      val ttl = Some(node.path("ttl_ms")).filter(_.isIntegralNumber).map(_.asLong)
-      val options = Options(node.path("storage").asText(Namespace.usual), force = false, ttl, durable = true)
-      lazy val handle: Handle = new Handle(
-        node.path("name").asText, Maker.outside, options, node.path("version").asLong(1), known, None, () => open(handle, path, known), Some(path))
-      handles.register(handle)
-    }
+    val told = Option(body.path("store").asText(null))
+    // It may be told again in the same application, which goes on with what it has written.
+    handles.store = handles.store.orElse(told.map(new Store(_, handles.work, spark, timer)))
+    durable.foreach(node => handles.register(Earlier.handle(node, handles, this)))
+    if (told.isDefined) handles.store.foreach(_.sweep(durable.map(_.path("path").asText).toSet))
   }
-
-  private def open(handle: Handle, path: String, known: Handle.Known): Handle.Data =
-    try {
-      val found = Store.open(spark(), path, known, handle.options.level, handles.merges)
-      if (known.schema.isEmpty) handles.work.inBackground(s"view of ${handle.name}") {
-        handle.reading(_ => ())
-        handles.show(handle)
-      }
-      found
-    } catch {
-      case failure: Exception =>
-        send("handle", None, None, Described.version(handle, "lost", Some(s"what was written at $path cannot be read: ${failure.getMessage}".take(2000))))
-        throw failure
-    }
 
   private def read[T](context: String, name: String)(take: java.io.InputStream => T): T = {
     val answer =

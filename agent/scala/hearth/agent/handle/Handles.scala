@@ -19,6 +19,9 @@ import org.apache.spark.sql.SparkSession
 final class Handles(spark: () => SparkSession, news: Handles.News, timer: ScheduledExecutorService) {
   private val byName = mutable.LinkedHashMap.empty[String, Handle]
 
+  /** The names that were taken away last: until the gateway has written that down it names what was durable of them again. */
+  private val removed = new java.util.LinkedHashSet[String]
+
   /** The SparkSession in which views are made, once there is one. */
   private var shows = Option.empty[SparkSession]
   val creations = new Creations
@@ -58,7 +61,7 @@ final class Handles(spark: () => SparkSession, news: Handles.News, timer: Schedu
     try {
       val path = to.map(_.write(name, content, spark()))
       add(name) { number =>
-        val handle = new Handle(name, maker, options, number, Handle.Known.of(content), Some(made), () => made, None)
+        val handle = new Handle(name, maker, options, number, Handle.Known.of(content), Right(made))
         handle.written = path.map(Written(_, number))
         handle
       }
@@ -69,9 +72,12 @@ final class Handles(spark: () => SparkSession, news: Handles.News, timer: Schedu
     }
   }
 
-  /** Registers a durable handle of an earlier application of this context; it is opened when it is first used. */
+  /** Registers a durable handle of an earlier application of this context; it is opened when it is first used. One that this
+    * application knows, or has taken away, stays as it is.
+    */
   private[handle] def register(handle: Handle): Unit = synchronized {
-    if (!byName.contains(handle.name)) {
+    if (!byName.contains(handle.name) && !removed.contains(handle.name)) {
+      for (store <- store; path <- handle.origin) store.keep(path)
       byName(handle.name) = handle
       shown(handle)
       expires(handle)
@@ -134,6 +140,8 @@ final class Handles(spark: () => SparkSession, news: Handles.News, timer: Schedu
       if (!byName.get(handle.name).contains(handle)) throw HandleException.gone(handle.name)
       collectable(handle)
       byName.remove(handle.name)
+      removed.add(handle.name)
+      if (removed.size > Handles.mostRemoved) removed.remove(removed.iterator.next())
       shows.foreach(Views.hide(_, handle.name))
       news.gone(handle, maker, reason)
     }
@@ -167,6 +175,9 @@ object Handles {
   /** Handles of one context. */
   val most = 1000
 
+  /** Names that are remembered after their end. */
+  private val mostRemoved = 10 * most
+
   /** Who is told of changes. None of it may block. */
   trait News {
 
@@ -180,6 +191,9 @@ object Handles {
     def put(handle: Handle, maker: Maker): Unit
 
     def gone(handle: Handle, maker: Maker, reason: String): Unit
+
+    /** What was written of it is no more. */
+    def lost(handle: Handle, reason: String): Unit
 
     /** Does something once the gateway has written down all that it has been told so far. */
     def settled(work: => Unit): Unit

@@ -18,7 +18,7 @@ import org.apache.spark.storage.StorageLevel
 private[handle] final class Store(base: String, work: Work, spark: () => SparkSession, timer: ScheduledExecutorService) {
   private val due = mutable.HashSet.empty[Handle]
 
-  /** Folders of this application that are there, or will be. */
+  /** Folders that this application has written or reads, or will. */
   private val ours = mutable.HashSet.empty[String]
 
   /** Writes a version whole and returns where. */
@@ -52,6 +52,9 @@ private[handle] final class Store(base: String, work: Work, spark: () => SparkSe
     if (told) news.settled(forget(old.toSet -- handle.origin))
     else forget(Set(made.path))
   }
+
+  /** What handles of this application are read from stays until [[forget]], whatever the catalogue names by then. */
+  def keep(path: String): Unit = ours.synchronized(ours.add(path))
 
   /** Deletes folders of versions that nobody needs any more, some time. */
   def forget(paths: Set[String]): Unit =

@@ -18,6 +18,7 @@ final class Work(spark: () => SparkSession) {
   private val merges = pool("hearth-merge", 2, 10000)
   private val background = pool("hearth-handle-background", 1, 10000)
   private val endings = pool("hearth-handle-end", 1, 10000)
+  private val openings = pool("hearth-handle-open", 4, 2 * Handles.most)
 
   /** Runs it soon; returns whether there was room for it. */
   def answer(task: => Unit): Boolean = run(answers, task)
@@ -26,6 +27,12 @@ final class Work(spark: () => SparkSession) {
 
   /** Ends a handle: beside all that computes, and runs no job. */
   def end(task: => Unit): Boolean = run(endings, task)
+
+  /** Opens a handle. */
+  def open(what: String)(task: => Unit): Boolean = run(openings, {
+    group(s"hearth: $what", what)
+    task
+  })
 
   /** As the others; a failure is told in the log alone. */
   def merge(task: => Unit): Boolean = run(merges, {

@@ -1,0 +1,137 @@
+"""How handles are opened and freed, and what a cancel stops, on a real Spark."""
+
+import os
+import shutil
+import tempfile
+import unittest
+
+from spark_driver import SparkDriver, eventually
+
+DRIVER = None
+# The handle store.
+STORE = None
+# Sessions.
+MINE, OTHER, THIRD = 1, 2, 3
+
+
+def setUpModule():
+    global DRIVER, STORE
+    STORE = tempfile.mkdtemp()
+    DRIVER = SparkDriver()
+    sweep([])
+    for session in (MINE, OTHER, THIRD):
+        DRIVER.open(session)
+
+
+def tearDownModule():
+    code = DRIVER.close()
+    shutil.rmtree(STORE)
+    assert code == 0, code
+
+
+def python(code, session=MINE):
+    return DRIVER.text(code, session=session)
+
+
+def error(code, session=MINE):
+    output = DRIVER.run(code, session=session)
+    assert output["status"] == "error", output
+    return output["evalue"]
+
+
+def ends(count):
+    """The outputs of statements that run at the same time, by their numbers."""
+    done = [DRIVER.receive("done") for _ in range(count)]
+    return {found["id"]: found["output"] for found in done}
+
+
+def said(name, state):
+    """What has been told of a handle so far."""
+    return [m["body"] for m in DRIVER.link if m["tag"] == "handle" and m["body"]["name"] == name and m["body"]["state"] == state]
+
+
+def sweep(durable):
+    """Tells the agent of the store, and waits until it has swept it."""
+    left = os.path.join(STORE, "left", "behind")
+    os.makedirs(left)
+    DRIVER.message("handles", store=STORE, durable=durable)
+    eventually(lambda: not os.path.exists(left))
+
+
+def durable(name, path, **more):
+    """A handle of an earlier application, as the agent is told of it."""
+    return dict({
+        "name": name, "kind": "dataframe", "version": 4, "path": path, "columns": [{"name": "id", "type": "bigint", "class": "number"}],
+        "key": None, "storage": "NONE", "ttl_ms": None}, **more)
+
+
+def earlier(name):
+    """Has the agent told of such a handle with three rows, and returns where it is written."""
+    path = os.path.join(DRIVER.folder, name)
+    python("spark.range(3).write.parquet(%r)" % path)
+    DRIVER.message("handles", store=None, durable=[durable(name, path)])
+    return path
+
+
+class Opening(unittest.TestCase):
+    """Of durable handles of earlier applications."""
+
+    def test_a_cancel_of_the_first_reader_is_nobody_else_s_business(self):
+        earlier("first_read")
+        flag = os.path.join(DRIVER.folder, "flag")
+        # Both cores are taken, so that opening waits.
+        DRIVER.begin("import os, time\ndef busy(_):\n    while not os.path.exists(%r): time.sleep(0.02)\nsc.parallelize(range(2), 2).foreach(busy)" % flag, session=THIRD)
+        active = "len(sc.statusTracker().getActiveJobsIds())"
+        eventually(lambda: python(active) == "1")
+        DRIVER.begin("hearth.df('first_read').count()", session=OTHER)
+        cancelled = DRIVER.number
+        eventually(lambda: python(active) == "2")
+        DRIVER.begin("print('waiting', flush=True)\nhearth.df('first_read').count()")
+        waiting = DRIVER.number
+        DRIVER.receive("output")
+        DRIVER.send("cancel", session=OTHER)
+        self.assertEqual(ends(1)[cancelled]["ename"], "KeyboardInterrupt")
+        open(flag, "w").close()
+        self.assertEqual(ends(2)[waiting].get("data"), {"text/plain": "waiting\n3"})
+        self.assertEqual((python("hearth.df('first_read').count()", OTHER), said("first_read", "lost")), ("3", []))
+
+    def test_what_is_lost_is_ready_when_it_is_there_again(self):
+        path = earlier("came_back")
+        os.rename(path, path + "-away")
+        for _ in range(2):
+            self.assertIn("are lost", error("hearth.df('came_back')"))
+        self.assertEqual(len(said("came_back", "lost")), 1)
+        os.rename(path + "-away", path)
+        self.assertEqual(python("hearth.df('came_back').count()"), "3")
+        ready = DRIVER.told("handle", lambda body: body["name"] == "came_back" and body["state"] == "ready")["body"]
+        self.assertEqual((ready["version"], ready["durable"]), (4, {"path": path, "version": 4}))
+
+    def test_a_store_that_does_not_answer_loses_nothing(self):
+        DRIVER.message("handles", store=None, durable=[durable("unknown", "nowhere://host/unknown/first")])
+        self.assertIn("cannot be opened now, try again", error("hearth.df('unknown')"))
+        self.assertEqual(said("unknown", "lost"), [])
+
+    def test_what_is_told_again_costs_no_file(self):
+        first = os.path.join(STORE, "told_again", "first")
+        python("spark.createDataFrame([('a', 1), ('b', 2)], 'key string, value long').write.parquet(%r)" % first)
+        columns = [{"name": "key", "type": "string", "class": "text"}, {"name": "value", "type": "bigint", "class": "number"}]
+        sweep([durable("told_again", first, kind="pairs", key="string", columns=columns)])
+        self.assertEqual(python("again = SharedRdd('told_again')\nagain.put({'c': 3})"), "5")
+        second = DRIVER.told("handle", lambda body: body["name"] == "told_again" and body["durable"]["version"] == 5)["body"]["durable"]["path"]
+        # The link was lost, and no session is open. One sweep is over when the next one has found something.
+        for _ in range(2):
+            sweep([durable("told_again", second, kind="pairs", key="string", columns=columns)])
+        self.assertTrue(os.path.exists(first))
+        self.assertEqual(python("again.get_all(['a', 'c'])"), "{'a': 1, 'c': 3}")
+        python("again.unshare()")
+        eventually(lambda: not os.path.exists(first) and not os.path.exists(second))
+
+    def test_what_is_told_again_brings_nothing_back(self):
+        path = earlier("brought_back")
+        self.assertEqual(python("n = hearth.df('brought_back').count()\nhearth.unshare('brought_back')\nn"), "3")
+        DRIVER.message("handles", store=None, durable=[durable("brought_back", path)])
+        self.assertIn("there is no handle brought_back", error("hearth.df('brought_back')"))
+
+
+if __name__ == "__main__":
+    unittest.main()
