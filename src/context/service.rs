@@ -354,11 +354,7 @@ impl Service {
     /// The database's.
     pub async fn some(&self, ids: Vec<Uuid>) -> Result<Vec<Context>, Error> {
         let mut db = self.0.pool.acquire().await?;
-        let mut found = Vec::with_capacity(ids.len());
-        for id in ids {
-            found.extend(store::load_context(&mut db, id.into()).await?);
-        }
-        Ok(found)
+        store::load_contexts(&mut db, &ids).await
     }
 
     /// The contexts that the caller may see, newest first.

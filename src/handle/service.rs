@@ -247,7 +247,12 @@ impl Service {
             },
             None => None,
         };
-        let load = |ids| async move { Ok::<_, Error>(self.contexts().some(ids).await?) };
+        let load = |ids: Vec<Uuid>| async move {
+            let mut db = self.contexts().pool().acquire().await?;
+            let ids = store::with_handles(&mut db, &ids, context).await?;
+            drop(db);
+            Ok::<_, Error>(self.contexts().some(ids).await?)
+        };
         let access = self.contexts().access();
         let reach = &access.reach_handles(who, load).await?;
         let fetch = |range| async move {
