@@ -132,6 +132,11 @@ impl Service {
         &self.0.site.host
     }
 
+    /// What decides about requests before they stand in line.
+    pub(super) fn admission(&self) -> &Admission {
+        &self.0.admission
+    }
+
     /// Where the launch folders of this gateway lie.
     #[must_use]
     pub fn launches(&self) -> &Path {
@@ -393,13 +398,13 @@ impl Service {
         }
     }
 
-    /// Tells a context to end; its sessions end with it. Does nothing to one that is over or ending.
+    /// Tells a context to end; its sessions end with it. Does nothing to one that is over or ending, but to one that begins again.
     ///
     /// # Errors
     /// The database's.
     pub async fn stop(&self, context: &Allowed<Manage, Context>, cause: &str) -> Result<(), Error> {
         let mut tx = self.0.pool.begin().await?;
-        if store::mark_stopping(&mut tx, context.id, cause).await? {
+        if store::mark_ending(&mut tx, context.id, cause).await? {
             self.0.access.audit().record(&mut tx, context.entry(Event::ContextStopped)).await?;
             tx.commit().await?;
             self.wake();

@@ -273,6 +273,19 @@ pub async fn mark_stopping(db: &mut PgConnection, id: ContextId, cause: &str) ->
     Ok(done.rows_affected() == 1)
 }
 
+/// As [`mark_stopping`], also for a context whose application only makes room for the next: it ends instead of beginning again.
+pub(super) async fn mark_ending(db: &mut PgConnection, id: ContextId, cause: &str) -> Result<bool, sqlx::Error> {
+    let done = sqlx::query!(
+        "update context set state = 'stopping', cause = $2, restarting = false
+          where context_id = $1 and (state not in ('stopping', 'ended') or (state = 'stopping' and restarting))",
+        id.0,
+        cause
+    )
+    .execute(db)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
 /// Ends a context for good. A cause given when it was told to end stays. False when it was over already.
 pub(super) async fn end_context(db: &mut PgConnection, id: ContextId, cause: &str) -> Result<bool, sqlx::Error> {
     let done = sqlx::query!(
