@@ -239,6 +239,12 @@ class Tables(unittest.TestCase):
         self.assertEqual(frame["n"][0], 2**53 + 1)
         self.assertEqual(frame["d"][0], datetime.date(2020, 1, 2))
 
+    def test_every_date_is_kept(self) -> None:
+        texts = ["9999-12-31", "0001-01-01", "+10000-01-01", "-0044-03-15", None]
+        frame = hearth.Table([hearth.Column("d", "date", "time")], [(text,) for text in texts]).to_pandas()
+        latest, earliest = datetime.date(9999, 12, 31), datetime.date(1, 1, 1)
+        self.assertEqual(list(frame["d"]), [latest, earliest, "+10000-01-01", "-0044-03-15", None])
+
     def test_columns_of_one_name_stay_apart(self) -> None:
         column = hearth.Column("a", "int", "number")
         frame = hearth.Table([column, column], [(1, 2)]).to_pandas()
