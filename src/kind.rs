@@ -32,6 +32,8 @@ pub enum Kind {
         /// How long to wait before the next try.
         retry_after: Duration,
     },
+    /// Something was asked for it and has not answered: it may have been done, or not.
+    Unanswered,
     /// Known to the API, not offered by this version.
     NotOffered,
     /// A defect of Hearth. Its text goes to the log, never to the caller.

@@ -21,145 +21,41 @@ use std::time::{Duration, Instant};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use futures_util::{SinkExt, StreamExt, stream};
+use futures_util::{StreamExt, stream};
+use harness::agent::{Agent, Application};
 use harness::api::API;
 use harness::livy::Livy;
 use harness::{BOUND, Gateway, Setup, until};
 use reqwest::{Body, Method};
 use serde_json::{Value, json};
-use sha2::{Digest as _, Sha256};
-use tokio::sync::mpsc;
-use tokio_tungstenite::tungstenite::Message;
-use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use uuid::Uuid;
-
-const TOKEN: &str = "the token of an application";
 
 /// A context whose agent is this test, with a session of Ann's in it.
 struct Fake {
     gateway: Gateway,
     api: Livy,
-    context: Uuid,
+    application: Application,
     session: Uuid,
     /// A session of another context.
     foreign: Uuid,
-    application: Uuid,
-    incarnation: Uuid,
 }
 
 impl Fake {
     async fn new() -> Self {
         let gateway = Setup::new().start().await;
-        let [context, session, foreign, application, incarnation] = [(); 5].map(|()| Uuid::now_v7());
         let mut db = gateway.database().connect().await;
-        for (context, session) in [(context, session), (Uuid::now_v7(), foreign)] {
-            sqlx::query(
-                "insert into context (context_id, tenant, owner, run_as, profile, share, state, request, host, ready_at)
-                 values ($1, 'default', 'carl', 'carl', 'default', 'context', 'ready', '{}', 'elsewhere', now())",
-            )
-            .bind(context)
-            .execute(&mut db)
-            .await
-            .unwrap();
-            sqlx::query(
-                "insert into session (session_id, context_id, number, tenant, owner, run_as, kind, state, request)
-                 values ($1, $2, 0, 'default', 'ann', 'carl', 'spark', 'idle', '{}')",
-            )
-            .bind(session)
-            .bind(context)
-            .execute(&mut db)
-            .await
-            .unwrap();
-        }
-        sqlx::query(
-            "insert into application (application_id, context_id, attempt, host, token_hash, launch_dir)
-             values ($1, $2, 1, 'elsewhere', $3, '/nowhere')",
-        )
-        .bind(application)
-        .bind(context)
-        .bind(Sha256::digest(TOKEN).to_vec())
-        .execute(&mut db)
-        .await
-        .unwrap();
+        let [application, other] = [
+            Application::new(&gateway, "carl", "carl", "default").await,
+            Application::new(&gateway, "carl", "carl", "default").await,
+        ];
+        let (session, foreign) = (application.session(&mut db, "ann", 0).await, other.session(&mut db, "ann", 0).await);
         let api = gateway.livy();
-        Self { gateway, api, context, session, foreign, application, incarnation }
-    }
-
-    /// Dials, as an agent that has sent `seq` messages and knows these sessions.
-    async fn dial(&self, seq: i64, sessions: Value) -> Agent {
-        let url = self.gateway.url().replace("http://", "ws://");
-        let mut request = format!("{url}/driver/link").into_client_request().unwrap();
-        request.headers_mut().insert("authorization", format!("Bearer {TOKEN}").parse().unwrap());
-        request.headers_mut().insert("x-hearth-application", self.application.to_string().parse().unwrap());
-        let (mut socket, _) = tokio_tungstenite::connect_async(request).await.unwrap();
-        let hello = json!({"protocol": 1, "application": self.application, "incarnation": self.incarnation, "first": seq + 1,
-                           "sessions": sessions});
-        let hello = json!({"seq": 0, "epoch": 0, "type": "hello", "body": hello});
-        socket.send(Message::text(hello.to_string())).await.unwrap();
-        let (say, mut said) = mpsc::channel::<String>(16);
-        let (tell, told) = mpsc::channel::<Value>(64);
-        tokio::spawn(async move {
-            loop {
-                tokio::select! {
-                    text = said.recv() => match text {
-                        Some(text) => socket.send(Message::text(text)).await.unwrap(),
-                        None => return,
-                    },
-                    message = socket.next() => {
-                        let Some(Ok(Message::Text(text))) = message else { return };
-                        let message: Value = serde_json::from_str(&text).unwrap();
-                        match message["type"].as_str().unwrap() {
-                            "ping" => {
-                                let pong = json!({"seq": 0, "epoch": 0, "type": "pong", "body": {}});
-                                if socket.send(Message::text(pong.to_string())).await.is_err() { return }
-                            }
-                            "ack" | "pong" => {}
-                            _ => tell.send(message).await.unwrap(),
-                        }
-                    }
-                }
-            }
-        });
-        Agent { say, told, seq }
-    }
-
-    /// Brings a stream, as the agent does.
-    async fn bring(&self, stream: &Value, head: (&'static str, String), body: impl Into<Body>) -> Option<u16> {
-        let request = self.api.request(Method::POST, &format!("/driver/streams/{}", stream.as_str().unwrap()));
-        let request = request.bearer_auth(TOKEN).header("x-hearth-application", self.application.to_string());
-        request.header(head.0, head.1).body(body).send().await.ok().map(|answer| answer.status().as_u16())
+        Self { gateway, api, application, session, foreign }
     }
 
     fn rows(&self, handle: &str, form: &str) -> tokio::task::JoinHandle<reqwest::Response> {
         let request = self.api.request(Method::GET, &format!("{handle}/rows")).header("accept", form);
         tokio::spawn(async move { request.send().await.unwrap() })
-    }
-}
-
-struct Agent {
-    say: mpsc::Sender<String>,
-    told: mpsc::Receiver<Value>,
-    seq: i64,
-}
-
-impl Agent {
-    async fn say(&mut self, kind: &str, session: Option<Uuid>, body: Value) {
-        self.seq += 1;
-        let said = json!({"seq": self.seq, "epoch": 1, "session": session, "statement": session.map(|_| 0), "type": kind, "body": body});
-        self.say.send(said.to_string()).await.unwrap();
-    }
-
-    /// The next message of a sort.
-    async fn told(&mut self, kind: &str) -> Value {
-        let next = async {
-            loop {
-                let message = self.told.recv().await.expect("the link lives");
-                if message["type"] == kind {
-                    return message["body"].clone();
-                }
-            }
-        };
-        tokio::time::timeout(BOUND, next).await.unwrap_or_else(|_| panic!("no {kind} came"))
     }
 }
 
@@ -195,7 +91,7 @@ async fn only_what_is_its_own(fake: &Fake, agent: &mut Agent) -> String {
     ] {
         agent.say("handle", session, body).await;
     }
-    let list = format!("{API}/contexts/{}/handles", fake.context);
+    let list = format!("{API}/contexts/{}/handles", fake.application.context);
     let found = until("the last version is known", BOUND, async || {
         let found = fake.api.get(&list).await.expect(200);
         (found["items"][0]["version"] == 3).then_some(found)
@@ -224,7 +120,7 @@ async fn questions_outlive_a_connection(fake: &Fake, handle: &str, mut agent: Ag
     assert_eq!((&request["op"], &request["name"], &request["keys"]), (&json!("get"), &json!("states"), &json!(["ak"])));
     let seq = agent.seq;
     drop(agent);
-    let mut agent = fake.dial(seq, json!({ fake.session.to_string(): -1 })).await;
+    let mut agent = fake.application.dial(seq, json!({ fake.session.to_string(): -1 })).await;
     let again = agent.told("handle_request").await;
     assert_eq!(again, request);
     let answer = json!({"request": Uuid::now_v7(), "error": null, "result": {"version": 3, "entries": []}});
@@ -242,6 +138,95 @@ async fn questions_outlive_a_connection(fake: &Fake, handle: &str, mut agent: Ag
     agent
 }
 
+/// A repeat under the same key is the same question, however often it comes, and another body is another request.
+async fn a_repeat_is_the_same_question(fake: &Fake, handle: &str, agent: &mut Agent) {
+    let change = |method: Method, path: &str, key: &str, body: Value| {
+        let request = fake.api.request(method, path).header("idempotency-key", key).json(&body);
+        tokio::spawn(async move { request.send().await.unwrap() })
+    };
+    let entries = format!("{handle}/entries");
+    let put = |key: &str, value: &str| change(Method::PUT, &entries, key, json!({"entries": {"ak": value}}));
+    let first = put("k1", "Alaska");
+    let asked = agent.told("handle_request").await;
+    assert_eq!((&asked["op"], &asked["entries"]), (&json!("put"), &json!([["ak", "Alaska"]])));
+    first.abort();
+    assert_eq!(agent.told("cancel_request").await["request"], asked["request"], "its client has left");
+    // Two repeats at once: both get the one answer.
+    let (second, third) = (put("k1", "Alaska"), put("k1", "Alaska"));
+    assert_eq!(agent.told("handle_request").await, asked);
+    assert_eq!(agent.told("handle_request").await, asked);
+    let answer = json!({"request": asked["request"], "error": null, "result": {"version": 7}});
+    agent.say("handle_answer", None, answer).await;
+    for repeat in [second, third] {
+        assert_eq!(repeat.await.unwrap().json::<Value>().await.unwrap(), json!({"version": 7}));
+    }
+    let refused = put("k1", "another").await.unwrap();
+    assert_eq!(refused.status(), 422);
+    let other = put("k2", "Alaska");
+    let next = agent.told("handle_request").await;
+    assert_ne!(next["request"], asked["request"], "the refused one did not come, and this is another");
+    agent
+        .say("handle_answer", None, json!({"request": next["request"], "error": null, "result": {"version": 8}}))
+        .await;
+    assert_eq!(other.await.unwrap().status(), 200);
+    // The same key of another route is another request.
+    let delete = || change(Method::POST, &format!("{handle}/entries/delete"), "k1", json!({"keys": ["ak"]}));
+    let mut ids = Vec::new();
+    for _ in 0..2 {
+        let deleted = delete();
+        let asked = agent.told("handle_request").await;
+        assert_eq!(asked["op"], "delete");
+        let answer = json!({"request": asked["request"], "error": null, "result": {"version": 9}});
+        agent.say("handle_answer", None, answer).await;
+        assert_eq!(deleted.await.unwrap().status(), 200);
+        ids.push(asked["request"].clone());
+    }
+    assert!(ids[0] == ids[1] && ids[0] != asked["request"], "{ids:?}");
+    let mut db = fake.gateway.database().connect().await;
+    let noted: i64 =
+        sqlx::query_scalar("select count(*) from audit_event where event in ('handle.put', 'handle.deleted')")
+            .fetch_one(&mut db)
+            .await
+            .unwrap();
+    assert_eq!(noted, 3, "a repeat is not written down again");
+}
+
+/// What was not asked is told apart from what was asked and not answered.
+async fn nobody_knows_what_was_not_answered(fake: &Fake, handle: &str, mut agent: Agent) {
+    let put = || {
+        let request = fake.api.request(Method::PUT, &format!("{handle}/entries")).json(&json!({"entries": {"a": 1}}));
+        tokio::spawn(async move { request.send().await.unwrap() })
+    };
+    let asked = put();
+    agent.told("handle_request").await;
+    let mut db = fake.gateway.database().connect().await;
+    fake.application.end(&mut db).await;
+    // This gateway's host is to end it.
+    sqlx::query("update context set state = 'stopping', host = $2 where context_id = $1")
+        .bind(fake.application.context)
+        .bind(nix::unistd::gethostname().unwrap().to_str().unwrap())
+        .execute(&mut db)
+        .await
+        .unwrap();
+    let answer = asked.await.unwrap();
+    assert_eq!(answer.status(), 504);
+    let problem: Value = answer.json().await.unwrap();
+    assert!(
+        problem["code"] == "unanswered" && problem["detail"].as_str().unwrap().contains("may have done it"),
+        "{problem}"
+    );
+}
+
+async fn an_agent_that_is_away_was_not_asked(fake: &Fake, handle: &str) {
+    let away = until("the link is gone", BOUND, async || {
+        let request = fake.api.request(Method::PUT, &format!("{handle}/entries")).json(&json!({"entries": {"a": 1}}));
+        let answer = fake.api.send(request.timeout(Duration::from_secs(1))).await;
+        (answer.status == 503).then_some(answer)
+    })
+    .await;
+    assert!(!away.header("retry-after").is_empty(), "{away}");
+}
+
 async fn streams_end_with_either_side(fake: &Fake, handle: &str, agent: &mut Agent) {
     let version = || ("x-hearth-handle-version", "3".to_owned());
     // The whole of it.
@@ -249,19 +234,19 @@ async fn streams_end_with_either_side(fake: &Fake, handle: &str, agent: &mut Age
     let asked = agent.told("open_stream").await;
     assert_eq!((&asked["name"], &asked["format"]), (&json!("states"), &json!("csv")));
     let stranger = fake.api.request(Method::POST, &format!("/driver/streams/{}", asked["stream"].as_str().unwrap()));
-    let stranger = stranger.bearer_auth("no").header("x-hearth-application", fake.application.to_string()).body("x");
+    let stranger = stranger.bearer_auth("no").header("x-hearth-application", fake.application.id.to_string()).body("x");
     assert_eq!(fake.api.send(stranger).await.status, 401);
-    assert_eq!(fake.bring(&asked["stream"], version(), "key\nak\n").await, Some(204));
+    assert_eq!(fake.application.bring(&asked["stream"], version(), "key\nak\n").await, Some(204));
     let answer = reader.await.unwrap();
     assert_eq!(answer.headers()["x-hearth-handle-version"], "3");
     assert_eq!(answer.text().await.unwrap(), "key\nak\n");
-    assert_eq!(fake.bring(&asked["stream"], version(), "once more").await, Some(410));
+    assert_eq!(fake.application.bring(&asked["stream"], version(), "once more").await, Some(410));
 
     // None, and why.
     let reader = fake.rows(handle, "text/csv");
     let asked = agent.told("open_stream").await;
     let why = STANDARD.encode(json!({"code": "bad_columns", "message": "there is no column x"}).to_string());
-    fake.bring(&asked["stream"], ("x-hearth-error", why), "").await;
+    fake.application.bring(&asked["stream"], ("x-hearth-error", why), "").await;
     let refused = reader.await.unwrap();
     assert_eq!(refused.status(), 400);
     assert!(refused.text().await.unwrap().contains("no column x"));
@@ -275,7 +260,7 @@ async fn streams_end_with_either_side(fake: &Fake, handle: &str, agent: &mut Age
         let _ = broke.await;
         Err(io::Error::other("the driver died"))
     });
-    let brought = fake.bring(&asked["stream"], version(), Body::wrap_stream(first.chain(then)));
+    let brought = fake.application.bring(&asked["stream"], version(), Body::wrap_stream(first.chain(then)));
     let read = async {
         let answer = reader.await.unwrap();
         drop(breaks);
@@ -292,7 +277,7 @@ async fn streams_end_with_either_side(fake: &Fake, handle: &str, agent: &mut Age
         count.fetch_add(1 << 16, Ordering::Relaxed);
         Ok::<_, Infallible>(Bytes::from(vec![b'x'; 1 << 16]))
     });
-    let brought = fake.bring(&asked["stream"], version(), Body::wrap_stream(endless));
+    let brought = fake.application.bring(&asked["stream"], version(), Body::wrap_stream(endless));
     let held = async {
         let answer = reader.await.unwrap();
         let mut last = (0, Instant::now());
@@ -314,9 +299,16 @@ async fn streams_end_with_either_side(fake: &Fake, handle: &str, agent: &mut Age
 #[tokio::test]
 async fn an_agent_is_heard_asked_and_relayed() {
     let fake = Fake::new().await;
-    let mut agent = fake.dial(0, json!({})).await;
+    let mut agent = fake.application.dial(0, json!({})).await;
     let handle = only_what_is_its_own(&fake, &mut agent).await;
     let mut agent = questions_outlive_a_connection(&fake, &handle, agent).await;
+    a_repeat_is_the_same_question(&fake, &handle, &mut agent).await;
     streams_end_with_either_side(&fake, &handle, &mut agent).await;
+    let seq = agent.seq;
+    drop(agent);
+    an_agent_that_is_away_was_not_asked(&fake, &handle).await;
+    let mut agent = fake.application.dial(seq, json!({})).await;
+    agent.told("handles").await;
+    nobody_knows_what_was_not_answered(&fake, &handle, agent).await;
     fake.gateway.end().await;
 }

@@ -91,6 +91,23 @@ class Requests(unittest.TestCase):
         self.assertEqual(ask("put", "states", id=id, entries=[["tx", "Texas"]]), first)
         self.assertEqual(int(DRIVER.text("states.version")), self.version + 1)
 
+    def test_a_change_that_was_cancelled_is_done_when_it_is_asked_for_again(self):
+        DRIVER.text("import time\nbusy = ShareableRdd(sc.parallelize(range(100), 4).map(lambda i: (i, time.sleep(600) if i == 99 else i)), 'busy')")
+        # As many as are answered at the same time, so that the change waits for its turn.
+        counts = [str(uuid.uuid4()) for _ in range(8)]
+        for count in counts:
+            message("handle_request", request=count, op="count", name="busy")
+        eventually(lambda: DRIVER.text("len(sc.statusTracker().getActiveJobsIds()) >= 8") == "True")
+        id = str(uuid.uuid4())
+        message("handle_request", request=id, op="put", name="states", entries=[["or", "Oregon"]])
+        for cancelled in [id] + counts:
+            message("cancel_request", request=cancelled)
+        for cancelled in counts + [id]:
+            answer = told("handle_answer", lambda body: body["request"] == cancelled)["body"]
+            self.assertEqual(answer["error"]["code"], "cancelled")
+        self.assertEqual(result("put", "states", id=id, entries=[["or", "Oregon"]]), {"version": self.version + 1})
+        self.assertEqual(result("unshare", "busy"), {})
+
     def test_rows(self):
         DRIVER.text("hearth.share(spark.sql('select id, id * 1.5D as x, binary(\"a\") as b from range(30)'), 'frame')")
         found = result("rows", "frame", limit=2, columns=["b", "id"])

@@ -17,10 +17,13 @@ import pyarrow as pa
 import hearth
 from hearth import _address, _auth, _errors, _numbers, _records, _table, _values, aio
 from hearth._arrow import Batches
+from hearth._blocking import drive
 from hearth._display import Output, Progress
 from hearth._events import Decoder
-from hearth._request import path_of, post
+from hearth._exchange import Exchange
+from hearth._request import Request, path_of, post, put
 from hearth._statement import _beyond
+from hearth._transport import Blocking
 
 
 class Addresses(unittest.TestCase):
@@ -140,6 +143,51 @@ class Problems(unittest.TestCase):
         self.assertEqual(str(error), "KeyError: 'k'\nTraceback (most recent call last):")
 
 
+class Repeats(unittest.TestCase):
+    """What is sent again, to a gateway that answers with these."""
+
+    def send(self, request: Request, *answers: Any) -> tuple[Any, list[httpx.Request]]:
+        asked: list[httpx.Request] = []
+        left = iter((200, *answers))
+
+        def answer(request: httpx.Request) -> httpx.Response:
+            asked.append(request)
+            said = next(left)
+            if isinstance(said, Exception):
+                raise said
+            return httpx.Response(said, json={"version": 2, "detail": "no"}, headers={"retry-after": "0"})
+
+        transport = Blocking(transport=httpx.MockTransport(answer))
+        address, _ = _address.parse("http://localhost:1")
+        exchange = Exchange(transport, address, patience=20)
+        try:
+            drive(exchange.call(Request("GET", "/first")))
+            asked.clear()
+            return drive(exchange.call(request)), asked
+        except hearth.HearthError as e:
+            return e, asked
+        finally:
+            drive(transport.close())
+
+    def test_a_change_is_repeated_under_its_key(self) -> None:
+        for change in (put("/entries", {"entries": []}), post("/entries/delete", {"keys": []})):
+            for lost in (503, 504, 502, httpx.ReadError("gone")):
+                said, asked = self.send(change, lost, 200)
+                self.assertEqual((said, len(asked)), ({"version": 2, "detail": "no"}, 2), lost)
+                self.assertEqual({each.headers["idempotency-key"] for each in asked}, {change.key})
+                self.assertEqual(len({each.content for each in asked}), 1)
+
+    def test_what_may_have_been_done_is_repeated_only_where_that_does_no_harm(self) -> None:
+        once = Request("POST", "/tokens", body={}, is_repeatable=False)
+        for lost in (504, 502, httpx.ReadError("gone")):
+            said, asked = self.send(once, lost, 200)
+            self.assertEqual((isinstance(said, hearth.HearthError), len(asked)), (True, 1), lost)
+        said, asked = self.send(once, 503, 200)
+        self.assertEqual(len(asked), 2, "it was not begun")
+        said, asked = self.send(put("/entries", {}), 422)
+        self.assertEqual((type(said), len(asked)), (hearth.InvalidRequestError, 1))
+
+
 class Values(unittest.TestCase):
     def test_keys_and_values_cross_and_come_back(self) -> None:
         for value in [None, True, 2**63, -1.5, "é", b"\x00\xff", [1, ["a"]], {"a": {"b": b"x"}}]:
@@ -190,6 +238,12 @@ class Tables(unittest.TestCase):
         self.assertEqual(str(frame["n"].dtype), "Int64")
         self.assertEqual(frame["n"][0], 2**53 + 1)
         self.assertEqual(frame["d"][0], datetime.date(2020, 1, 2))
+
+    def test_every_date_is_kept(self) -> None:
+        texts = ["9999-12-31", "0001-01-01", "+10000-01-01", "-0044-03-15", None]
+        frame = hearth.Table([hearth.Column("d", "date", "time")], [(text,) for text in texts]).to_pandas()
+        latest, earliest = datetime.date(9999, 12, 31), datetime.date(1, 1, 1)
+        self.assertEqual(list(frame["d"]), [latest, earliest, "+10000-01-01", "-0044-03-15", None])
 
     def test_columns_of_one_name_stay_apart(self) -> None:
         column = hearth.Column("a", "int", "number")

@@ -13,7 +13,7 @@ impl Service {
     pub async fn stop_all(&self, cause: &str) -> Result<(), Error> {
         let mut db = self.pool().acquire().await?;
         for context in self.held(&mut db).await? {
-            store::mark_stopping(&mut db, context.id, cause).await?;
+            store::mark_ending(&mut db, context.id, cause).await?;
         }
         self.wake();
         Ok(())

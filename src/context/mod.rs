@@ -203,6 +203,20 @@ pub enum Error {
         "context {0} was made for one session and ends with it: make a new session, or a context of its own for several"
     )]
     EndsWithSessions(ContextId),
+    /// It would run as another than it has.
+    #[error(
+        "context {id} ran as {was}, and what is made from the profile {profile} runs as {now} now: make a new context instead"
+    )]
+    OtherIdentity {
+        /// The context.
+        id: ContextId,
+        /// As whom it ran.
+        was: String,
+        /// Its profile.
+        profile: String,
+        /// As whom it would run.
+        now: String,
+    },
     /// Another session made the context that they share at this moment.
     #[error("the context that your sessions live in was made at the same moment; try again")]
     SharedMeanwhile,
@@ -274,7 +288,11 @@ impl Classify for Error {
             }
             Self::Launcher(_) => Kind::Unavailable { retry_after: std::time::Duration::from_secs(10) },
             Self::Grants(e) => e.kind(),
-            Self::NameTaken(_) | Self::Over(..) | Self::EndsWithSessions(_) | Self::SharedMeanwhile => Kind::Conflict,
+            Self::NameTaken(_)
+            | Self::Over(..)
+            | Self::EndsWithSessions(_)
+            | Self::OtherIdentity { .. }
+            | Self::SharedMeanwhile => Kind::Conflict,
             Self::BadName(_) | Self::NoProfile { .. } | Self::BadRequest(_) => Kind::Invalid,
             Self::LineFull(_) => Kind::TooMany { retry_after: std::time::Duration::from_secs(10) },
             Self::Stopping => Kind::Unavailable { retry_after: crate::store::RETRY_AFTER },

@@ -5,9 +5,12 @@ use sqlx::PgConnection;
 
 use super::service::Service;
 use super::{Context, Error, State};
-use crate::access::{Allowed, Manage};
-use crate::audit::Event;
+use crate::access::explain::{Outcome, somebody};
+use crate::access::resource::ProfileName;
+use crate::access::{Allowed, CreateContext, Manage, Verb};
+use crate::audit::{Entry, Event};
 use crate::id::{ContextId, GatewayId};
+use crate::identity::Principal;
 use crate::store::{constraint, idempotency};
 
 impl Service {
@@ -15,7 +18,8 @@ impl Service {
     /// A repeat under the same key does nothing.
     ///
     /// # Errors
-    /// A context that ends with its session, one that is being ended, a name that another has now, a full line, the database.
+    /// A context that ends with its session, one that is being ended, one that its owner could not make so any longer, a name that another
+    /// has now, a full line, the database.
     pub async fn restart(
         &self,
         context: &Allowed<Manage, Context>,
@@ -25,12 +29,15 @@ impl Service {
             return Err(Error::EndsWithSessions(context.id));
         }
         let cause = format!("it was restarted by {}", context.who().user);
+        // Looked at before the transaction, and told after the key.
+        let may = if context.state == State::Waiting { Ok(()) } else { self.may_begin_again(context).await };
         let mut tx = self.pool().begin().await?;
         if let Some(key) = key
             && idempotency::claim(&mut tx, key, "").await?.is_some()
         {
             return Ok(());
         }
+        may?;
         let begins = match context.state {
             State::Waiting => true,
             State::Ended => {
@@ -52,6 +59,45 @@ impl Service {
         tx.commit().await?;
         self.wake();
         Ok(())
+    }
+
+    /// Decides whether the owner could make the context today as it is: policies, profiles and whom the launcher serves may have changed since.
+    async fn may_begin_again(&self, context: &Allowed<Manage, Context>) -> Result<(), Error> {
+        let (asks, name) = (context.who(), context.profile.as_str());
+        let profile = self.profile(name)?;
+        let is_owner = (&*asks.tenant, &*asks.user) == (context.tenant.as_str(), context.owner.as_str());
+        let owner = if is_owner { asks.clone() } else { somebody(&context.tenant, &context.owner, Vec::new()) };
+        if is_owner {
+            self.choose::<CreateContext>(&owner, Some(name)).await?;
+        } else {
+            self.may_owner_create(context, &owner).await?;
+        }
+        let admitted = self.admission().admit((name, profile), &owner, context.request.clone(), Vec::new()).await?;
+        if admitted.run_as != context.run_as {
+            return Err(Error::OtherIdentity {
+                id: context.id,
+                was: context.run_as.clone(),
+                profile: admitted.profile,
+                now: admitted.run_as,
+            });
+        }
+        Ok(())
+    }
+
+    /// As somebody who is not there: of their groups nothing is known. A refusal is of whoever asks.
+    async fn may_owner_create(&self, context: &Allowed<Manage, Context>, owner: &Principal) -> Result<(), Error> {
+        let access = self.access();
+        let explained = access.explain(owner, Verb::CreateContext, &ProfileName(context.profile.clone())).await?;
+        if explained.outcome == Outcome::Allowed {
+            return Ok(());
+        }
+        let entry = Entry::refused(Event::ContextRestarted, context.who()).by(&explained.policies);
+        access.note(entry.on("context", context.id).with(format!("{} could not create it", owner.user))).await?;
+        let why = explained.told.unwrap_or_default();
+        Err(Error::Denied(format!(
+            "{} owns this context and could not create it today, as they are told: {why}",
+            owner.user
+        )))
     }
 }
 

@@ -133,6 +133,11 @@ impl Service {
         &self.0.site.host
     }
 
+    /// What decides about requests before they stand in line.
+    pub(super) fn admission(&self) -> &Admission {
+        &self.0.admission
+    }
+
     /// Where the launch folders of this gateway lie.
     #[must_use]
     pub fn launches(&self) -> &Path {
@@ -358,11 +363,7 @@ impl Service {
     /// The database's.
     pub async fn some(&self, ids: Vec<Uuid>) -> Result<Vec<Context>, Error> {
         let mut db = self.0.pool.acquire().await?;
-        let mut found = Vec::with_capacity(ids.len());
-        for id in ids {
-            found.extend(store::load_context(&mut db, id.into()).await?);
-        }
-        Ok(found)
+        store::load_contexts(&mut db, &ids).await
     }
 
     /// The contexts that the caller may see, newest first.
@@ -401,13 +402,13 @@ impl Service {
         }
     }
 
-    /// Tells a context to end; its sessions end with it. Does nothing to one that is over or ending.
+    /// Tells a context to end; its sessions end with it. Does nothing to one that is over or ending, but to one that begins again.
     ///
     /// # Errors
     /// The database's.
     pub async fn stop(&self, context: &Allowed<Manage, Context>, cause: &str) -> Result<(), Error> {
         let mut tx = self.0.pool.begin().await?;
-        if store::mark_stopping(&mut tx, context.id, cause).await? {
+        if store::mark_ending(&mut tx, context.id, cause).await? {
             self.0.access.audit().record(&mut tx, context.entry(Event::ContextStopped)).await?;
             tx.commit().await?;
             self.wake();

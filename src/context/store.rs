@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use sqlx::PgConnection;
+use uuid::Uuid;
 
 use super::launch::resources::Resources;
 use super::{Application, Context, Error, Share, State};
@@ -144,6 +145,26 @@ pub async fn load_context(db: &mut PgConnection, id: ContextId) -> Result<Option
     row.map(Context::try_from).transpose()
 }
 
+/// Those of the contexts that there are, each with its newest application.
+pub(super) async fn load_contexts(db: &mut PgConnection, ids: &[Uuid]) -> Result<Vec<Context>, Error> {
+    let rows = sqlx::query_as!(
+        Row,
+        r#"select c.context_id as "context_id: _", c.tenant, c.owner, c.via, c.run_as, c.name, c.profile, c.share, c.shared_with
+                , c.idle_ms, c.state, c.cause
+                , c.request as "request: _", c.host, c.epoch, c.held_by as "held_by: _", c.created_at, c.ready_at, c.ended_at
+                , a.application_id as "application_id?: _", a.cluster_id, a.ui_url, a.spark_version, a.launch_dir as "launch_dir?"
+                , a.log_lines as "log_lines?", a.attempt as "attempt?", (a.ended_at is not null) as "application_over!"
+             from context c
+             left join application a on a.context_id = c.context_id
+                  and a.attempt = (select max(attempt) from application where context_id = c.context_id)
+            where c.context_id = any($1)"#,
+        ids
+    )
+    .fetch_all(db)
+    .await?;
+    rows.into_iter().map(Context::try_from).collect()
+}
+
 /// The id of the tenant's living context of that name.
 pub(super) async fn find_living(db: &mut PgConnection, tenant: &str, name: &str) -> Result<Option<ContextId>, Error> {
     let id = sqlx::query_scalar!(
@@ -245,6 +266,19 @@ pub(super) async fn move_state(
 pub async fn mark_stopping(db: &mut PgConnection, id: ContextId, cause: &str) -> Result<bool, sqlx::Error> {
     let done = sqlx::query!(
         "update context set state = 'stopping', cause = $2 where context_id = $1 and state not in ('stopping', 'ended')",
+        id.0,
+        cause
+    )
+    .execute(db)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// As [`mark_stopping`], also for a context whose application only makes room for the next: it ends instead of beginning again.
+pub(super) async fn mark_ending(db: &mut PgConnection, id: ContextId, cause: &str) -> Result<bool, sqlx::Error> {
+    let done = sqlx::query!(
+        "update context set state = 'stopping', cause = $2, restarting = false
+          where context_id = $1 and (state not in ('stopping', 'ended') or (state = 'stopping' and restarting))",
         id.0,
         cause
     )

@@ -209,12 +209,21 @@ pub enum Error {
     /// Too large.
     #[error("entries of {0} bytes are more than one put may be: {1}; put them in parts")]
     TooLarge(usize, usize),
-    /// The driver is not connected to this gateway now, or did not answer.
+    /// The driver is not connected to this gateway now: nothing was begun.
     #[error("the driver of handle {0} does not answer now; try again")]
     Away(String),
+    /// The driver was asked, and nobody knows what has come of it.
+    #[error(
+        "the driver of handle {0} was asked and has not answered, so it may have done it or not; a repeat under the same Idempotency-Key \
+         does nothing twice"
+    )]
+    Unanswered(String),
     /// Too much at once.
     #[error("{0} are under way already, which is the limit; try again soon")]
     Busy(&'static str),
+    /// The `Idempotency-Key`.
+    #[error(transparent)]
+    Key(#[from] crate::store::idempotency::Error),
     /// A context that is named.
     #[error(transparent)]
     Context(#[from] crate::context::Error),
@@ -273,6 +282,8 @@ impl Classify for Error {
             Self::Over { .. } | Self::ContextOver(_) | Self::Failed { .. } => ErrorKind::Conflict,
             Self::Invalid(_) => ErrorKind::Invalid,
             Self::TooLarge(..) => ErrorKind::TooLarge,
+            Self::Unanswered(_) => ErrorKind::Unanswered,
+            Self::Key(e) => e.kind(),
             Self::Away(_) => ErrorKind::Unavailable { retry_after: Duration::from_secs(2) },
             Self::Busy(_) => ErrorKind::TooMany { retry_after: Duration::from_secs(1) },
             Self::Context(e) => e.kind(),

@@ -1,9 +1,12 @@
 //! Questions to agents about their handles, each answered once, or not in time.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use dashmap::DashMap;
+use dashmap::mapref::entry::Entry;
+use dashmap::mapref::multiple::RefMutMulti;
 use serde_json::value::RawValue;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use uuid::Uuid;
@@ -27,8 +30,10 @@ pub type Answer = Result<Box<RawValue>, Failure>;
 /// Why there is no answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unanswered {
-    /// The agent is not connected here, or did not answer in time.
+    /// The agent is not connected here, and was not asked.
     Away,
+    /// It was asked, and did not answer in time, or its application has ended: nobody knows whether it has done it.
+    Silent,
     /// Too many questions are under way.
     Busy,
 }
@@ -41,13 +46,19 @@ pub struct Requests(Arc<Parts>);
 struct Parts {
     waiting: DashMap<Uuid, Waiting>,
     rooms: DashMap<ContextId, Arc<Semaphore>>,
+    asked: AtomicU64,
 }
 
 #[derive(Debug)]
 struct Waiting {
     context: ContextId,
     message: Outgoing,
-    answer: oneshot::Sender<Answer>,
+    /// Its place in the order of all questions.
+    place: u64,
+    /// Whether a link was given it.
+    is_sent: bool,
+    /// All who wait: a repeat waits for the answer to the first.
+    answers: Vec<oneshot::Sender<Answer>>,
 }
 
 /// A question that is waited for, until this is dropped.
@@ -59,8 +70,11 @@ struct Asked<'a> {
 
 impl Drop for Asked<'_> {
     fn drop(&mut self) {
-        // Not answered: nobody waits any longer, so the agent may stop its work.
-        if let Some((_, waiting)) = self.requests.0.waiting.remove(&self.request) {
+        let Entry::Occupied(mut waiting) = self.requests.0.waiting.entry(self.request) else { return };
+        waiting.get_mut().answers.retain(|answer| !answer.is_closed());
+        // Not answered, and nobody waits any longer: the agent may stop its work.
+        if waiting.get().answers.is_empty() {
+            let waiting = waiting.remove();
             let message = Outgoing::new("cancel_request", &CancelRequest { request: self.request });
             self.contexts.links().tell(waiting.context, Signal::Send(message));
         }
@@ -68,7 +82,8 @@ impl Drop for Asked<'_> {
 }
 
 impl Requests {
-    /// Asks the agent of a context; `message` makes the question of its id.
+    /// Asks the agent of a context by a message that has the id `request`. What has this id already is asked again, which the agent does
+    /// not do again.
     ///
     /// # Errors
     /// See [`Unanswered`].
@@ -76,21 +91,33 @@ impl Requests {
         &self,
         contexts: &context::service::Service,
         context: ContextId,
-        message: impl FnOnce(Uuid) -> Outgoing,
+        request: Uuid,
+        message: Outgoing,
     ) -> Result<Answer, Unanswered> {
         let _room = self.room(context).await?;
-        let request = Uuid::now_v7();
-        let message = message(request);
-        let (answer, answered) = oneshot::channel();
-        self.0.waiting.insert(request, Waiting { context, message: message.clone(), answer });
         // Also when the client goes away and this with it.
         let _asked = Asked { requests: self, contexts, request };
-        if !contexts.links().tell(context, Signal::Send(message)) {
+        let (answer, answered) = oneshot::channel();
+        self.0
+            .waiting
+            .entry(request)
+            .or_insert_with(|| Waiting {
+                context,
+                message: message.clone(),
+                place: self.0.asked.fetch_add(1, Ordering::Relaxed),
+                is_sent: false,
+                answers: Vec::new(),
+            })
+            .answers
+            .push(answer);
+        if contexts.links().tell(context, Signal::Send(message)) {
+            self.0.waiting.alter(&request, |_, waiting| Waiting { is_sent: true, ..waiting });
+        } else if self.0.waiting.remove_if(&request, |_, waiting| !waiting.is_sent).is_some() {
             return Err(Unanswered::Away);
         }
         match tokio::time::timeout(DEADLINE, answered).await {
             Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(_)) | Err(_) => Err(Unanswered::Away),
+            Ok(Err(_)) | Err(_) => Err(Unanswered::Silent),
         }
     }
 
@@ -105,16 +132,22 @@ impl Requests {
     /// Hands an answer over, when it comes from the context that was asked.
     pub(super) fn answered(&self, context: ContextId, request: Uuid, answer: Answer) {
         if let Some((_, waiting)) = self.0.waiting.remove_if(&request, |_, waiting| waiting.context == context) {
-            let _ = waiting.answer.send(answer);
+            for waiter in waiting.answers {
+                let _ = waiter.send(answer.clone());
+            }
         }
     }
 
     /// What a context's agent was asked and has not answered: its connection is a new one, and the question may be lost with the old.
     pub(super) fn unanswered(&self, context: ContextId) -> Vec<Outgoing> {
-        let mut again: Vec<_> = self.0.waiting.iter().filter(|w| w.context == context).collect();
-        // In the order in which they were asked: ids are sortable by time.
-        again.sort_by_key(|w| *w.key());
-        again.iter().map(|w| w.message.clone()).collect()
+        let of_context = |mut waiting: RefMutMulti<'_, Uuid, Waiting>| {
+            waiting.is_sent = true;
+            (waiting.place, waiting.message.clone())
+        };
+        let mut again: Vec<_> =
+            self.0.waiting.iter_mut().filter(|waiting| waiting.context == context).map(of_context).collect();
+        again.sort_by_key(|(place, _)| *place);
+        again.into_iter().map(|(_, message)| message).collect()
     }
 
     /// The context's application is over: nothing will be answered.

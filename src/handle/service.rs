@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use sqlx::PgConnection;
+use uuid::Uuid;
 
 use super::reads::Reads;
 use super::requests::{Requests, Unanswered};
@@ -21,7 +22,7 @@ use crate::id::{ContextId, HandleId};
 use crate::identity::{Principal, Scope};
 use crate::session;
 use crate::session::service::Called;
-use crate::store::{Page, Range};
+use crate::store::{Page, Range, idempotency};
 
 /// Bytes of the entries of one put.
 const LARGEST_PUT: usize = 8 << 20;
@@ -258,7 +259,12 @@ impl Service {
             },
             None => None,
         };
-        let load = |ids| async move { Ok::<_, Error>(self.contexts().some(ids).await?) };
+        let load = |ids: Vec<Uuid>| async move {
+            let mut db = self.contexts().pool().acquire().await?;
+            let ids = store::with_handles(&mut db, &ids, context).await?;
+            drop(db);
+            Ok::<_, Error>(self.contexts().some(ids).await?)
+        };
         let access = self.contexts().access();
         let reach = &access.reach_handles(who, load).await?;
         let fetch = |range| async move {
@@ -335,7 +341,8 @@ impl Service {
         })
     }
 
-    /// Gives keys new values.
+    /// Gives keys new values. A repeat under the same key changes nothing again and gives the answer of the first, as far as the driver
+    /// remembers it.
     ///
     /// # Errors
     /// See [`Error`].
@@ -343,6 +350,7 @@ impl Service {
         &self,
         handle: &Allowed<Write, Handle>,
         entries: &[(Box<RawValue>, Box<RawValue>)],
+        key: Option<&idempotency::Key>,
     ) -> Result<Changed, Error> {
         check_keys(entries.len())?;
         let bytes = entries.iter().map(|(key, value)| key.get().len() + value.get().len()).sum();
@@ -350,19 +358,24 @@ impl Service {
             return Err(Error::TooLarge(bytes, LARGEST_PUT));
         }
         check_alive(handle)?;
-        self.note(handle, Event::HandlePut, format!("{} entries", entries.len())).await?;
-        self.ask(handle, |request| Request { entries: Some(entries), ..request }, Op::Put).await
+        let id = self.begin(handle, Event::HandlePut, format!("{} entries", entries.len()), key).await?;
+        self.ask_as(id, handle, |request| Request { entries: Some(entries), ..request }, Op::Put).await
     }
 
-    /// Leaves keys out.
+    /// Leaves keys out. A repeat is as one of [`Service::put`].
     ///
     /// # Errors
     /// See [`Error`].
-    pub async fn delete(&self, handle: &Allowed<Write, Handle>, keys: &[Box<RawValue>]) -> Result<Changed, Error> {
+    pub async fn delete(
+        &self,
+        handle: &Allowed<Write, Handle>,
+        keys: &[Box<RawValue>],
+        key: Option<&idempotency::Key>,
+    ) -> Result<Changed, Error> {
         check_keys(keys.len())?;
         check_alive(handle)?;
-        self.note(handle, Event::HandleDeleted, format!("{} keys", keys.len())).await?;
-        self.ask(handle, |request| Request { keys: Some(keys), ..request }, Op::Delete).await
+        let id = self.begin(handle, Event::HandleDeleted, format!("{} keys", keys.len()), key).await?;
+        self.ask_as(id, handle, |request| Request { keys: Some(keys), ..request }, Op::Delete).await
     }
 
     /// Takes the name away. Where there is no driver that holds the data, the catalogue alone is told.
@@ -397,21 +410,50 @@ impl Service {
         Ok(self.contexts().access().note(handle.entry(event).with(detail)).await?)
     }
 
+    /// Writes a change down that is about to be asked for, unless it is a repeat; the id by which it is asked for.
+    async fn begin(
+        &self,
+        handle: &Allowed<Write, Handle>,
+        event: Event,
+        detail: String,
+        key: Option<&idempotency::Key>,
+    ) -> Result<Uuid, Error> {
+        let Some(key) = key else {
+            self.note(handle, event, detail).await?;
+            return Ok(Uuid::now_v7());
+        };
+        let mut tx = self.contexts().pool().begin().await?;
+        if idempotency::claim(&mut tx, key, "").await?.is_none() {
+            self.contexts().access().audit().record(&mut tx, handle.entry(event).with(detail)).await?;
+        }
+        tx.commit().await?;
+        Ok(key.id())
+    }
+
     async fn ask<'a, A, T: serde::de::DeserializeOwned>(
         &self,
         handle: &'a Allowed<A, Handle>,
         fill: impl FnOnce(Request<'a>) -> Request<'a>,
         op: Op,
     ) -> Result<T, Error> {
+        self.ask_as(Uuid::now_v7(), handle, fill, op).await
+    }
+
+    async fn ask_as<'a, A, T: serde::de::DeserializeOwned>(
+        &self,
+        request: Uuid,
+        handle: &'a Allowed<A, Handle>,
+        fill: impl FnOnce(Request<'a>) -> Request<'a>,
+        op: Op,
+    ) -> Result<T, Error> {
         check_alive(handle)?;
         let name = handle.name.as_str();
-        let message = |request| {
-            let bare = Request { request, op, name, keys: None, entries: None, limit: None, columns: None };
-            Outgoing::new("handle_request", &fill(bare))
-        };
-        let answer = match self.0.requests.ask(self.contexts(), handle.context_id, message).await {
+        let bare = Request { request, op, name, keys: None, entries: None, limit: None, columns: None };
+        let message = Outgoing::new("handle_request", &fill(bare));
+        let answer = match self.0.requests.ask(self.contexts(), handle.context_id, request, message).await {
             Ok(answer) => answer.map_err(|failure| Error::said(name, failure))?,
             Err(Unanswered::Away) => return Err(Error::Away(name.to_owned())),
+            Err(Unanswered::Silent) => return Err(Error::Unanswered(name.to_owned())),
             Err(Unanswered::Busy) => return Err(Error::Busy("too many requests for handles of this context")),
         };
         // Whoever holds the application's token could answer anything.

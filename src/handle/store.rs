@@ -179,6 +179,22 @@ pub(super) async fn list_handles(
     Ok(Page { rows: rows.into_iter().map(Handle::try_from).collect::<Result<_, _>>()?, total })
 }
 
+/// Those of the contexts that have handles to be listed; of one alone where one is named.
+pub(super) async fn with_handles(
+    db: &mut PgConnection,
+    contexts: &[Uuid],
+    only: Option<ContextId>,
+) -> Result<Vec<Uuid>, sqlx::Error> {
+    sqlx::query_scalar!(
+        "select distinct context_id from handle
+          where context_id = any($1) and state <> 'gone' and ($2::uuid is null or context_id = $2)",
+        contexts,
+        only.map(|c| c.0)
+    )
+    .fetch_all(db)
+    .await
+}
+
 /// What an agent says of a handle, checked.
 pub(super) struct Told<'a> {
     pub name: &'a str,

@@ -53,8 +53,10 @@ pub enum Code {
     Internal,
     /// Not offered by this version.
     NotOffered,
-    /// Something that Hearth needs is away; try again later.
+    /// Something that Hearth needs is away, and nothing was begun; try again later.
     Unavailable,
+    /// A driver was asked and has not answered: it may have been done, or not.
+    Unanswered,
 }
 
 /// A problem document (RFC 9457).
@@ -103,6 +105,7 @@ impl Code {
             Self::TooMany => (StatusCode::TOO_MANY_REQUESTS, "too_many", "A limit is reached"),
             Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "internal", "A defect of Hearth"),
             Self::NotOffered => (StatusCode::NOT_IMPLEMENTED, "not_offered", "Not offered"),
+            Self::Unanswered => (StatusCode::GATEWAY_TIMEOUT, "unanswered", "No answer"),
             Self::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "unavailable", "Not available now"),
         }
     }
@@ -149,6 +152,7 @@ impl Fault {
             Kind::TooLarge => (Code::TooLarge, None),
             Kind::TooMany { retry_after } => (Code::TooMany, Some(retry_after)),
             Kind::Unavailable { retry_after } => (Code::Unavailable, Some(retry_after)),
+            Kind::Unanswered => (Code::Unanswered, None),
             Kind::NotOffered => (Code::NotOffered, None),
             Kind::Internal => {
                 error!(error = e as &dyn std::error::Error, "A request failed by a defect");

@@ -5,6 +5,7 @@
 
 use sha2::{Digest, Sha256};
 use sqlx::{PgConnection, PgPool};
+use uuid::Uuid;
 
 use crate::kind::{Classify, Kind};
 
@@ -58,6 +59,15 @@ impl Key {
             key: key.to_owned(),
             body_hash: Sha256::digest(body).into(),
         })
+    }
+
+    /// An id that each repeat of the request has and no other request: by it whoever is asked to do something knows that it was asked before.
+    #[must_use]
+    pub fn id(&self) -> Uuid {
+        // None of them holds a NUL.
+        let whole = [&*self.tenant, &self.principal, &self.route, &self.key].join("\0");
+        let [id @ .., _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _] = <[u8; 32]>::from(Sha256::digest(whole));
+        Uuid::new_v8(id)
     }
 }
 
@@ -130,4 +140,26 @@ pub async fn forget_old(db: &mut PgConnection) -> Result<u64, super::Error> {
     let done =
         sqlx::query!("delete from idempotency where created_at < now() - interval '24 hours'").execute(db).await?;
     Ok(done.rows_affected())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_is_that_of_the_repeats_alone() {
+        let of = |who: (&str, &str), route: &str, key: &str, body: &str| {
+            Key::new(who, route, key, body.as_bytes()).unwrap().id()
+        };
+        let first = of(("acme", "ann"), "PUT /h/1/entries", "k", "a");
+        assert_eq!(of(("acme", "ann"), "PUT /h/1/entries", "k", "b"), first, "the body is compared by the claim");
+        for other in [
+            of(("acme", "bob"), "PUT /h/1/entries", "k", "a"),
+            of(("acm", "eann"), "PUT /h/1/entries", "k", "a"),
+            of(("acme", "ann"), "PUT /h/2/entries", "k", "a"),
+            of(("acme", "ann"), "PUT /h/1/entries", "l", "a"),
+        ] {
+            assert_ne!(other, first);
+        }
+    }
 }

@@ -1,7 +1,8 @@
 """Requests and their answers: retries, errors, streams.
 
-A request is sent again when the gateway says 503 (after its `Retry-After`), and when the connection was lost; requests that change something
-carry an `Idempotency-Key`, so that nothing is done twice. A gateway that has never answered is not waited for.
+A request is sent again when the gateway says 503 (after its `Retry-After`), which means that nothing was begun. Where nobody knows whether it
+was, it is sent again if a repeat does no harm: the connection was lost, or the gateway says 504, for a driver that was asked has not answered.
+Requests that change something carry an `Idempotency-Key`, so that nothing is done twice. A gateway that has never answered is not waited for.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from ._transport import Transport
 
 # Seconds for the network itself, beyond what a request waits for.
 _CONNECT, _SLACK, _WRITE = 10.0, 30.0, 120.0
-# A proxy before the gateway says 502 and 504 while the gateway starts anew.
+# The gateway says 503 for what it has not begun, 504 for what may have been done. A proxy before it says 502 and 504 while it starts anew.
 _AWAY = (502, 503, 504)
 # Seconds between two tries.
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0

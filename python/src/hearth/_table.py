@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import html
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -158,6 +159,14 @@ def _nested(cell: Any) -> Any:
     return float(cell) if isinstance(cell, float) else cell
 
 
+def _date(cell: Any) -> Any:
+    """A date; the text of one that Python's `date` cannot hold, which ends with the year 9999."""
+    try:
+        return datetime.date.fromisoformat(cell) if isinstance(cell, str) else cell
+    except ValueError:
+        return cell
+
+
 def _series(pd: Any, column: Column, values: Sequence[Any]) -> Any:
     """A column of pandas."""
     kind, has_null = column.type.lower(), any(value is None for value in values)
@@ -171,6 +180,5 @@ def _series(pd: Any, column: Column, values: Sequence[Any]) -> Any:
     if kind.startswith("timestamp"):
         return pd.to_datetime(pd.Series(values, dtype="object"), format="ISO8601")
     if kind == "date":
-        dates = pd.to_datetime(pd.Series(values, dtype="object"), format="ISO8601", errors="coerce")
-        return dates.dt.date.astype("object")
+        return pd.Series([_date(value) for value in values], dtype="object")
     return pd.Series(values, dtype="object")

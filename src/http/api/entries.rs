@@ -148,20 +148,24 @@ async fn get_many(
 }
 
 /// Gives keys new values.
+///
+/// A repeat under the same `Idempotency-Key` changes nothing again while the driver remembers it: the newest 10,000 changes of its context.
 #[utoipa::path(put, path = "/handles/{id}/entries", tag = "handles", operation_id = "put_entries",
     params(("id" = Uuid, Path)), request_body = NewEntries, responses((status = 200, body = Changed)))]
 async fn put(
     State(doors): State<Doors>,
     Who(who): Who,
     Named(id): Named<Uuid>,
-    Body { said, .. }: Body<NewEntries>,
+    Body { said, key }: Body<NewEntries>,
 ) -> Result<Json<Changed>, Fault> {
     let handle = open::<Write>(&doors, &who, id).await?;
-    let service::Changed { version } = doors.handles.put(&handle, &said.entries.0).await?;
+    let service::Changed { version } = doors.handles.put(&handle, &said.entries.0, key.as_ref()).await?;
     Ok(Json(Changed { version }))
 }
 
 /// Deletes keys; those that are not there change nothing.
+///
+/// A repeat is as one of `put_entries`.
 #[utoipa::path(post, path = "/handles/{id}/entries/delete", tag = "handles", operation_id = "delete_entries",
     params(("id" = Uuid, Path)), request_body = Keys, responses((status = 200, body = Changed)))]
 async fn delete(
@@ -170,11 +174,8 @@ async fn delete(
     Named(id): Named<Uuid>,
     Body { said, key }: Body<Keys>,
 ) -> Result<Json<Changed>, Fault> {
-    if let Some(key) = key {
-        crate::store::idempotency::note(doors.contexts.pool(), &key).await?;
-    }
     let handle = open::<Write>(&doors, &who, id).await?;
-    let service::Changed { version } = doors.handles.delete(&handle, &said.keys).await?;
+    let service::Changed { version } = doors.handles.delete(&handle, &said.keys, key.as_ref()).await?;
     Ok(Json(Changed { version }))
 }
 

@@ -8,6 +8,17 @@ use utoipa::{PartialSchema as _, ToSchema as _};
 
 use crate::http::fault::{Code, PROBLEM, Problem};
 
+/// Operations that a driver answers.
+const ASK_DRIVERS: [&str; 7] = [
+    "get_entries",
+    "get_many_entries",
+    "put_entries",
+    "delete_entries",
+    "count_handle",
+    "get_handle_rows",
+    "delete_handle",
+];
+
 /// What the API is.
 #[must_use]
 pub fn about() -> OpenApi {
@@ -24,10 +35,10 @@ pub fn complete(api: &mut OpenApi) {
     components.schemas.insert(Code::name().into_owned(), Code::schema());
     for item in api.paths.paths.values_mut() {
         let PathItem { get, post, put, delete, .. } = item;
-        for operation in [get, put, delete].into_iter().flatten() {
+        for operation in [get, delete].into_iter().flatten() {
             add_errors(operation, false);
         }
-        if let Some(operation) = post {
+        for operation in [post, put].into_iter().flatten() {
             add_key(operation);
             add_errors(operation, true);
         }
@@ -62,6 +73,9 @@ fn add_errors(operation: &mut Operation, acts: bool) {
         ("403", "Not allowed, such as a request of a foreign page."),
         ("500", "A defect of Hearth."),
     ];
+    if operation.operation_id.as_deref().is_some_and(|id| ASK_DRIVERS.contains(&id)) {
+        statuses.push(("504", "The driver was asked and has not answered: it may have been done, or not."));
+    }
     if operation.operation_id.as_deref() != Some("get_version") {
         statuses
             .push(("503", "The database or a driver does not answer now; try again after the time in Retry-After."));

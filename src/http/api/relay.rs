@@ -26,6 +26,8 @@ use crate::id::ContextId;
 pub const VERSION: &str = "x-hearth-handle-version";
 /// The type of an Arrow IPC stream.
 pub const ARROW: &str = "application/vnd.apache.arrow.stream";
+/// The type of lines of JSON.
+pub const JSONL: &str = "application/x-ndjson";
 
 /// How long what was decided is believed.
 const LOOK: Duration = Duration::from_secs(1);
@@ -54,7 +56,7 @@ pub(in crate::http) async fn stream(
     let (version, rows) = doors.handles.stream(&handle, format, wanted, code_of).await?;
     let kind = match format {
         Format::Arrow => ARROW,
-        Format::Jsonl => "application/x-ndjson",
+        Format::Jsonl => JSONL,
         Format::Csv => "text/csv; charset=utf-8",
     };
     let head = [(CONTENT_TYPE.as_str(), HeaderValue::from_static(kind)), (VERSION, HeaderValue::from(version))];

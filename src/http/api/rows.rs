@@ -13,7 +13,7 @@ use utoipa_axum::routes;
 use uuid::Uuid;
 
 use super::handles::{Column, open};
-use super::relay::{self, ARROW, Reader, VERSION};
+use super::relay::{self, ARROW, JSONL, Reader, VERSION};
 use super::request::{Asked, Named};
 use super::words;
 use crate::access::Read;
@@ -23,7 +23,6 @@ use crate::http::extract::Who;
 use crate::http::fault::Fault;
 
 const JSON: &str = "application/json";
-const JSONL: &str = "application/x-ndjson";
 const CSV: &str = "text/csv";
 
 /// Rows as JSON, when the query names no limit, and at most.

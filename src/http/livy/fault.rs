@@ -73,6 +73,7 @@ impl Fault {
             Kind::KeyReused => (StatusCode::UNPROCESSABLE_ENTITY, None),
             Kind::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, None),
             Kind::TooMany { retry_after } => (StatusCode::TOO_MANY_REQUESTS, Some(retry_after)),
+            Kind::Unanswered => (StatusCode::GATEWAY_TIMEOUT, None),
             Kind::Unavailable { retry_after } => (StatusCode::SERVICE_UNAVAILABLE, Some(retry_after)),
             Kind::NotOffered => (StatusCode::NOT_IMPLEMENTED, None),
             Kind::Internal => {

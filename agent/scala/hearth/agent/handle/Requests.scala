@@ -20,7 +20,7 @@ private[agent] final class Requests(handles: Handles, answer: JsonNode => Unit, 
   /** Requests under way, and whether they have been cancelled. */
   private val running = new ConcurrentHashMap[String, java.util.concurrent.atomic.AtomicBoolean]
 
-  /** Answers to the newest of those that change something, which are not done twice. */
+  /** Answers to the newest of those that change something, which are not done twice. One that was cancelled has changed nothing. */
   private val changes = new java.util.LinkedHashMap[String, JsonNode] {
     override def removeEldestEntry(eldest: java.util.Map.Entry[String, JsonNode]): Boolean = size > mostRemembered
   }
@@ -57,7 +57,7 @@ private[agent] final class Requests(handles: Handles, answer: JsonNode => Unit, 
       } catch {
         case thrown: Throwable => failure(id, if (cancelled.get) Stopped else thrown)
       }
-    if (changing(op)) changes.synchronized(changes.put(id, told))
+    if (changing(op) && !(cancelled.get && failed(told))) changes.synchronized(changes.put(id, told))
     running.remove(id)
     answer(told)
   }
@@ -116,6 +116,8 @@ private[agent] final class Requests(handles: Handles, answer: JsonNode => Unit, 
 
   private def counted(version: Long, count: Long): JsonNode = Json.obj().put("version", version).put("count", count)
 
+  private def failed(told: JsonNode): Boolean = !told.path("error").isNull
+
   private def failure(id: String, thrown: Throwable): JsonNode = {
     val made = Json.obj().put("request", id).putNull("result")
     HandleException.told(thrown, made.putObject("error"))
@@ -125,7 +127,7 @@ private[agent] final class Requests(handles: Handles, answer: JsonNode => Unit, 
 
 private[agent] object Requests {
   private val mostRows = 10000
-  private val mostRemembered = 1000
+  private val mostRemembered = 10000
 
   /** Bytes of one answer. */
   private val mostBytes = 8 * 1024 * 1024
