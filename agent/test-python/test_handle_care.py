@@ -151,9 +151,9 @@ class Versions(unittest.TestCase):
             try for (n <- 1 to 15) fresh(n) finally going = false
             threads.foreach(_.join())
             val all = versions.toArray.toSeq
-            println((all.size - all.distinct.size, failed.toArray.toSeq, shared.version - all.size))""").splitlines()[-1]
+            println((all.size - all.distinct.size, failed.toArray.mkString("; "), shared.version - all.size))""").splitlines()[-1]
         # The first version, and those of fifteen shares; all others are of one put each.
-        self.assertEqual(told, "(0,List(),16)" if "List" in told else "(0,ArraySeq(),16)")
+        self.assertEqual(told, "(0,,16)")
 
     def test_a_job_on_an_old_version_ends_well(self):
         before = set(DRIVER.cached())
@@ -203,7 +203,8 @@ class NothingIsLeft(unittest.TestCase):
             self.assertEqual(len(set(DRIVER.cached()) - before), 1)
             python("hearth.unshare('%s')" % order[0])
             self.assertEqual((python("hearth.df('%s').count()" % order[1]), len(set(DRIVER.cached()) - before)), ("6", 1))
-            python("hearth.unshare('%s')" % order[1])
+            # Its frames in Python's hands are cycles.
+            python("import gc\nhearth.unshare('%s')\ngc.collect()" % order[1])
             eventually(lambda: set(DRIVER.cached(collect=True)) <= before)
 
     def test_of_handles_that_were_replaced_before_their_time(self):

@@ -133,5 +133,34 @@ class Opening(unittest.TestCase):
         self.assertIn("there is no handle brought_back", error("hearth.df('brought_back')"))
 
 
+class Sharing(unittest.TestCase):
+    """Of data that is shared already: what is cached stays so until the last that has it is gone."""
+
+    def both_ways(self, kind, make, count):
+        before = set(DRIVER.cached())
+        python("data = %s\nfor n in range(3): hearth.share(data, 'twice', force=True)" % make)
+        shared = set(DRIVER.cached()) - before
+        self.assertEqual(len(shared), 1)
+        self.assertEqual(python("[(h['kind'], h['version'], h['cached_fraction']) for h in hearth.handles() if h['name'] == 'twice']"), "[(%r, 3, 1.0)]" % kind)
+        for order in (("twice", "too"), ("too", "twice")):
+            python("for name in ('twice', 'too'): hearth.share(data, name)")
+            python("hearth.unshare(%r)" % order[0])
+            self.assertEqual((set(DRIVER.cached()) - before, python(count % order[1])), (shared, "8"))
+        python("import gc\nhearth.unshare('twice')\ngc.collect()")
+        eventually(lambda: set(DRIVER.cached(collect=True)) <= before)
+
+    def test_a_frame(self):
+        self.both_ways("dataframe", "spark.range(8).selectExpr('id as shared_again')", "hearth.df(%r).count()")
+
+    def test_an_rdd(self):
+        self.both_ways("rdd", "sc.parallelize(range(8), 2)", "hearth.shared(%r).count()")
+
+    def test_one_that_is_not_kept_for_a_handle_holds_nothing(self):
+        before = set(DRIVER.cached())
+        python("data = spark.range(8).selectExpr('id as held_by_none')\nhearth.share(data, 'keeps', force=True)\nhearth.share(data, 'keeps_not', storage='NONE')\nhearth.unshare('keeps')")
+        eventually(lambda: set(DRIVER.cached()) <= before)
+        self.assertEqual(python("hearth.df('keeps_not').count()"), "8")
+
+
 if __name__ == "__main__":
     unittest.main()

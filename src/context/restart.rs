@@ -66,7 +66,8 @@ impl Service {
         let (asks, name) = (context.who(), context.profile.as_str());
         let profile = self.profile(name)?;
         let is_owner = (&*asks.tenant, &*asks.user) == (context.tenant.as_str(), context.owner.as_str());
-        let owner = if is_owner { asks.clone() } else { somebody(&context.tenant, &context.owner, Vec::new()) };
+        let groups = || context.reader().group.into_iter().collect();
+        let owner = if is_owner { asks.clone() } else { somebody(&context.tenant, &context.owner, groups()) };
         if is_owner {
             self.choose::<CreateContext>(&owner, Some(name)).await?;
         } else {
@@ -84,7 +85,7 @@ impl Service {
         Ok(())
     }
 
-    /// As somebody who is not there: of their groups nothing is known. A refusal is of whoever asks.
+    /// As somebody who is not there: of a person's groups nothing is known. A refusal is of whoever asks.
     async fn may_owner_create(&self, context: &Allowed<Manage, Context>, owner: &Principal) -> Result<(), Error> {
         let access = self.access();
         let explained = access.explain(owner, Verb::CreateContext, &ProfileName(context.profile.clone())).await?;

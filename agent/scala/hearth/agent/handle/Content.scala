@@ -40,10 +40,9 @@ trait Content {
 
 /** A frame, by its plan.
   *
-  * @param made  as it was given; it knows whether it is cached
-  * @param isOwn whether it is cached for handles, and not by the code that made it
+  * @param made as it was given; it knows whether it is cached
   */
-final class FrameContent(made: DataFrame, val isOwn: Boolean, override val kept: Kept) extends Content {
+final class FrameContent(made: DataFrame, override val kept: Kept) extends Content {
   val plan: LogicalPlan = Plans.of(made)
   override def kind: String = "dataframe"
   override def schema: Option[StructType] = Some(plan.schema)

@@ -37,7 +37,7 @@ private[handle] object Earlier {
       val root = handles.root
       // Neither conf nor views of the session that happens to be the first.
       SparkSession.setActiveSession(root)
-      try Store.open(root, path, known, handle.options.level, handles.merges)
+      try Store.open(path, known, handle.options.level, handles)
       catch { case failure: Exception => throw if (isThere(root)) failure else lost(failure) }
     }
 

@@ -137,13 +137,14 @@ final class Handle(
       }
   }
 
-  /** Puts another handle in its place, which is made of the number after its last version's. No change is taken after that one. */
-  def replace(make: Long => Handle): Handle = {
+  /** Makes the handle that is to take its place, of the number after its last version's. No change is taken any more. */
+  private[handle] def next(make: Long => Handle): Handle = {
     data.foreach(_.foreach(_.close()))
-    val next = make(version + 1)
-    finish(Handle.Replaced(next))
-    next
+    make(version + 1)
   }
+
+  /** The next one has taken its place; what it holds itself is freed when the last reader has left. */
+  private[handle] def replaced(by: Handle): Unit = finish(Handle.Replaced(by))
 
   /** Ends it: no one enters any more, and what it holds is freed when the last reader has left. */
   def end(why: HandleException): Unit = finish(Handle.Ended(why))
@@ -164,9 +165,12 @@ final class Handle(
         newest = version
         over = Some(how)
         val held = data
+        val last = ends
         // Whoever still has the handle in his hands shall not keep its data alive.
         data = None
-        (() => held.foreach(Handle.release)) :: ends
+        opening = None
+        ends = Nil
+        (() => held.foreach(Handle.release)) :: last
       }
     }
     work.foreach(_())
@@ -174,7 +178,11 @@ final class Handle(
 
   private def enter(): Version = over match {
     case Some(Handle.Ended(why))     => throw why
-    case Some(Handle.Replaced(next)) => next.enter()
+    case Some(Handle.Replaced(next)) =>
+      // Nor does an old one hold all that came after it.
+      val newest = Handle.newest(next)
+      over = Some(Handle.Replaced(newest))
+      newest.enter()
     case None =>
       lastUsed = System.currentTimeMillis
       ready().map(Handle.now(newest, _)) match {
@@ -241,6 +249,11 @@ object Handle {
   private sealed trait Over
   private final case class Ended(why: HandleException) extends Over
   private final case class Replaced(by: Handle) extends Over
+
+  @tailrec private def newest(handle: Handle): Handle = handle.over match {
+    case Some(Replaced(next)) => newest(next)
+    case _                    => handle
+  }
 
   private def now(number: Long, data: Data): Version = data match {
     case Left(content) => Version(number, content)

@@ -27,6 +27,7 @@ final class Handles(spark: () => SparkSession, news: Handles.News, timer: Schedu
   val creations = new Creations
   val work = new Work(spark)
   val merges = new Merges(work)
+  val caches = new Caches
   @volatile private[handle] var store: Option[Store] = None
 
   /** @throws HandleException `not_found` */
@@ -113,15 +114,19 @@ final class Handles(spark: () => SparkSession, news: Handles.News, timer: Schedu
   private def writable: Store = store.getOrElse(throw HandleException.failed(
     "this context's profile has no handle store, so a handle cannot be durable: leave durable out, or have the profile name a store"))
 
-  private def add(name: String)(make: Long => Handle): Handle = synchronized {
-    val old = byName.get(name)
-    if (old.isEmpty) room(name)
-    old.foreach(collectable)
-    val made = old.fold(make(1))(_.replace(make))
-    byName(name) = made
-    shown(made)
-    news.shared(made)
-    expires(made)
+  private def add(name: String)(make: Long => Handle): Handle = {
+    val (old, made) = synchronized {
+      val old = byName.get(name)
+      if (old.isEmpty) room(name)
+      old.foreach(collectable)
+      val made = old.fold(make(1))(_.next(make))
+      byName(name) = made
+      shown(made)
+      news.shared(made)
+      expires(made)
+      (old, made)
+    }
+    old.foreach(_.replaced(made))
     made
   }
 

@@ -4,8 +4,6 @@ import hearth.agent.{Json, Workspace}
 import org.apache.spark.hearth.{CachedPartitions, Pickled}
 import org.apache.spark.rdd.RDD
 import org.apache.spark.sql.{DataFrame, Dataset}
-import org.apache.spark.sql.hearth.Plans
-import org.apache.spark.storage.StorageLevel
 
 /** The context's handles as one session uses them, in whatever language.
   *
@@ -19,25 +17,17 @@ final class SessionHandles(workspace: Workspace, statement: () => Option[Int]) {
   def spark = workspace.spark
 
   def shareFrame(name: String, options: Options, frame: Dataset[_]): Handle = handles.share(name, maker, options) {
-    val level = options.level
     val rows = frame.toDF()
-    val plan = Plans.of(rows)
-    // Who has cached it before goes on deciding when it is dropped, unless that is another handle.
-    val own = level != StorageLevel.NONE && (rows.storageLevel == StorageLevel.NONE || isUsed(plan, _.isOwn))
-    if (own) rows.persist(level)
-    val kept = new Kept(() => if (own && !isUsed(plan, _ => true)) rows.unpersist())
+    val kept = handles.caches.frame(rows, options.level)
     orFreed(kept) {
       if (options.force) HandleException.unwrapped(rows.count())
-      Left(new FrameContent(rows, own, kept))
+      Left(new FrameContent(rows, kept))
     }
   }
 
   /** @param isPython whether it is in Python's pickled form */
   def shareRdd(name: String, options: Options, rdd: RDD[_], isPython: Boolean): Handle = handles.share(name, maker, options) {
-    val level = options.level
-    val own = level != StorageLevel.NONE && rdd.getStorageLevel == StorageLevel.NONE
-    if (own) rdd.persist(level)
-    val kept = new Kept(() => if (own) rdd.unpersist(blocking = false))
+    val kept = handles.caches.rdd(rdd, options.level)
     orFreed(kept) {
       if (options.force) HandleException.unwrapped(rdd.count())
       val elements = new RddContent(rdd, isPython, None, Kept.nothing).elements
@@ -117,10 +107,6 @@ final class SessionHandles(workspace: Workspace, statement: () => Option[Int]) {
     handles.all.foreach(handle => made.add(Described(handle, stored)))
     Json.write(made)
   }
-
-  /** Whether a current handle, one of some, has this plan. */
-  private def isUsed(plan: org.apache.spark.sql.catalyst.plans.logical.LogicalPlan, which: FrameContent => Boolean): Boolean =
-    handles.all.flatMap(_.opened).exists { case other: FrameContent => which(other) && Plans.sameResult(other.plan, plan); case _ => false }
 
   /** Does what may fail with data that are cached already. */
   private def orFreed[T](kept: Kept)(work: => T): T =

@@ -84,21 +84,18 @@ private[handle] object Store {
   private val pauseMillis = 30000L
 
   /** What was written, opened again. */
-  def open(spark: SparkSession, path: String, known: Handle.Known, level: StorageLevel, merges: Merges): Handle.Data = {
-    val rows = spark.read.parquet(path)
+  def open(path: String, known: Handle.Known, level: StorageLevel, handles: Handles): Handle.Data = {
+    val rows = handles.root.read.parquet(path)
     known.kind match {
       case "pairs" =>
         val entries = rows.rdd.map(row => (Values.plain(row.get(0)): Any, Values.plain(row.get(1)): Any))
         val key = known.key
-        Right(new Pairs(PairIndex.of(entries.map(entry => (tupled(entry._1, key), entry._2)), key), key, rows.schema, level, merges))
+        Right(new Pairs(PairIndex.of(entries.map(entry => (tupled(entry._1, key), entry._2)), key), key, rows.schema, level, handles.merges))
       case "rdd" =>
         val single = rows.schema.fieldNames.sameElements(Array("value"))
         val elements = rows.rdd.map(row => if (single) Values.plain(row.get(0)) else row)
-        if (level != StorageLevel.NONE) elements.persist(level)
-        Left(new RddContent(elements, false, Some(rows.schema), new Kept(() => elements.unpersist(blocking = false))))
-      case _ =>
-        if (level != StorageLevel.NONE) rows.persist(level)
-        Left(new FrameContent(rows, true, new Kept(() => rows.unpersist())))
+        Left(new RddContent(elements, false, Some(rows.schema), handles.caches.rdd(elements, level)))
+      case _ => Left(new FrameContent(rows, handles.caches.frame(rows, level)))
     }
   }
 
