@@ -6,7 +6,23 @@ use utoipa::openapi::schema::{ObjectBuilder, Ref, Type};
 use utoipa::openapi::{HeaderBuilder, Info, License, OpenApi, OpenApiBuilder, RefOr, Required, ResponseBuilder};
 use utoipa::{PartialSchema as _, ToSchema as _};
 
+use super::events::Ending;
 use crate::http::fault::{Code, PROBLEM, Problem};
+
+/// Operations that a thing which is over for good refuses.
+const LIVE: [&str; 11] = [
+    "restart_context",
+    "create_session",
+    "create_statement",
+    "complete",
+    "get_entries",
+    "get_many_entries",
+    "put_entries",
+    "delete_entries",
+    "count_handle",
+    "get_handle_rows",
+    "delete_handle",
+];
 
 /// What the API is.
 #[must_use]
@@ -22,6 +38,8 @@ pub fn complete(api: &mut OpenApi) {
     let components = api.components.get_or_insert_default();
     components.schemas.insert(Problem::name().into_owned(), Problem::schema());
     components.schemas.insert(Code::name().into_owned(), Code::schema());
+    // Of events, which are texts in a stream.
+    components.schemas.insert(Ending::name().into_owned(), Ending::schema());
     for item in api.paths.paths.values_mut() {
         let PathItem { get, post, put, delete, .. } = item;
         for operation in [get, put, delete].into_iter().flatten() {
@@ -71,6 +89,12 @@ fn add_errors(operation: &mut Operation, acts: bool) {
     }
     if is_in(ParameterIn::Path) {
         statuses.push(("404", "There is no such thing, or none that the caller may see."));
+    }
+    if operation.operation_id.as_deref().is_some_and(|id| LIVE.contains(&id)) {
+        statuses.push((
+            "410",
+            "What it is asked of, or lives in, is over for good; the detail says who or what ended it, when and why.",
+        ));
     }
     if acts {
         statuses.push(("422", "The Idempotency-Key came before with another body."));
