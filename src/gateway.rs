@@ -167,10 +167,9 @@ async fn run(
     let keep = config.launch.keep_folders.0;
     life.spawn("sweep", sweep::run(pool.clone(), starter.clone(), keep, life.clone()));
     life.spawn("audit", Sealer::new(pool.clone(), me, home.path())?.run(life.clone()));
-    life.spawn("context clocks", context::idle::run(contexts.clone(), life.clone()));
     let refusals = Refusals::new(pool.clone(), *contexts.access().audit());
     life.spawn("refusals", refusals.clone().run(life.clone()));
-    life.spawn("session clocks", session::expire::run(sessions.clone(), life.clone()));
+    life.spawn("clocks", session::expire::run(sessions.clone(), life.clone()));
     life.spawn("handle reads", handle::reads::run(handles.clone(), life.clone()));
     let doors = Doors::new(Parts {
         identity: identity.clone(),

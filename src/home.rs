@@ -103,6 +103,13 @@ impl Home {
     }
 }
 
+/// The host that the gateway of a state folder calls itself, if one has been there.
+#[must_use]
+pub fn host_of(path: &Path) -> Option<String> {
+    let known = fs::read_to_string(path.join("host")).ok()?;
+    Some(known.trim().to_owned()).filter(|host| !host.is_empty())
+}
+
 /// Makes a folder that only this user can enter, and its parents; one that exists is left as it is.
 ///
 /// # Errors

@@ -18,6 +18,8 @@ pub enum Kind {
     NotFound,
     /// The thing is in a state that does not allow the action.
     Conflict,
+    /// The thing is over for good; the message says who or what ended it, when and why.
+    Gone,
     /// The same `Idempotency-Key` came with another body.
     KeyReused,
     /// The request is larger than a limit.

@@ -197,7 +197,8 @@ async fn code_runs_and_every_answer_is_typed() {
     assert_eq!(deleted["state"], "dead");
     assert!(deleted["cause"].as_str().unwrap().starts_with("it was deleted by "), "{deleted}");
     assert_eq!(api.get(&format!("{statements}/0")).await.expect(200)["output"], first["output"], "results stay");
-    problem(&api.post(&statements, json!({"code": "1"})).await, 409, "conflict");
+    let over = problem(&api.post(&statements, json!({"code": "1"})).await, 410, "gone");
+    assert!(over["detail"].as_str().unwrap().contains("it was deleted by "), "{over}");
     gateway.end().await;
 }
 
@@ -248,5 +249,98 @@ async fn a_sessions_own_context_ends_with_the_last_session_in_it() {
     let context = format!("{API}/contexts/{}", context.as_str().unwrap());
     let over = async || (api.get(&context).await.expect(200)["state"] == "ended").then_some(());
     until("the context has ended", BOUND, over).await;
+    gateway.end().await;
+}
+
+/// The first twenty characters of a time: as people are told of it, but for the zone.
+fn second(at: &Value) -> &str {
+    at.as_str().unwrap().get(..19).unwrap()
+}
+
+#[tokio::test]
+async fn what_is_over_says_who_ended_it_and_when_and_why() {
+    let gateway = Setup::new().start().await;
+    let api = gateway.livy();
+    let me = api.get(&format!("{API}/login")).await.expect(200)["user"].clone();
+    let by_me = json!({"user": me, "via": null, "clock": null});
+    let why = format!("it was deleted by {}", me.as_str().unwrap());
+    let told = |answer: &Answer, status: u16, code: &str, ended: &Value, cause: &str| {
+        let detail = problem(answer, status, code)["detail"].as_str().unwrap().to_owned();
+        let said = format!("ended at {}Z: {cause}", second(&ended["ended_at"]));
+        assert!(detail.contains(&said), "{detail} does not say {said}");
+    };
+
+    // A session that is deleted by Livy's clients is gone for them, and known by its id.
+    let path = session(&api, json!({"kind": "sql"})).await;
+    let living = api.get(&path).await.expect(200);
+    assert!(living["ended_by"].is_null() && living["cause"].is_null(), "{living}");
+    assert!(living["ends_at"].is_string(), "the idle timeout of the configuration: {living}");
+    let livy = format!("/sessions/{}", living["livy_id"]);
+    assert!(!api.get(&livy).await.text.contains("ends_at"), "Livy's clients refuse fields that they do not know");
+    api.delete(&livy).await.expect(200);
+    let gone = api.get(&livy).await;
+    assert_eq!((gone.status, gone.text), (404, format!(r#"{{"msg":"Session '{}' not found."}}"#, living["livy_id"])));
+    let ended = api.get(&path).await.expect(200);
+    assert_eq!((&ended["state"], &ended["ended_by"]), (&json!("dead"), &by_me), "{ended}");
+    assert_eq!((&ended["cause"], &ended["ends_at"]), (&json!(why), &Value::Null), "{ended}");
+    told(&api.post(&format!("{path}/statements"), json!({"code": "1"})).await, 410, "gone", &ended, &why);
+    let code = json!({"code": "1", "cursor": 1, "kind": "sql"});
+    told(&api.post(&format!("{path}/completion"), code).await, 410, "gone", &ended, &why);
+    // What it has said can still be read, and ending it again changes nothing.
+    api.get(&format!("{path}/log")).await.expect(200);
+    assert_eq!(api.delete(&path).await.expect(200)["ended_at"], ended["ended_at"]);
+
+    // Its own context ended with it, for good.
+    let own = api.get(&format!("{API}/contexts/{}", ended["context"].as_str().unwrap())).await.expect(200);
+    assert_eq!((&own["state"], &own["ended_by"], &own["cause"]), (&json!("ended"), &by_me, &json!(why)), "{own}");
+    let attach = api.post(&format!("{API}/sessions"), json!({"kind": "sql", "context": own["id"]})).await;
+    told(&attach, 410, "gone", &own, &why);
+    let restart = api.post_text(&format!("{API}/contexts/{}/restart", own["id"].as_str().unwrap()), "").await;
+    told(&restart, 410, "gone", &own, &why);
+
+    // A context that can begin again says so; its sessions ended with it.
+    let made = api.post(&format!("{API}/contexts?wait=60"), json!({"name": "team"})).await;
+    let path = made.header("location").to_owned();
+    let inside = session(&api, json!({"kind": "sql", "context": "team"})).await;
+    let ended = api.delete(&format!("{path}?wait=60")).await.expect(200);
+    assert_eq!((&ended["state"], &ended["ended_by"]), (&json!("ended"), &by_me), "{ended}");
+    let attach = api.post(&format!("{API}/sessions"), json!({"kind": "sql", "context": "team"})).await;
+    told(&attach, 409, "conflict", &ended, &why);
+    assert!(attach.json()["detail"].as_str().unwrap().contains("restart it"), "{attach}");
+    let with_it = api.get(&inside).await.expect(200);
+    let cause = format!("its context ended: {why}");
+    assert_eq!((&with_it["ended_by"], &with_it["cause"]), (&by_me, &json!(cause)), "{with_it}");
+    told(&api.post(&format!("{inside}/statements"), json!({"code": "1"})).await, 410, "gone", &with_it, &cause);
+    let dead = api.post(&format!("/sessions/{}/statements", with_it["livy_id"]), json!({"code": "1"})).await;
+    assert_eq!(
+        (dead.status, dead.text.as_str()),
+        (500, r#""java.lang.IllegalStateException: Session is in state dead""#)
+    );
+
+    // A driver that dies was ended by nobody; what became of it is the cause.
+    let path = session(&api, json!({"kind": "pyspark"})).await;
+    let kill = "import os, signal\nos.kill(spark.sparkContext._jvm.ProcessHandle.current().pid(), signal.SIGKILL)";
+    api.post(&format!("{path}/statements"), json!({ "code": kill })).await.expect(201);
+    let died = until("the driver is dead", BOUND, async || {
+        let now = api.get(&path).await.expect(200);
+        (now["state"] == "dead").then_some(now)
+    })
+    .await;
+    assert!(died["ended_by"].is_null(), "{died}");
+    let cause = died["cause"].as_str().unwrap();
+    assert!(cause.contains("the driver was killed"), "{died}");
+    told(&api.post(&format!("{path}/statements"), json!({"code": "1"})).await, 410, "gone", &died, cause);
+
+    // A batch.
+    let batch = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fuzz/known.py");
+    let made = api.post(&format!("{API}/batches"), json!({ "file": batch })).await;
+    made.expect(201);
+    let ended = api.delete(&format!("{}?wait=60", made.header("location"))).await.expect(200);
+    assert_eq!(
+        (&ended["state"], &ended["ended_by"], &ended["cause"]),
+        (&json!("killed"), &by_me, &json!(why)),
+        "{ended}"
+    );
+    assert!(ended["ended_at"].is_string(), "{ended}");
     gateway.end().await;
 }

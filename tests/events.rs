@@ -13,6 +13,7 @@ mod harness;
 use std::collections::VecDeque;
 
 use futures_util::StreamExt as _;
+use harness::api::{API, session};
 use harness::livy::Livy;
 use harness::{BOUND, COLD, Setup, until};
 use reqwest::{Method, Response};
@@ -209,4 +210,83 @@ async fn a_slow_reader_is_told_and_loses_nothing() {
     assert_eq!(text, "in the middle\nmarker\n");
     drop(slow);
     tokio::time::timeout(BOUND, gateway.end()).await.expect("streams do not hold a gateway up");
+}
+
+/// A clock's warning, and what is known of it beside the stream.
+async fn warned(api: &Livy, path: &str, reader: &mut Reader, clock: &str) -> String {
+    let told = reader.until("ending", |_| true).await.pop().unwrap();
+    assert_eq!(told.data["clock"], clock, "{told:?}");
+    assert!(told.data["reason"].as_str().unwrap().contains("nothing runs in "), "{told:?}");
+    let at = told.data["at"].as_str().unwrap().to_owned();
+    assert_eq!(api.get(path).await.expect(200)["ends_at"], at, "who does not listen sees it too");
+    // One who comes late sees it in the snapshot.
+    let mut late = Reader::open(api, path, None).await;
+    assert_eq!(late.next().await.unwrap().data["session"]["ends_at"], at);
+    at
+}
+
+#[tokio::test]
+async fn a_clock_warns_before_it_strikes_and_never_while_a_statement_runs() {
+    let gateway = Setup::new().start().await;
+    let api = gateway.livy();
+    let made = api.post(&format!("{API}/contexts?wait=60"), json!({"name": "brief", "idle_timeout": "10s"})).await;
+    made.expect(201);
+    let context = made.header("location").to_owned();
+
+    // The session's own clock, half of its time before.
+    let path = session(&api, json!({"kind": "pyspark", "context": "brief", "idle_timeout": "8s"})).await;
+    let mut reader = Reader::open(&api, &path, None).await;
+    let first = warned(&api, &path, &mut reader, "idle").await;
+    assert!(api.get(&context).await.expect(200)["ends_at"].as_str().unwrap() > first.as_str());
+    // What runs for longer than both clocks give stops both, and moves the deadline.
+    let code = json!({"code": "import time\ntime.sleep(11)"});
+    api.post(&format!("{path}/statements"), code).await.expect(201);
+    reader.until("statement", |s| s["state"] == "running").await;
+    assert_eq!(api.get(&path).await.expect(200)["ends_at"], Value::Null);
+    let moved = async || api.get(&context).await.expect(200)["ends_at"].is_null().then_some(());
+    until("the context's clock stands still", BOUND, moved).await;
+    let second = warned(&api, &path, &mut reader, "idle").await;
+    assert!(second > first, "{second} is a new deadline");
+    let seen = reader.until("end", |_| true).await;
+    assert!(!seen.iter().any(|e| e.name == "ending"), "once for each deadline: {seen:?}");
+    let end = &seen.last().unwrap().data;
+    assert_eq!((&end["ended_by"]["clock"], &end["ended_by"]["user"]), (&json!("idle"), &Value::Null), "{end}");
+    assert_eq!(end["cause"], "nothing ran in it for 8 s (idle timeout)");
+    assert!(end["ended_at"].as_str().unwrap() >= second.as_str() && end["ends_at"].is_null(), "{end}");
+
+    // The context's clock reaches each of its sessions.
+    let path = session(&api, json!({"kind": "sql", "context": "brief", "idle_timeout": "0s"})).await;
+    let mut reader = Reader::open(&api, &path, None).await;
+    let at = warned(&api, &path, &mut reader, "context_idle").await;
+    let end = reader.until("end", |_| true).await.pop().unwrap().data;
+    assert_eq!(end["ended_by"]["clock"], "context_idle", "{end}");
+    let ended = api.get(&context).await.expect(200);
+    assert_eq!((&ended["state"], &ended["ended_by"]["clock"]), (&json!("ended"), &json!("context_idle")), "{ended}");
+    assert!(ended["ended_at"].as_str().unwrap() >= at.as_str(), "{ended}");
+    let why = "nothing ran in it for 10 s (idle timeout of the context)";
+    assert_eq!(
+        (&ended["cause"], &end["cause"]),
+        (&json!(why), &json!(format!("its context ended: {why}"))),
+        "{ended} {end}"
+    );
+    gateway.end().await;
+}
+
+#[tokio::test]
+async fn age_warns_too_and_waits_for_nothing() {
+    let gateway = Setup::new().start().await;
+    let api = gateway.livy();
+    api.post(&format!("{API}/contexts?wait=60"), json!({"name": "long"})).await.expect(201);
+    let path = session(&api, json!({"kind": "pyspark", "context": "long", "ttl": "20s"})).await;
+    let mut reader = Reader::open(&api, &path, None).await;
+    api.post(&format!("{path}/statements"), json!({"code": "import time\ntime.sleep(600)"})).await.expect(201);
+    let told = reader.until("ending", |_| true).await.pop().unwrap().data;
+    assert_eq!(told["clock"], "ttl", "{told}");
+    assert!(told["reason"].as_str().unwrap().contains("its ttl is 20 s"), "{told}");
+    let end = reader.until("end", |_| true).await.pop().unwrap().data;
+    assert_eq!((&end["state"], &end["ended_by"]["clock"]), (&json!("dead"), &json!("ttl")), "{end}");
+    assert_eq!(end["cause"], "it reached its age limit (ttl) of 20 s");
+    let statement = api.get(&format!("{path}/statements/0")).await.expect(200);
+    assert_eq!(statement["state"], "cancelled", "{statement}");
+    gateway.end().await;
 }

@@ -124,7 +124,7 @@ impl Team {
         let other = session(&self.api, json!({"kind": "pyspark", "profile": "kept"})).await;
         let read =
             run(&self.api, &other, "print(sorted(row.key for row in hearth.shared('team/keeper').collect()))").await;
-        assert_eq!(read, "['ak']");
+        assert_eq!(read, "['ak', 'ny']");
         let missing = submit(&self.api, &other, "hearth.shared('team/nothing')").await;
         assert_eq!(harness::api::ended(&self.api, &missing).await["output"]["status"], "error");
         self.api.delete(&format!("{other}?wait=60")).await.expect(200);
@@ -146,9 +146,11 @@ async fn the_driver_dies(team: &Team, lost: &Value, durable: &Value) {
     .await;
     assert!(gone["reason"].as_str().unwrap().contains("driver has ended"), "{gone}");
     let answer = api.get(&format!("{}/entries?key=ak", path(lost))).await;
-    assert!(answer.expect(409)["detail"].as_str().unwrap().contains("lost"), "{answer}");
+    let detail = answer.expect(410)["detail"].as_str().unwrap().to_owned();
+    assert!(detail.contains("is lost since 2") && detail.contains("the driver was killed"), "{answer}");
     let answer = api.get(&format!("{}/entries?key=ak", path(durable))).await;
-    assert!(answer.expect(409)["detail"].as_str().unwrap().contains("restart"), "{answer}");
+    let detail = answer.expect(409)["detail"].as_str().unwrap().to_owned();
+    assert!(["ended at 2", "the driver was killed", "restart"].iter().all(|part| detail.contains(part)), "{answer}");
     let context = lost["context"].as_str().unwrap();
     let ended = api.get(&format!("{API}/contexts/{context}")).await.expect(200);
     assert_eq!((&ended["state"], &ended["attempt"]), (&json!("ended"), &json!(1)), "{ended}");
@@ -183,6 +185,7 @@ async fn it_begins_again(team: &Team, durable: &Value) {
     let ended = api.get(&last).await.expect(200);
     assert_eq!(ended["state"], "dead");
     assert!(ended["cause"].as_str().unwrap().contains("restarted by"), "{ended}");
+    assert!(ended["ended_by"]["user"].is_string(), "{ended}");
     assert_eq!(api.get(&format!("{}/count", path(durable))).await.expect(200)["count"], 2);
 }
 
@@ -203,7 +206,7 @@ async fn a_reader_needs_no_more(gateway: &Gateway, handle: &Value) {
     let found = bob.get(&format!("{API}/contexts/team/handles/keeper")).await.expect(200);
     assert_eq!(found["id"], handle["id"]);
     assert_eq!(bob.get(&format!("{path}/entries?key=ak")).await.expect(200)["entries"][0]["value"], "Alaska");
-    assert_eq!(accept(&bob, &format!("{path}/rows"), "text/csv").await.text.lines().count(), 2);
+    assert_eq!(accept(&bob, &format!("{path}/rows"), "text/csv").await.text.lines().count(), 3);
     assert_eq!(bob.get(&format!("{API}/handles")).await.expect(200)["total"], 1);
     bob.get(&format!("{API}/contexts/{context}")).await.expect(404);
     bob.post(&format!("{API}/sessions"), json!({"kind": "sql", "context": "team"})).await.expect(404);

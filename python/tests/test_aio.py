@@ -32,6 +32,21 @@ class Awaited(unittest.IsolatedAsyncioTestCase):
             self.assertEqual(found.id, session.id)
         self.assertTrue(session.info.is_over)
 
+    async def test_a_context_whose_session_ends_by_a_clock(self) -> None:
+        async with await aio.connect() as client, await client.create_context("aio-clocks") as context:
+            session = await context.create_session("pyspark", ttl="25s")
+            statement = await session.submit("import time\ntime.sleep(600)")
+            warnings = [step async for step in statement.follow() if isinstance(step, hearth.Ending)]
+            self.assertEqual([(each.clock, each.at) for each in warnings], [("ttl", session.info.ends_at)])
+            with self.assertRaises(hearth.GoneError):
+                await session.submit("1")
+        assert context.info.ended_by is not None
+        self.assertEqual(context.info.ended_by["user"], (await self.whoami()).user)
+
+    async def whoami(self) -> hearth.Login:
+        async with await aio.connect() as client:
+            return await client.whoami()
+
     async def test_who_cancels_the_task_cancels_the_statement(self) -> None:
         async with await aio.connect() as client, await client.create_session("pyspark") as session:
             began = asyncio.Event()

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::access::resource::Kind as Thing;
 use crate::access::{Owned, Refused, Shareable};
+use crate::context::By;
 use crate::context::launch::files::{self, Local};
 use crate::context::launch::resources::{Invalid, Resources};
 use crate::id::{BatchId, LivyId};
@@ -147,6 +148,8 @@ pub struct Batch {
     pub state: State,
     /// Why it ended, unless in success.
     pub cause: Option<String>,
+    /// Who ended it.
+    pub ended_by: Option<By>,
     /// What is to be run.
     pub request: Request,
     /// The host that launches it.

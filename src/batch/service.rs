@@ -11,8 +11,8 @@ use super::{Batch, Error, NewBatch, State, View, store};
 use crate::access::resource::Kind;
 use crate::access::{self, Action, Allowed, CreateBatch, Manage};
 use crate::audit::{Entry, Event};
-use crate::context;
 use crate::context::log::{self, LogPage, Wanted};
+use crate::context::{self, Ending};
 use crate::id::{self, BatchId};
 use crate::identity::Principal;
 use crate::store::{Page, Range, constraint, idempotency};
@@ -202,13 +202,13 @@ impl Service {
         Ok(store::load_batch(&mut db, id).await?.map(|b| self.shown(b)))
     }
 
-    /// Tells a batch to end, with all that it started. Does nothing to one that is over or ending.
+    /// Tells a batch to end, with all that it started. `how` is a participle, such as "deleted". Does nothing to one that is over or ending.
     ///
     /// # Errors
     /// The database's.
-    pub async fn stop(&self, batch: &Allowed<Manage, View>, cause: &str) -> Result<(), Error> {
+    pub async fn stop(&self, batch: &Allowed<Manage, View>, how: &str) -> Result<(), Error> {
         let mut tx = self.0.contexts.pool().begin().await?;
-        if store::mark_ending(&mut tx, batch.batch.id, cause).await? {
+        if store::mark_ending(&mut tx, batch.batch.id, &Ending::person(how, batch.who())).await? {
             self.0.contexts.access().audit().record(&mut tx, batch.entry(Event::BatchStopped)).await?;
             tx.commit().await?;
             self.waits(batch.batch.id, None);
@@ -243,9 +243,9 @@ impl Service {
     /// # Errors
     /// The database's.
     pub async fn stop_all(&self, cause: &str) -> Result<(), Error> {
-        let mut db = self.0.contexts.pool().acquire().await?;
+        let (ending, mut db) = (Ending::itself(cause), self.0.contexts.pool().acquire().await?);
         for batch in store::living_in(&mut db, self.0.contexts.host(), self.0.contexts.launches()).await? {
-            store::mark_ending(&mut db, batch.id, cause).await?;
+            store::mark_ending(&mut db, batch.id, &ending).await?;
         }
         self.wake();
         Ok(())

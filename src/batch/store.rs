@@ -10,6 +10,7 @@ use super::{Batch, Error, Request, State};
 use crate::access::service::Reach;
 use crate::context::launch::follow::Position;
 use crate::context::launch::line::below;
+use crate::context::{By, Ending};
 use crate::id::{BatchId, LivyId};
 use crate::identity::Principal;
 use crate::store::{Page, Range};
@@ -26,6 +27,7 @@ struct Row {
     profile: String,
     state: String,
     cause: Option<String>,
+    ended_by: Option<Json<By>>,
     request: Json<Request>,
     host: String,
     launch_dir: Option<String>,
@@ -54,6 +56,7 @@ impl TryFrom<Row> for Batch {
             name: r.name,
             profile: r.profile,
             cause: r.cause,
+            ended_by: r.ended_by.map(|by| by.0),
             request: r.request.0,
             host: r.host,
             launch_dir: r.launch_dir.ok_or(Error::Inconsistent(r.batch_id))?,
@@ -107,7 +110,7 @@ pub(super) async fn load_batch(db: &mut PgConnection, id: BatchId) -> Result<Opt
     let row = sqlx::query_as!(
         Row,
         r#"select batch_id as "batch_id: _", livy_id, tenant, owner, via, run_as, name, profile, state, cause
-                , request as "request: _", host, launch_dir, cluster_id, ui_url, exit_code, created_at, started_at, ended_at
+                , ended_by as "ended_by: _", request as "request: _", host, launch_dir, cluster_id, ui_url, exit_code, created_at, started_at, ended_at
                 , (deleted_at is not null) as "deleted!"
                 , array(select substring(line from 1 for 2048) from (select number, line from log_line where source_id = batch_id
                                            order by number desc limit 10) as newest order by number) as "tail!"
@@ -154,7 +157,7 @@ pub(super) async fn list_batches(
     let rows = sqlx::query_as!(
         Row,
         r#"select batch_id as "batch_id: _", livy_id, tenant, owner, via, run_as, name, profile, state, cause
-                , request as "request: _", host, launch_dir, cluster_id, ui_url, exit_code, created_at, started_at, ended_at
+                , ended_by as "ended_by: _", request as "request: _", host, launch_dir, cluster_id, ui_url, exit_code, created_at, started_at, ended_at
                 , (deleted_at is not null) as "deleted!"
                 , array(select substring(line from 1 for 2048) from (select number, line from log_line where source_id = batch_id
                                            order by number desc limit 10) as newest order by number) as "tail!"
@@ -196,14 +199,15 @@ pub(super) async fn list_batches(
 }
 
 /// Marks a living batch as told to end, and why. One that still stands in line is over at once. False when it was over or ending.
-pub(super) async fn mark_ending(db: &mut PgConnection, id: BatchId, cause: &str) -> Result<bool, sqlx::Error> {
+pub(super) async fn mark_ending(db: &mut PgConnection, id: BatchId, ending: &Ending) -> Result<bool, sqlx::Error> {
     let done = sqlx::query!(
-        "update batch set cause = $2
+        "update batch set cause = $2, ended_by = $3
               , state = case state when 'waiting' then 'killed' else 'shutting_down' end
               , ended_at = case state when 'waiting' then now() end
           where batch_id = $1 and ended_at is null and state <> 'shutting_down'",
         id.0,
-        cause
+        ending.cause,
+        ending.by.as_ref().map(Json) as _
     )
     .execute(db)
     .await?;
@@ -223,7 +227,7 @@ pub(super) async fn living_in(db: &mut PgConnection, host: &str, launches: &Path
     let rows = sqlx::query_as!(
         Row,
         r#"select batch_id as "batch_id: _", livy_id, tenant, owner, via, run_as, name, profile, state, cause
-                , request as "request: _", host, launch_dir, cluster_id, ui_url, exit_code, created_at, started_at, ended_at
+                , ended_by as "ended_by: _", request as "request: _", host, launch_dir, cluster_id, ui_url, exit_code, created_at, started_at, ended_at
                 , (deleted_at is not null) as "deleted!", '{}'::bytea[] as "tail!"
              from batch where host = $1 and ended_at is null and starts_with(launch_dir, $2) order by created_at, batch_id"#,
         host,

@@ -9,12 +9,13 @@ use crate::audit::Audit;
 use crate::config::Config;
 use crate::context::launch::folder::Folder;
 use crate::context::launch::{Admission, Site};
+use crate::home::host_of;
 use crate::id::GatewayId;
-use crate::identity::Principal;
+use crate::identity::{Kept, Origin, Principal, Scheme, Scope, is_user_name};
 use crate::life::Life;
 use crate::store::embedded::Embedded;
 use crate::store::notify::Notifier;
-use crate::store::{self, Address};
+use crate::store::{self, Address, Page, Range};
 use crate::{batch, context, gateway, handle, session};
 
 /// The use cases of a gateway, without the gateway.
@@ -40,15 +41,22 @@ impl Desk {
         let others = Notifier::new(pool.clone(), &life);
         let identities = gateway::identities(&config.profiles);
         let me = GatewayId::generate();
+        // What is made here is launched by the gateway of this state folder.
+        let host = host_of(&config.home).unwrap_or_else(gateway::host_name);
         let audit = Audit::new(me, &config.audit);
         let access = Access::new(pool.clone(), config.access.clone(), identities, others.clone(), audit)
             .context("reading the policies (access.policies)")?;
         let contexts = context::service::Service::new(
             pool.clone(),
-            Site { gateway: me, host: gateway::host_name(), launches: Folder::all(&config.home) },
+            Site { gateway: me, host, launches: Folder::all(&config.home) },
             config.profiles.clone(),
             config.launch.clone(),
-            Admission { authenticates: true, users: config.launch.users.clone(), launcher: None },
+            // Without a launcher it looks at no files: no command names any.
+            Admission {
+                authenticates: !config.auth.schemes.is_empty(),
+                users: config.launch.users.clone(),
+                launcher: None,
+            },
             others,
             access,
         );
@@ -78,4 +86,36 @@ impl Desk {
 /// Whoever may read the configuration and its database is an operator; names are looked up in `tenant`.
 pub(super) fn operator(tenant: &str) -> Principal {
     Principal { tenant: tenant.into(), ..Principal::local() }
+}
+
+/// Rows of a list that are asked for at a time.
+const STEP: i64 = 1000;
+
+/// Every page of a list.
+pub(super) async fn all<T, E>(page: impl AsyncFn(Range) -> Result<Page<T>, E>) -> Result<Vec<T>, E> {
+    let mut rows = Vec::new();
+    let mut from = 0;
+    loop {
+        let step = page(Range { from, size: STEP }).await?;
+        rows.extend(step.rows);
+        from += STEP;
+        if from >= step.total {
+            return Ok(rows);
+        }
+    }
+}
+
+/// Somebody for whom an operator does something, with the groups that they are said to have.
+pub(super) fn owner(user: &str, groups: Vec<String>, tenant: &str) -> anyhow::Result<Principal> {
+    if let Some(bad) = [user, tenant].into_iter().chain(groups.iter().map(String::as_str)).find(|n| !is_user_name(n)) {
+        anyhow::bail!("{bad:?} cannot be a name");
+    }
+    let groups: std::sync::Arc<[String]> = groups.into();
+    Ok(Principal {
+        groups: groups.clone(),
+        tenant: tenant.into(),
+        scope: Scope::Manage,
+        kept: Kept { groups, shown_by: Some(Scheme::Token) },
+        ..Principal::unknown(Some(user), Scheme::Token, &Origin::default())
+    })
 }

@@ -17,7 +17,7 @@ use crate::time::Span;
 use crate::{batch, context, handle, session};
 
 /// Grants that are listed at most; a thing has no more.
-const ALL: Range = Range { from: 0, size: 1000 };
+pub(super) const ALL: Range = Range { from: 0, size: 1000 };
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
@@ -138,14 +138,19 @@ async fn open<A: Action>(desk: &Desk, me: &Principal, on: &Target) -> anyhow::Re
 
 #[expect(clippy::print_stdout, reason = "the answer to the command")]
 fn say(g: &Grant) {
+    println!("{}", line(g));
+}
+
+/// A grant, as it is listed.
+pub(super) fn line(g: &Grant) -> String {
     let until = g.expires_at.map_or(String::new(), |at| format!(", until {}", at.to_rfc3339()));
     let identity = if g.identity_confirmed { ", identity confirmed" } else { "" };
-    println!(
+    format!(
         "{}  {} to {}{identity}, by {} at {}{until}",
         g.id,
         g.level.as_str(),
         g.to,
         g.created_by,
         g.created_at.to_rfc3339()
-    );
+    )
 }

@@ -2,12 +2,13 @@
 
 mod agent;
 mod audit;
+mod contexts;
 mod desk;
 mod doctor;
 mod grant;
+mod handles;
 mod import_livy;
 mod launcher;
-mod list;
 mod login;
 mod migrate;
 mod policy;
@@ -70,10 +71,10 @@ enum Command {
     /// API tokens of people and programs: makes, lists, revokes them.
     #[command(subcommand)]
     Token(token::Command),
-    /// Lists the contexts: Spark applications that sessions live in.
-    Contexts(list::Contexts),
+    /// Contexts, the Spark applications that sessions live in: lists them, makes, describes, stops and restarts them, shows their logs.
+    Contexts(contexts::Contexts),
     /// Lists the handles: named data in contexts, with what they take and who read them last.
-    Handles(list::Handles),
+    Handles(handles::Handles),
     /// Logins of browsers: lists and ends them.
     #[command(subcommand)]
     Login(login::Command),
@@ -118,8 +119,8 @@ pub fn main() -> ExitCode {
         Command::ImportLivy { conf } => report(import_livy::run(&conf)),
         Command::Audit(command) => report(audit::run(&settings, command)),
         Command::Token(command) => report(token::run(&settings, command)),
-        Command::Contexts(asked) => report(list::contexts(&settings, &asked)),
-        Command::Handles(asked) => report(list::handles(&settings, &asked)),
+        Command::Contexts(asked) => report(contexts::run(&settings, asked)),
+        Command::Handles(asked) => report(handles::handles(&settings, &asked)),
         Command::Login(command) => report(login::run(&settings, command)),
         Command::Grant(command) => report(grant::run(&settings, command)),
         Command::Child(Child { enter: true, .. }) => enter::run(),

@@ -5,12 +5,12 @@ use std::process::ExitCode;
 use secrecy::ExposeSecret as _;
 use uuid::Uuid;
 
-use super::desk::{Desk, operator};
+use super::desk::{Desk, operator, owner};
 use super::serve::Settings;
 use crate::access::resource::Account;
 use crate::access::{CreateToken, ViewTokens};
 use crate::identity::token::{NewToken, Token, Tokens};
-use crate::identity::{DEFAULT_TENANT, Kept, Origin, Principal, Scheme, Scope, is_user_name};
+use crate::identity::{DEFAULT_TENANT, Principal, Scope};
 use crate::store::Range;
 use crate::time::Span;
 
@@ -103,17 +103,7 @@ pub(super) fn run(settings: &Settings, command: Command) -> anyhow::Result<ExitC
 
 async fn create(desk: &Desk, tokens: &Tokens, new: New) -> anyhow::Result<Vec<String>> {
     let New { user, groups, tenant, name, scope, ttl } = new;
-    if let Some(bad) = [&user, &tenant].into_iter().chain(&groups).find(|name| !is_user_name(name)) {
-        anyhow::bail!("{bad:?} cannot be a name");
-    }
-    let groups: std::sync::Arc<[String]> = groups.into();
-    let owner = Principal {
-        groups: groups.clone(),
-        tenant: tenant.as_str().into(),
-        scope: Scope::Manage,
-        kept: Kept { groups, shown_by: Some(Scheme::Token) },
-        ..Principal::unknown(Some(&user), Scheme::Token, &Origin::default())
-    };
+    let owner = owner(&user, groups, &tenant)?;
     let by = desk.access().require::<CreateToken, _>(&owner, Account::of(&owner)).await?;
     // The audit names the OS user on whose command line it is made, and the owner as whom it is for.
     let me = Principal { user: owner.user.clone(), via: Some(operator(&tenant).user), ..operator(&tenant) };

@@ -62,6 +62,18 @@ pub(super) async fn take_from(
     Ok(ids.into_iter().map(ContextId::from).collect())
 }
 
+/// Lets a context go that nobody looks after here: the next gateway of its host takes it at once.
+pub(super) async fn let_go(db: &mut PgConnection, id: ContextId, me: GatewayId) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "update context set held_by = null, lease_until = '-infinity' where context_id = $1 and held_by = $2",
+        id.0,
+        me.0
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
 /// Holds the context at this epoch until the transaction ends; false: another gateway has it.
 ///
 /// Every write on behalf of a link comes after this, so that a take-over waits for it or it fails.

@@ -1,12 +1,16 @@
 //! What this gateway remembers of the contexts it holds: the last lines of their logs, and facts that answers show.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use dashmap::DashMap;
 
+use super::clock::{Clock, Deadline};
 use crate::id::ContextId;
+use crate::time::Span;
 
 /// Lines of log shown with a session (Livy shows ten).
 pub const TAIL: usize = 10;
@@ -29,6 +33,10 @@ pub struct Facts {
 pub struct LiveContext {
     facts: ArcSwap<Facts>,
     tail: Mutex<VecDeque<Arc<str>>>,
+    /// The time that its clock gives, ms; 0: it stands still, as far as the rows told last.
+    idle: AtomicI64,
+    /// Last activity in it, ms since 1970.
+    active: AtomicI64,
 }
 
 impl LiveContext {
@@ -45,6 +53,28 @@ impl LiveContext {
             change(&mut new);
             new
         });
+    }
+
+    /// Something happens in it.
+    pub fn touch(&self) {
+        self.active.fetch_max(crate::time::now().timestamp_millis(), Ordering::Relaxed);
+    }
+
+    /// Sets its clock as the rows tell; none: it stands still.
+    pub(super) fn set_clock(&self, deadline: Option<&Deadline>) {
+        if let Some(deadline) = deadline {
+            let since = deadline.at.timestamp_millis() - deadline.time.as_millis();
+            self.active.fetch_max(since, Ordering::Relaxed);
+        }
+        self.idle.store(deadline.map_or(0, |deadline| deadline.time.as_millis()), Ordering::Relaxed);
+    }
+
+    /// When its clock strikes if nothing happens.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Deadline> {
+        let idle = u64::try_from(self.idle.load(Ordering::Relaxed)).ok()?;
+        let since = chrono::DateTime::from_timestamp_millis(self.active.load(Ordering::Relaxed))?;
+        Deadline::of(Clock::ContextIdle, since, Span(Duration::from_millis(idle)))
     }
 
     /// Adds lines of log.
@@ -80,6 +110,12 @@ impl Live {
     #[must_use]
     pub fn get(&self, id: ContextId) -> Option<Arc<LiveContext>> {
         self.0.get(&id).map(|c| c.clone())
+    }
+
+    /// Every context that is held.
+    #[must_use]
+    pub fn all(&self) -> Vec<(ContextId, Arc<LiveContext>)> {
+        self.0.iter().map(|c| (*c.key(), c.clone())).collect()
     }
 
     /// Forgets a context.

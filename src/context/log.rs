@@ -28,6 +28,8 @@ impl Stream {
 /// A page of a log.
 #[derive(Debug, Clone, Default)]
 pub struct LogPage {
+    /// How many older lines were dropped.
+    pub dropped: i64,
     /// Number of the first line given.
     pub from: i64,
     /// How many lines there are in all.
@@ -116,7 +118,7 @@ pub async fn read(db: &mut PgConnection, source: Uuid, wanted: Wanted) -> Result
     .await?;
     let from = rows.first().map_or(from, |first| first.number - bounds.first);
     let lines = rows.into_iter().map(|row| String::from_utf8_lossy(&row.line).into_owned()).collect();
-    Ok(LogPage { from, total: bounds.total, lines })
+    Ok(LogPage { dropped: bounds.first, from, total: bounds.total, lines })
 }
 
 /// The last `size` lines of each log, each as [`shown`].

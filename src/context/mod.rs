@@ -6,9 +6,10 @@
 //! hands what agents send to a [`driver::Sink`] and tells it when a context ends.
 
 pub mod application;
+pub mod clock;
 pub mod driver;
-mod held;
-pub mod idle;
+pub mod ending;
+mod idle;
 pub mod launch;
 pub mod lease;
 pub mod live;
@@ -17,6 +18,7 @@ pub mod reconcile;
 mod restart;
 pub mod service;
 pub mod share;
+mod stop;
 pub mod store;
 pub mod watch;
 
@@ -28,6 +30,7 @@ use crate::id::{ApplicationId, ContextId, GatewayId};
 use crate::kind::{Classify, Kind};
 use crate::time::{Span, Timestamp};
 
+pub use ending::{By, Ending};
 pub use share::Share;
 
 use launch::resources::Resources;
@@ -96,6 +99,8 @@ pub struct Context {
     pub state: State,
     /// Why it ended.
     pub cause: Option<String>,
+    /// Who or what ended it.
+    pub ended_by: Option<By>,
     /// What it asks of Spark.
     pub request: Resources,
     /// The host that launches it.
@@ -133,6 +138,26 @@ pub struct Application {
     pub launch_dir: String,
     /// Log lines so far.
     pub log_lines: i64,
+}
+
+impl Context {
+    /// What it is called: its name, else its id.
+    #[must_use]
+    pub fn called(&self) -> String {
+        self.name.clone().unwrap_or_else(|| self.id.to_string())
+    }
+
+    /// Why nothing new can begin in it, which is told to whoever wants that.
+    #[must_use]
+    pub fn refusal(&self) -> Error {
+        let (called, cause) = (self.called(), self.cause.as_deref());
+        match self.state {
+            State::Ended if self.outlives_sessions => Error::Ended(called, ending::told(self.ended_at, cause)),
+            State::Ended => Error::Gone(called, ending::told(self.ended_at, cause)),
+            State::Stopping => Error::Over(called, ending::told_early(cause)),
+            state => Error::Over(called, state.as_str().to_owned()),
+        }
+    }
 }
 
 impl Shareable for Context {
@@ -220,9 +245,15 @@ pub enum Error {
     /// Another session made the context that they share at this moment.
     #[error("the context that your sessions live in was made at the same moment; try again")]
     SharedMeanwhile,
-    /// It is over or ending.
+    /// It is ending, or where it cannot be asked for this.
     #[error("context {0} is {1}")]
-    Over(ContextId, &'static str),
+    Over(String, String),
+    /// It is over, and can begin again.
+    #[error("context {0} {1}; restart it (POST /api/v1/contexts/ID/restart), or make another")]
+    Ended(String, String),
+    /// It is over for good.
+    #[error("context {0} {1}")]
+    Gone(String, String),
     /// The `Idempotency-Key`.
     #[error(transparent)]
     Key(#[from] crate::store::idempotency::Error),
@@ -290,9 +321,11 @@ impl Classify for Error {
             Self::Grants(e) => e.kind(),
             Self::NameTaken(_)
             | Self::Over(..)
+            | Self::Ended(..)
             | Self::EndsWithSessions(_)
             | Self::OtherIdentity { .. }
             | Self::SharedMeanwhile => Kind::Conflict,
+            Self::Gone(..) => Kind::Gone,
             Self::BadName(_) | Self::NoProfile { .. } | Self::BadRequest(_) => Kind::Invalid,
             Self::LineFull(_) => Kind::TooMany { retry_after: std::time::Duration::from_secs(10) },
             Self::Stopping => Kind::Unavailable { retry_after: crate::store::RETRY_AFTER },

@@ -18,7 +18,7 @@ use super::launch::process;
 use super::launch::start::Starter;
 use super::service::Service;
 use super::watch::{self, Watched};
-use super::{Application, Context, State, application, lease, store};
+use super::{Application, Context, Ending, State, application, lease, store};
 use crate::id::{ApplicationId, ContextId, GatewayId};
 use crate::life::Life;
 
@@ -223,7 +223,7 @@ impl Reconciler {
         let mut db = self.contexts.pool().acquire().await?;
         if application::is_starting_too_long(&mut db, context.id, limit.as_millis()).await? {
             let cause = format!("Spark was not ready {} s after its start (launch.start_timeout)", limit.0.as_secs());
-            store::mark_stopping(&mut db, context.id, &cause).await?;
+            store::mark_stopping(&mut db, context.id, &Ending::itself(cause)).await?;
             self.contexts.wake();
         }
         Ok(())

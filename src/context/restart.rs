@@ -2,9 +2,10 @@
 //! open again.
 
 use sqlx::PgConnection;
+use sqlx::types::Json;
 
 use super::service::Service;
-use super::{Context, Error, State};
+use super::{By, Context, Ending, Error, State, store};
 use crate::access::explain::{Outcome, somebody};
 use crate::access::resource::ProfileName;
 use crate::access::{Allowed, CreateContext, Manage, Verb};
@@ -26,9 +27,10 @@ impl Service {
         key: Option<&idempotency::Key>,
     ) -> Result<(), Error> {
         if !context.outlives_sessions {
-            return Err(Error::EndsWithSessions(context.id));
+            let is_over = context.state == State::Ended;
+            return Err(if is_over { context.refusal() } else { Error::EndsWithSessions(context.id) });
         }
-        let cause = format!("it was restarted by {}", context.who().user);
+        let ending = Ending::person("restarted", context.who());
         // Looked at before the transaction, and told after the key.
         let may = if context.state == State::Waiting { Ok(()) } else { self.may_begin_again(context).await };
         let mut tx = self.pool().begin().await?;
@@ -50,10 +52,11 @@ impl Service {
                     }
                 })?
             }
-            State::Starting | State::Ready | State::Stopping => mark_restarting(&mut tx, context.id, &cause).await?,
+            State::Starting | State::Ready | State::Stopping => mark_restarting(&mut tx, context.id, &ending).await?,
         };
         if !begins {
-            return Err(Error::Over(context.id, "being ended"));
+            let now = store::load_context(&mut tx, context.id).await?;
+            return Err(now.map_or(Error::Inconsistent(context.id), |now| now.refusal()));
         }
         self.access().audit().record(&mut tx, context.entry(Event::ContextRestarted)).await?;
         tx.commit().await?;
@@ -105,8 +108,8 @@ impl Service {
 /// Puts a context that is over in line again; false when it lives.
 async fn begin_anew(db: &mut PgConnection, id: ContextId, me: GatewayId, host: &str) -> Result<bool, sqlx::Error> {
     let done = sqlx::query!(
-        "update context set state = 'waiting', cause = null, restarting = false, ready_at = null, ended_at = null, epoch = epoch + 1
-              , held_by = $2, host = $3, lease_until = now() + interval '15 seconds', last_active_at = now()
+        "update context set state = 'waiting', cause = null, ended_by = null, restarting = false, ready_at = null, ended_at = null
+              , epoch = epoch + 1, held_by = $2, host = $3, lease_until = now() + interval '15 seconds', last_active_at = now()
           where context_id = $1 and ended_at is not null",
         id.0,
         me.0,
@@ -118,28 +121,33 @@ async fn begin_anew(db: &mut PgConnection, id: ContextId, me: GatewayId, host: &
 }
 
 /// Marks a living context's application as one that is to make room for the next; false when the context itself is to end.
-async fn mark_restarting(db: &mut PgConnection, id: ContextId, cause: &str) -> Result<bool, sqlx::Error> {
+async fn mark_restarting(db: &mut PgConnection, id: ContextId, ending: &Ending) -> Result<bool, sqlx::Error> {
     let done = sqlx::query!(
-        "update context set state = 'stopping', cause = case when restarting then cause else $2 end, restarting = true
+        "update context set state = 'stopping', restarting = true
+              , cause = case when restarting then cause else $2 end
+              , ended_by = case when restarting then ended_by else $3 end
           where context_id = $1 and (state in ('starting', 'ready') or (state = 'stopping' and restarting))",
         id.0,
-        cause
+        ending.cause,
+        ending.by.as_ref().map(Json) as _
     )
     .execute(db)
     .await?;
     Ok(done.rows_affected() == 1)
 }
 
-/// Puts a context in line whose application has made room; why it did, or none when the context is to end.
-pub(super) async fn begin_again(db: &mut PgConnection, id: ContextId) -> Result<Option<String>, sqlx::Error> {
-    let cause = sqlx::query_scalar!(
-        r#"with before as (select context_id, cause from context where context_id = $1 and restarting and ended_at is null for update)
-         update context c set state = 'waiting', cause = null, restarting = false, ready_at = null, epoch = epoch + 1
-              , last_active_at = now()
-           from before where c.context_id = before.context_id returning coalesce(before.cause, 'it was restarted') as "cause!""#,
+/// Puts a context in line whose application has made room; how that has ended, or none when the context is to end.
+pub(super) async fn begin_again(db: &mut PgConnection, id: ContextId) -> Result<Option<Ending>, sqlx::Error> {
+    let ended = sqlx::query!(
+        r#"with before as (select context_id, cause, ended_by from context
+                            where context_id = $1 and restarting and ended_at is null for update)
+         update context c set state = 'waiting', cause = null, ended_by = null, restarting = false, ready_at = null
+              , epoch = epoch + 1, last_active_at = now()
+           from before where c.context_id = before.context_id
+         returning coalesce(before.cause, 'it was restarted') as "cause!", before.ended_by as "by: Json<By>""#,
         id.0
     )
     .fetch_optional(db)
     .await?;
-    Ok(cause)
+    Ok(ended.map(|ended| Ending { cause: ended.cause, by: ended.by.map(|by| by.0) }))
 }

@@ -1,4 +1,4 @@
-//! Use cases of contexts: create, find, list, stop, read the log.
+//! Use cases of contexts: create, find, list, read the log.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -21,7 +21,7 @@ use super::log::{self, LogPage, Wanted};
 use super::{Context, Error, NewContext, Share, State, application, is_name, store};
 use crate::access::grant::Level;
 use crate::access::resource::{Kind, ProfileName};
-use crate::access::{Access, Action, Allowed, CreateContext, Manage, View};
+use crate::access::{Access, Action, Allowed, CreateContext, View};
 use crate::audit::{Entry, Event};
 use crate::id::{ContextId, GatewayId};
 use crate::identity::Principal;
@@ -258,6 +258,7 @@ impl Service {
             idle: if outlives_sessions { idle } else { Span::default() },
             state: State::Waiting,
             cause: None,
+            ended_by: None,
             request: resources,
             host: self.0.site.host.clone(),
             epoch: 0,
@@ -327,7 +328,7 @@ impl Service {
         Ok(launch::line::census(&mut db, &self.0.site.host).await?)
     }
 
-    /// Finds a context by id, or by the name of a living one, and decides whether `who` may do `A` to it.
+    /// Finds a context by id, or by name (a living one, else the newest), and decides whether `who` may do `A` to it.
     ///
     /// # Errors
     /// Not found, denied, the database.
@@ -343,7 +344,7 @@ impl Service {
         self.0.access.require(who, context).await.map_err(|r| Error::refused(r, called))
     }
 
-    /// The id of a context, by id, or by the name of a living one of the caller's tenant. Nothing is decided.
+    /// The id of a context, by id, or by name in the caller's tenant: a living one, else the newest. Nothing is decided.
     ///
     /// # Errors
     /// The database's.
@@ -352,7 +353,7 @@ impl Service {
             Ok(id) => Ok(Some(id)),
             Err(_) => {
                 let mut db = self.0.pool.acquire().await?;
-                store::find_living(&mut db, &who.tenant, called).await
+                store::find_by_name(&mut db, &who.tenant, called).await
             }
         }
     }
@@ -402,32 +403,6 @@ impl Service {
         }
     }
 
-    /// Tells a context to end; its sessions end with it. Does nothing to one that is over or ending, but to one that begins again.
-    ///
-    /// # Errors
-    /// The database's.
-    pub async fn stop(&self, context: &Allowed<Manage, Context>, cause: &str) -> Result<(), Error> {
-        let mut tx = self.0.pool.begin().await?;
-        if store::mark_ending(&mut tx, context.id, cause).await? {
-            self.0.access.audit().record(&mut tx, context.entry(Event::ContextStopped)).await?;
-            tx.commit().await?;
-            self.wake();
-        }
-        Ok(())
-    }
-
-    /// As [`Service::stop`], where nobody asks: a launch has failed, a session was the last, the gateway ends.
-    ///
-    /// # Errors
-    /// The database's.
-    pub async fn stop_by_id(&self, id: ContextId, cause: &str) -> Result<(), Error> {
-        let mut db = self.0.pool.acquire().await?;
-        if store::mark_stopping(&mut db, id, cause).await? {
-            self.wake();
-        }
-        Ok(())
-    }
-
     /// A page of the context's log.
     ///
     /// # Errors
@@ -451,19 +426,6 @@ impl Service {
 }
 
 impl Service {
-    /// Tells a context to end that was made for one session, when that has ended; the caller wakes the reconciler after its commit.
-    ///
-    /// # Errors
-    /// The database's.
-    pub async fn end_if_deserted(
-        &self,
-        db: &mut PgConnection,
-        id: ContextId,
-        cause: &str,
-    ) -> Result<bool, sqlx::Error> {
-        Ok(store::is_deserted(db, id).await? && store::mark_stopping(db, id, cause).await?)
-    }
-
     /// Takes what an agent says of its application, in the transaction of its link.
     ///
     /// # Errors

@@ -6,7 +6,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::launch::resources::Resources;
-use super::{Application, Context, Error, Share, State};
+use super::{Application, By, Context, Ending, Error, Share, State};
 use crate::access::service::Reach;
 use crate::id::{ApplicationId, ContextId, GatewayId};
 use crate::identity::Principal;
@@ -26,6 +26,7 @@ struct Row {
     idle_ms: i64,
     state: String,
     cause: Option<String>,
+    ended_by: Option<sqlx::types::Json<By>>,
     request: sqlx::types::Json<Resources>,
     host: String,
     epoch: i64,
@@ -75,6 +76,7 @@ impl TryFrom<Row> for Context {
             idle: Span(Duration::from_millis(u64::try_from(r.idle_ms).unwrap_or(0))),
             state,
             cause: r.cause,
+            ended_by: r.ended_by.map(|by| by.0),
             request: r.request.0,
             host: r.host,
             epoch: r.epoch,
@@ -131,6 +133,7 @@ pub async fn load_context(db: &mut PgConnection, id: ContextId) -> Result<Option
         Row,
         r#"select c.context_id as "context_id: _", c.tenant, c.owner, c.via, c.run_as, c.name, c.profile, c.share, c.shared_with
                 , c.idle_ms, c.state, c.cause
+                , c.ended_by as "ended_by: _"
                 , c.request as "request: _", c.host, c.epoch, c.held_by as "held_by: _", c.created_at, c.ready_at, c.ended_at
                 , a.application_id as "application_id?: _", a.cluster_id, a.ui_url, a.spark_version, a.launch_dir as "launch_dir?"
                 , a.log_lines as "log_lines?", a.attempt as "attempt?", (a.ended_at is not null) as "application_over!"
@@ -151,6 +154,7 @@ pub(super) async fn load_contexts(db: &mut PgConnection, ids: &[Uuid]) -> Result
         Row,
         r#"select c.context_id as "context_id: _", c.tenant, c.owner, c.via, c.run_as, c.name, c.profile, c.share, c.shared_with
                 , c.idle_ms, c.state, c.cause
+                , c.ended_by as "ended_by: _"
                 , c.request as "request: _", c.host, c.epoch, c.held_by as "held_by: _", c.created_at, c.ready_at, c.ended_at
                 , a.application_id as "application_id?: _", a.cluster_id, a.ui_url, a.spark_version, a.launch_dir as "launch_dir?"
                 , a.log_lines as "log_lines?", a.attempt as "attempt?", (a.ended_at is not null) as "application_over!"
@@ -165,10 +169,11 @@ pub(super) async fn load_contexts(db: &mut PgConnection, ids: &[Uuid]) -> Result
     rows.into_iter().map(Context::try_from).collect()
 }
 
-/// The id of the tenant's living context of that name.
-pub(super) async fn find_living(db: &mut PgConnection, tenant: &str, name: &str) -> Result<Option<ContextId>, Error> {
+/// The id of the tenant's context of that name: a living one, else the newest.
+pub(super) async fn find_by_name(db: &mut PgConnection, tenant: &str, name: &str) -> Result<Option<ContextId>, Error> {
     let id = sqlx::query_scalar!(
-        "select context_id from context where tenant = $1 and name = $2 and ended_at is null",
+        "select context_id from context where tenant = $1 and name = $2
+          order by (ended_at is null) desc, created_at desc limit 1",
         tenant,
         name
     )
@@ -188,6 +193,7 @@ pub(super) async fn list_contexts(
         Row,
         r#"select c.context_id as "context_id: _", c.tenant, c.owner, c.via, c.run_as, c.name, c.profile, c.share, c.shared_with
                 , c.idle_ms, c.state, c.cause
+                , c.ended_by as "ended_by: _"
                 , c.request as "request: _", c.host, c.epoch, c.held_by as "held_by: _", c.created_at, c.ready_at, c.ended_at
                 , a.application_id as "application_id?: _", a.cluster_id, a.ui_url, a.spark_version, a.launch_dir as "launch_dir?"
                 , a.log_lines as "log_lines?", a.attempt as "attempt?", (a.ended_at is not null) as "application_over!"
@@ -228,6 +234,7 @@ pub(super) async fn living_on(db: &mut PgConnection, host: &str) -> Result<Vec<C
         Row,
         r#"select c.context_id as "context_id: _", c.tenant, c.owner, c.via, c.run_as, c.name, c.profile, c.share, c.shared_with
                 , c.idle_ms, c.state, c.cause
+                , c.ended_by as "ended_by: _"
                 , c.request as "request: _", c.host, c.epoch, c.held_by as "held_by: _", c.created_at, c.ready_at, c.ended_at
                 , a.application_id as "application_id?: _", a.cluster_id, a.ui_url, a.spark_version, a.launch_dir as "launch_dir?"
                 , a.log_lines as "log_lines?", a.attempt as "attempt?", (a.ended_at is not null) as "application_over!"
@@ -263,11 +270,13 @@ pub(super) async fn move_state(
 }
 
 /// Marks a living context as told to end; false when it is over or ending already.
-pub async fn mark_stopping(db: &mut PgConnection, id: ContextId, cause: &str) -> Result<bool, sqlx::Error> {
+pub async fn mark_stopping(db: &mut PgConnection, id: ContextId, ending: &Ending) -> Result<bool, sqlx::Error> {
     let done = sqlx::query!(
-        "update context set state = 'stopping', cause = $2 where context_id = $1 and state not in ('stopping', 'ended')",
+        "update context set state = 'stopping', cause = $2, ended_by = $3
+          where context_id = $1 and state not in ('stopping', 'ended')",
         id.0,
-        cause
+        ending.cause,
+        ending.by.as_ref().map(sqlx::types::Json) as _
     )
     .execute(db)
     .await?;
@@ -275,12 +284,13 @@ pub async fn mark_stopping(db: &mut PgConnection, id: ContextId, cause: &str) ->
 }
 
 /// As [`mark_stopping`], also for a context whose application only makes room for the next: it ends instead of beginning again.
-pub(super) async fn mark_ending(db: &mut PgConnection, id: ContextId, cause: &str) -> Result<bool, sqlx::Error> {
+pub(super) async fn mark_ending(db: &mut PgConnection, id: ContextId, ending: &Ending) -> Result<bool, sqlx::Error> {
     let done = sqlx::query!(
-        "update context set state = 'stopping', cause = $2, restarting = false
+        "update context set state = 'stopping', cause = $2, ended_by = $3, restarting = false
           where context_id = $1 and (state not in ('stopping', 'ended') or (state = 'stopping' and restarting))",
         id.0,
-        cause
+        ending.cause,
+        ending.by.as_ref().map(sqlx::types::Json) as _
     )
     .execute(db)
     .await?;
@@ -312,9 +322,16 @@ pub async fn take_session_number(db: &mut PgConnection, id: ContextId) -> Result
     .await
 }
 
-/// Why a context ended.
-pub(super) async fn load_cause(db: &mut PgConnection, id: ContextId) -> Result<Option<String>, sqlx::Error> {
-    sqlx::query_scalar!("select cause from context where context_id = $1", id.0).fetch_one(db).await
+/// How a context that is over has ended.
+pub(super) async fn load_ending(db: &mut PgConnection, id: ContextId) -> Result<Ending, sqlx::Error> {
+    let row = sqlx::query!(
+        r#"select coalesce(cause, 'it ended') as "cause!", ended_by as "ended_by: sqlx::types::Json<By>"
+             from context where context_id = $1"#,
+        id.0
+    )
+    .fetch_one(db)
+    .await?;
+    Ok(Ending { cause: row.cause, by: row.ended_by.map(|by| by.0) })
 }
 
 /// Whether a context that ends with its sessions has none left but such as end now.

@@ -88,12 +88,12 @@ pub(super) async fn end(
     context: ContextId,
     cause: &str,
 ) -> Result<super::driver::AfterCommit, sqlx::Error> {
-    if let Some(cause) = restart::begin_again(db, context).await? {
-        return sink.context_ended(db, context, &cause).await;
+    if let Some(ending) = restart::begin_again(db, context).await? {
+        return sink.context_ended(db, context, &ending).await;
     }
     if !store::end_context(db, context, cause).await? {
         return Ok(Vec::new());
     }
-    let cause = store::load_cause(db, context).await?.unwrap_or_else(|| cause.to_owned());
-    sink.context_ended(db, context, &cause).await
+    let ending = store::load_ending(db, context).await?;
+    sink.context_ended(db, context, &ending).await
 }

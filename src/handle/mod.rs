@@ -99,8 +99,12 @@ pub struct Handle {
     pub context_owner: String,
     /// The proxy that spoke for them.
     pub context_via: Option<String>,
-    /// Whether that is over.
-    pub context_ended: bool,
+    /// When that ended.
+    pub context_ended_at: Option<Timestamp>,
+    /// Why.
+    pub context_cause: Option<String>,
+    /// Whether that can begin again.
+    pub context_restarts: bool,
     /// The profile it is made from.
     pub profile: String,
     /// Its name in the context.
@@ -180,21 +184,26 @@ pub enum Error {
     /// Its grants could not be read.
     #[error(transparent)]
     Grants(#[from] crate::access::grant::Error),
-    /// Its data is lost, or its name was taken away.
-    #[error("handle {name} is {state}: {reason}")]
+    /// Its data is lost, or its name was taken away; when and why.
+    #[error("handle {name} is {state}{at}: {reason}")]
     Over {
         /// Its name.
         name: String,
         /// `lost` or `gone`.
         state: &'static str,
+        /// Since when, as the message says it.
+        at: String,
         /// Why.
         reason: String,
     },
     /// Its context is over; it is durable.
     #[error(
-        "the context of handle {0} has ended: restart it (POST /api/v1/contexts/ID/restart) to read what is durable of it"
+        "the context of handle {0} {1}; restart it (POST /api/v1/contexts/ID/restart) to read what is durable of the handle"
     )]
-    ContextOver(String),
+    ContextOver(String, String),
+    /// Its context is over for good.
+    #[error("the context of handle {0} {1}")]
+    ContextGone(String, String),
     /// What was asked cannot be.
     #[error("{0}")]
     Invalid(String),
@@ -263,9 +272,10 @@ impl Error {
     /// What an agent says of a request on a handle, as its caller is told.
     fn said(name: &str, failure: Failure) -> Self {
         let (name, message) = (name.to_owned(), failure.message.chars().take(LONGEST_REASON).collect());
+        let at = String::new();
         match failure.code.as_str() {
-            "not_found" => Self::Over { name, state: State::Gone.as_str(), reason: message },
-            "lost" => Self::Over { name, state: State::Lost.as_str(), reason: message },
+            "not_found" => Self::Over { name, state: State::Gone.as_str(), at, reason: message },
+            "lost" => Self::Over { name, state: State::Lost.as_str(), at, reason: message },
             "not_pairs" | "bad_key" | "bad_value" | "bad_columns" => Self::Invalid(message),
             "cancelled" => Self::Away(name),
             _ => Self::Failed { name, message },
@@ -279,7 +289,8 @@ impl Classify for Error {
             Self::NotFound(_) => ErrorKind::NotFound,
             Self::Denied(_) => ErrorKind::Denied,
             Self::Grants(e) => e.kind(),
-            Self::Over { .. } | Self::ContextOver(_) | Self::Failed { .. } => ErrorKind::Conflict,
+            Self::Over { .. } | Self::ContextGone(..) => ErrorKind::Gone,
+            Self::ContextOver(..) | Self::Failed { .. } => ErrorKind::Conflict,
             Self::Invalid(_) => ErrorKind::Invalid,
             Self::TooLarge(..) => ErrorKind::TooLarge,
             Self::Unanswered(_) => ErrorKind::Unanswered,

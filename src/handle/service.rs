@@ -14,10 +14,10 @@ use super::{Error, Handle, State, is_name, store};
 use crate::access::explain::somebody;
 use crate::access::{Action, Allowed, Manage, Read, View, Write};
 use crate::audit::Event;
-use crate::context;
 use crate::context::driver::wire::Outgoing;
 use crate::context::driver::wire::handle::{Op, OpenStream, Request};
 use crate::context::share::Reader;
+use crate::context::{self, ending};
 use crate::id::{ContextId, HandleId};
 use crate::identity::{Principal, Scope};
 use crate::session;
@@ -383,7 +383,7 @@ impl Service {
     /// # Errors
     /// See [`Error`].
     pub async fn unshare(&self, handle: &Allowed<Manage, Handle>) -> Result<(), Error> {
-        if handle.context_ended || handle.state == State::Lost {
+        if handle.context_ended_at.is_some() || handle.state == State::Lost {
             let reason = format!("it was unshared by {}", handle.who().user);
             let access = self.contexts().access();
             let mut tx = self.contexts().pool().begin().await?;
@@ -403,7 +403,15 @@ impl Service {
     async fn note_read(&self, handle: &Allowed<Read, Handle>) -> Result<(), Error> {
         self.contexts().access().note_read(handle).await?;
         self.0.reads.note(handle.id, &handle.who().user);
+        self.touch(handle);
         Ok(())
+    }
+
+    /// The clock of its context begins anew.
+    fn touch(&self, handle: &Handle) {
+        if let Some(live) = self.contexts().live().get(handle.context_id) {
+            live.touch();
+        }
     }
 
     async fn note<A>(&self, handle: &Allowed<A, Handle>, event: Event, detail: String) -> Result<(), Error> {
@@ -447,6 +455,7 @@ impl Service {
         op: Op,
     ) -> Result<T, Error> {
         check_alive(handle)?;
+        self.touch(handle);
         let name = handle.name.as_str();
         let bare = Request { request, op, name, keys: None, entries: None, limit: None, columns: None };
         let message = Outgoing::new("handle_request", &fill(bare));
@@ -471,9 +480,16 @@ fn check_keys(count: usize) -> Result<(), Error> {
 }
 
 fn check_alive(handle: &Handle) -> Result<(), Error> {
+    let name = handle.name.clone();
     if handle.state == State::Ready {
-        return if handle.context_ended { Err(Error::ContextOver(handle.name.clone())) } else { Ok(()) };
+        let Some(at) = handle.context_ended_at else { return Ok(()) };
+        let told = ending::told(Some(at), handle.context_cause.as_deref());
+        return Err(match handle.context_restarts {
+            true => Error::ContextOver(name, told),
+            false => Error::ContextGone(name, told),
+        });
     }
+    let at = format!(" since {}", ending::moment(handle.updated_at));
     let reason = handle.reason.clone().unwrap_or_else(|| "its driver said no more".to_owned());
-    Err(Error::Over { name: handle.name.clone(), state: handle.state.as_str(), reason })
+    Err(Error::Over { name, state: handle.state.as_str(), at, reason })
 }

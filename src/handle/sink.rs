@@ -12,6 +12,7 @@ use tracing::warn;
 use super::said::concerns;
 use super::service::Service;
 use super::store;
+use crate::context::Ending;
 use crate::context::driver::wire::handle::{Handles, Kept};
 use crate::context::driver::wire::{Envelope, Outgoing};
 use crate::context::driver::{AfterCommit, Owed, Sink, Untaken};
@@ -153,11 +154,11 @@ impl Sink for Everything {
         &'a self,
         db: &'a mut PgConnection,
         context: ContextId,
-        cause: &'a str,
+        ending: &'a Ending,
     ) -> BoxFuture<'a, Sql<AfterCommit>> {
         async move {
-            store::lose_all(db, context, &format!("its driver has ended: {cause}")).await?;
-            let mut after = self.rest.context_ended(db, context, cause).await?;
+            store::lose_all(db, context, &format!("its driver has ended: {}", ending.cause)).await?;
+            let mut after = self.rest.context_ended(db, context, ending).await?;
             let handles = self.handles.clone();
             after.push(Box::new(move || {
                 handles.requests().forget(context);

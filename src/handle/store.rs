@@ -18,7 +18,9 @@ struct Row {
     context_name: Option<String>,
     context_owner: String,
     context_via: Option<String>,
-    context_ended: bool,
+    context_ended_at: Option<Timestamp>,
+    context_cause: Option<String>,
+    context_restarts: bool,
     profile: String,
     name: String,
     tenant: String,
@@ -63,7 +65,9 @@ impl TryFrom<Row> for Handle {
             context_name: r.context_name,
             context_owner: r.context_owner,
             context_via: r.context_via,
-            context_ended: r.context_ended,
+            context_ended_at: r.context_ended_at,
+            context_cause: r.context_cause,
+            context_restarts: r.context_restarts,
             profile: r.profile,
             name: r.name,
             tenant: r.tenant,
@@ -98,7 +102,8 @@ pub(super) async fn load_handle(db: &mut PgConnection, id: HandleId) -> Result<O
     let row = sqlx::query_as!(
         Row,
         r#"select h.handle_id as "handle_id: _", h.context_id as "context_id: _", c.name as context_name, c.owner as context_owner
-                , c.via as context_via, (c.ended_at is not null) as "context_ended!", c.profile, h.name, h.tenant, h.owner, h.via
+                , c.via as context_via, c.ended_at as context_ended_at, c.cause as context_cause
+                , (c.share = 'context') as "context_restarts!", c.profile, h.name, h.tenant, h.owner, h.via
                 , h.run_as, h.kind, h.version, h.state, h.reason, h.columns, h.key_type, h.partitions, h.storage, h.ttl_ms
                 , h.durable_path, h.durable_version, h.memory_bytes, h.disk_bytes, h.cached_fraction, h.session_id as "session_id: _", h.statement
                 , h.last_used_at, h.last_read_by, h.last_read_at, h.created_at, h.updated_at, h.expires_at
@@ -140,7 +145,8 @@ pub(super) async fn list_handles(
     let rows = sqlx::query_as!(
         Row,
         r#"select h.handle_id as "handle_id: _", h.context_id as "context_id: _", c.name as context_name, c.owner as context_owner
-                , c.via as context_via, (c.ended_at is not null) as "context_ended!", c.profile, h.name, h.tenant, h.owner, h.via
+                , c.via as context_via, c.ended_at as context_ended_at, c.cause as context_cause
+                , (c.share = 'context') as "context_restarts!", c.profile, h.name, h.tenant, h.owner, h.via
                 , h.run_as, h.kind, h.version, h.state, h.reason, h.columns, h.key_type, h.partitions, h.storage, h.ttl_ms
                 , h.durable_path, h.durable_version, h.memory_bytes, h.disk_bytes, h.cached_fraction, h.session_id as "session_id: _", h.statement
                 , h.last_used_at, h.last_read_by, h.last_read_at, h.created_at, h.updated_at, h.expires_at

@@ -41,6 +41,8 @@ pub enum Code {
     Timeout,
     /// The thing is in a state that does not allow this.
     Conflict,
+    /// The thing is over for good; `detail` says who or what ended it, when and why.
+    Gone,
     /// The body is larger than the limit.
     TooLarge,
     /// The body is not JSON by its Content-Type.
@@ -97,6 +99,7 @@ impl Code {
             Self::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "Method not allowed"),
             Self::Timeout => (StatusCode::REQUEST_TIMEOUT, "timeout", "The request took too long"),
             Self::Conflict => (StatusCode::CONFLICT, "conflict", "The state does not allow this"),
+            Self::Gone => (StatusCode::GONE, "gone", "It is over"),
             Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "too_large", "The body is too large"),
             Self::UnsupportedMediaType => {
                 (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", "The body is not JSON")
@@ -148,6 +151,7 @@ impl Fault {
             Kind::Denied => (Code::Denied, None),
             Kind::NotFound => (Code::NotFound, None),
             Kind::Conflict => (Code::Conflict, None),
+            Kind::Gone => (Code::Gone, None),
             Kind::KeyReused => (Code::KeyReused, None),
             Kind::TooLarge => (Code::TooLarge, None),
             Kind::TooMany { retry_after } => (Code::TooMany, Some(retry_after)),

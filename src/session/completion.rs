@@ -49,7 +49,7 @@ impl Service {
     ) -> Result<Vec<String>, Error> {
         let (row, completions) = (&session.session, self.completions());
         if session.state != State::Idle && session.state != State::Busy {
-            return Err(Error::NotAlive(row.livy_id, session.state.as_str()));
+            return Err(row.refusal(session.state));
         }
         let request = completions.next.fetch_add(1, Ordering::Relaxed);
         let (answer, waiting) = oneshot::channel();

@@ -1,7 +1,10 @@
-//! Ends sessions by their clocks: idle time, age, silent client. Never while a statement runs, but for age.
+//! Looks at the clocks of sessions (idle time, age, silent client) and of their contexts: warns those who listen, then ends. Never while a
+//! statement runs, but for age.
 //!
-//! Last activity lives in memory and is written every few seconds, and always before an expiry is decided.
+//! Last activity lives in memory and is written every few seconds, and always before an end is decided. Between two looks it sleeps until
+//! the next warning or end is due, but never long: what happens meanwhile may begin a clock.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tracing::{info, warn};
@@ -9,64 +12,98 @@ use tracing::{info, warn};
 use super::live::LiveSession;
 use super::service::Service;
 use super::{Error, store};
+use crate::context::clock::Clock;
 use crate::life::Life;
+use crate::time::Timestamp;
 
+/// The longest sleep.
 const EVERY: Duration = Duration::from_secs(2);
+/// The shortest.
+const SHORTEST: Duration = Duration::from_millis(50);
 
 /// Looks at the clocks until the gateway stops.
 pub async fn run(sessions: Service, life: Life) {
-    let stopping = life.stopping();
+    let (stopping, mut pause) = (life.stopping(), EVERY);
     loop {
         tokio::select! {
             () = stopping.cancelled() => return,
-            () = tokio::time::sleep(EVERY) => {}
+            () = tokio::time::sleep(pause) => {}
         }
-        if let Err(e) = pass(&sessions).await {
-            warn!(error = %e, "The clocks of sessions could not be looked at now");
-        }
+        pause = match pass(&sessions).await {
+            Ok(next) => until(next),
+            Err(e) => {
+                warn!(error = %e, "The clocks of sessions and contexts could not be looked at now");
+                EVERY
+            }
+        };
     }
 }
 
-async fn pass(sessions: &Service) -> Result<(), Error> {
+/// The time until a moment, within bounds.
+fn until(next: Option<Timestamp>) -> Duration {
+    let left = next.map_or(EVERY, |next| (next - crate::time::now()).to_std().unwrap_or_default());
+    left.clamp(SHORTEST, EVERY)
+}
+
+/// Warns of what is near and ends what is due; when the next is.
+async fn pass(sessions: &Service) -> Result<Option<Timestamp>, Error> {
     let all = sessions.live().all();
-    let mut db = sessions.contexts().pool().acquire().await?;
-    let moved: Vec<_> = all.iter().filter(|s| s.last_active() > s.row().last_active_at.timestamp_millis()).collect();
-    if !moved.is_empty() {
-        let ids: Vec<_> = moved.iter().map(|s| s.row().id.0).collect();
-        let at: Vec<_> =
-            moved.iter().filter_map(|s| chrono::DateTime::from_timestamp_millis(s.last_active())).collect();
-        store::set_last_active(&mut db, &ids, &at).await?;
-    }
-    drop(db);
-    let now = crate::time::now().timestamp_millis();
+    write_activity(sessions, &all).await?;
+    let mut next = sessions.contexts().look_at_clocks().await?;
+    let now = crate::time::now();
     for session in all {
-        if let Some(cause) = expired(&session, now) {
-            let row = session.row();
-            info!(session.id = %row.id, cause, "Session {} ends by its clock", row.livy_id);
-            sessions.stop_row(&row, &cause, None).await?;
+        // Before anything ends: with a context its sessions end.
+        next = next.into_iter().chain(warn_of_end(&session, now)).min();
+    }
+    for session in sessions.live().all() {
+        let row = session.row();
+        let struck = session.deadline().filter(|deadline| deadline.at <= now && deadline.clock != Clock::ContextIdle);
+        let ended = struck.map(|deadline| (deadline.clock, deadline.time));
+        if let Some((clock, time)) =
+            ended.or_else(|| is_silent(&session, now).then_some((Clock::Heartbeat, row.heartbeat)))
+        {
+            info!(session.id = %row.id, clock = clock.as_str(), "Session {} ends by its clock", row.livy_id);
+            sessions.end_by_clock(&row, clock, time).await?;
         }
+    }
+    sessions.contexts().end_by_clock(now).await?;
+    Ok(next)
+}
+
+/// Writes the last activity that only memory knows.
+async fn write_activity(sessions: &Service, all: &[Arc<LiveSession>]) -> Result<(), Error> {
+    let moved: Vec<_> = all.iter().filter_map(|session| Some((session, session.unwritten()?))).collect();
+    if moved.is_empty() {
+        return Ok(());
+    }
+    let ids: Vec<_> = moved.iter().map(|(session, _)| session.row().id.0).collect();
+    let at: Vec<_> = moved.iter().filter_map(|(_, at)| chrono::DateTime::from_timestamp_millis(*at)).collect();
+    let mut db = sessions.contexts().pool().acquire().await?;
+    store::set_last_active(&mut db, &ids, &at).await?;
+    for (session, at) in moved {
+        session.has_written(at);
     }
     Ok(())
 }
 
-fn expired(session: &LiveSession, now: i64) -> Option<String> {
+/// Tells those who listen when its end is near; when that is, or, once they know, when it ends.
+fn warn_of_end(session: &LiveSession, now: Timestamp) -> Option<Timestamp> {
+    let deadline = session.deadline()?;
+    if deadline.warns_at() > now {
+        return Some(deadline.warns_at());
+    }
+    session.warn(deadline);
+    Some(deadline.at)
+}
+
+/// Whether its client has not called for too long. This clock starts with the client's first call on the session.
+fn is_silent(session: &LiveSession, now: Timestamp) -> bool {
     let row = session.row();
-    if !row.state.takes_statements() {
-        return None;
-    }
-    let age = now - row.created_at.timestamp_millis();
-    if row.ttl.as_millis() > 0 && age > row.ttl.as_millis() {
-        return Some(format!("it reached its age limit (ttl) of {} s", row.ttl.0.as_secs()));
-    }
-    // The clock of the heartbeat starts with the client's first call on the session.
-    let called = session.last_called();
-    let silent = called > 0 && now - called > row.heartbeat.as_millis() && !session.is_attended();
-    if row.heartbeat.as_millis() > 0 && silent && !session.is_busy() {
-        return Some(format!("its client was silent for more than {} s (heartbeat)", row.heartbeat.0.as_secs()));
-    }
-    let idle = now - session.last_active();
-    if row.idle.as_millis() > 0 && idle > row.idle.as_millis() && !session.is_busy() {
-        return Some(format!("nothing ran in it for {} s (idle timeout)", row.idle.0.as_secs()));
-    }
-    None
+    let (limit, called) = (row.heartbeat.as_millis(), session.last_called());
+    row.state.takes_statements()
+        && limit > 0
+        && called > 0
+        && now.timestamp_millis() - called > limit
+        && !session.is_attended()
+        && !session.is_busy()
 }

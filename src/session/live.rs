@@ -8,6 +8,7 @@ use dashmap::DashMap;
 use tokio::sync::{broadcast, watch};
 
 use super::{Session, State, View};
+use crate::context::clock::Deadline;
 use crate::context::live::LiveContext;
 use crate::id::{ContextId, LivyId, SessionId};
 
@@ -39,6 +40,8 @@ pub enum Event {
         /// Jobs, stages, tasks.
         body: Arc<str>,
     },
+    /// A clock will end it soon if nothing happens.
+    Ending(Deadline),
 }
 
 /// A session that this gateway answers for.
@@ -50,10 +53,14 @@ pub struct LiveSession {
     unfinished: AtomicUsize,
     /// Last activity, ms since 1970: code sent or ended.
     active: AtomicI64,
+    /// The last activity that is written to its row, ms since 1970.
+    written: AtomicI64,
     /// Last call of a client on this session, ms since 1970; 0: none yet.
     called: AtomicI64,
     /// Clients that wait for something of it now.
     attending: AtomicI64,
+    /// The deadline of which readers were told last, ms since 1970.
+    warned: AtomicI64,
     version: watch::Sender<u64>,
     /// Made with the first reader: its slots would cost every session 64 KiB.
     events: Mutex<Option<broadcast::Sender<Event>>>,
@@ -63,8 +70,10 @@ impl LiveSession {
     fn new(session: Session, context: Arc<LiveContext>, unfinished: usize) -> Self {
         Self {
             active: AtomicI64::new(session.last_active_at.timestamp_millis()),
+            written: AtomicI64::new(session.last_active_at.timestamp_millis()),
             called: AtomicI64::new(0),
             attending: AtomicI64::new(0),
+            warned: AtomicI64::new(0),
             row: ArcSwap::from_pointee(session),
             context,
             unfinished: AtomicUsize::new(unfinished),
@@ -89,7 +98,28 @@ impl LiveSession {
     /// What doors show.
     #[must_use]
     pub fn view(&self) -> View {
-        View { session: self.row(), state: self.state(), facts: self.context.facts(), tail: self.context.tail() }
+        View {
+            session: self.row(),
+            state: self.state(),
+            facts: self.context.facts(),
+            tail: self.context.tail(),
+            ends: self.deadline(),
+        }
+    }
+
+    /// When the nearest of its clocks strikes if nothing happens.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Deadline> {
+        let active = chrono::DateTime::from_timestamp_millis(self.last_active())?;
+        self.row.load().deadline(active, self.is_busy(), self.context.deadline())
+    }
+
+    /// Tells readers that a clock will end it soon, once for each deadline.
+    pub(super) fn warn(&self, deadline: Deadline) {
+        let at = deadline.at.timestamp_millis();
+        if self.warned.swap(at, Ordering::Relaxed) != at {
+            self.tell(Event::Ending(deadline));
+        }
     }
 
     /// Changes the row and tells everybody who waits.
@@ -137,6 +167,7 @@ impl LiveSession {
     /// Code was sent or has ended.
     pub fn touch(&self) {
         self.active.fetch_max(crate::time::now().timestamp_millis(), Ordering::Relaxed);
+        self.context.touch();
     }
 
     /// A client has called.
@@ -161,6 +192,16 @@ impl LiveSession {
     #[must_use]
     pub fn last_active(&self) -> i64 {
         self.active.load(Ordering::Relaxed)
+    }
+
+    /// Last activity, ms since 1970, when that is not written yet.
+    pub(super) fn unwritten(&self) -> Option<i64> {
+        Some(self.last_active()).filter(|active| *active > self.written.load(Ordering::Relaxed))
+    }
+
+    /// Last activity up to this moment is written.
+    pub(super) fn has_written(&self, active: i64) {
+        self.written.fetch_max(active, Ordering::Relaxed);
     }
 
     /// Last call of a client, ms since 1970; 0: none yet.
@@ -211,6 +252,7 @@ impl Live {
     /// Answers for a new session from now on, unless it does already: what is known then is newer.
     pub fn keep_new(&self, session: Session, context: Arc<LiveContext>) {
         let (id, livy_id) = (session.id, session.livy_id);
+        context.touch();
         self.by_id.entry(id).or_insert_with(|| Arc::new(LiveSession::new(session, context, 0)));
         self.by_livy_id.insert(livy_id, id);
     }
@@ -232,6 +274,7 @@ impl Live {
     pub fn forget(&self, id: SessionId) {
         if let Some((_, live)) = self.by_id.remove(&id) {
             self.by_livy_id.remove(&live.row().livy_id);
+            live.context.touch();
             live.tell(Event::Session);
         }
     }

@@ -16,8 +16,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::access::resource::Kind as Thing;
 use crate::access::{Owned, Refused, Shareable};
+use crate::context::clock::{Clock, Deadline};
 use crate::context::launch::resources::Resources;
 use crate::context::live::Facts;
+use crate::context::{By, ending};
 use crate::id::{ContextId, LivyId, SessionId};
 use crate::kind::{Classify, Kind as ErrorKind};
 use crate::time::{Span, Timestamp};
@@ -143,6 +145,8 @@ pub struct Session {
     pub state: State,
     /// Why it ended.
     pub cause: Option<String>,
+    /// Who or what ended it.
+    pub ended_by: Option<By>,
     /// What the request said.
     pub request: Request,
     /// Silence of its client after which it ends; zero: never.
@@ -159,6 +163,32 @@ pub struct Session {
     pub ended_at: Option<Timestamp>,
     /// Whether the Livy door shows it no longer.
     pub deleted: bool,
+}
+
+impl Session {
+    /// When the nearest of its clocks strikes if nothing happens, but for that of the heartbeat, which begins anew with each call on it.
+    /// `active`: its last activity; `context`: the deadline of its context.
+    fn deadline(&self, active: Timestamp, is_busy: bool, context: Option<Deadline>) -> Option<Deadline> {
+        if !self.state.takes_statements() {
+            return None;
+        }
+        // What has not begun is not idle.
+        let is_idle = !is_busy && self.state != State::Starting;
+        let idle = is_idle.then(|| Deadline::of(Clock::Idle, active, self.idle)).flatten();
+        let ttl = Deadline::of(Clock::Ttl, self.created_at, self.ttl);
+        let context = context.filter(|_| !is_busy);
+        [idle, ttl, context].into_iter().flatten().min_by_key(|deadline| deadline.at)
+    }
+
+    /// Why no code can be run in it while it is in this state, which is told to whoever sends some.
+    #[must_use]
+    pub fn refusal(&self, state: State) -> Error {
+        match state {
+            state if is_over(state) => Error::Over(self.livy_id, ending::told(self.ended_at, self.cause.as_deref())),
+            State::ShuttingDown => Error::NotAlive(self.livy_id, ending::told_early(self.cause.as_deref())),
+            state => Error::NotAlive(self.livy_id, state.as_str().to_owned()),
+        }
+    }
 }
 
 impl Shareable for Session {
@@ -179,6 +209,8 @@ pub struct View {
     pub facts: Arc<Facts>,
     /// Last lines of its context's log.
     pub tail: Vec<Arc<str>>,
+    /// When the nearest clock ends it if nothing happens.
+    pub ends: Option<Deadline>,
 }
 
 impl Shareable for View {
@@ -238,9 +270,12 @@ pub enum Error {
     /// A kind that this version does not run.
     #[error("sessions of kind {0} are not offered yet: there is no R interpreter; use spark, pyspark, sql or shared")]
     NotOffered(Kind),
-    /// It is over or ending, or not yet there.
+    /// It is ending, or not yet there.
     #[error("session {0} is {1}")]
-    NotAlive(LivyId, &'static str),
+    NotAlive(LivyId, String),
+    /// It is over.
+    #[error("session {0} {1}")]
+    Over(LivyId, String),
     /// Its driver is not connected now.
     #[error("the driver of session {0} is not connected now; try again")]
     Away(LivyId),
@@ -298,6 +333,7 @@ impl Classify for Error {
             Self::Denied(_) => ErrorKind::Denied,
             Self::Grants(e) => e.kind(),
             Self::NameTaken { .. } | Self::NotAlive(..) => ErrorKind::Conflict,
+            Self::Over(..) => ErrorKind::Gone,
             Self::BadName(_) | Self::BadTime { .. } | Self::NotOffered(_) => ErrorKind::Invalid,
             Self::Away(_) => ErrorKind::Unavailable { retry_after: std::time::Duration::from_secs(1) },
             Self::Context(e) => e.kind(),

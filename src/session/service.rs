@@ -14,12 +14,12 @@ use super::{Error, Kind, Limits, NewSession, Session, State, View, is_over, stor
 use crate::access::resource::Kind as Thing;
 use crate::access::{self, Action, Allowed, Attach, CreateSession, Manage, Verb};
 use crate::audit::{Entry, Event};
-use crate::context;
-use crate::context::Share;
+use crate::context::clock::Clock;
 use crate::context::driver::Signal;
 use crate::context::launch::Admitted;
 use crate::context::live::Facts;
 use crate::context::log::{LogPage, Wanted};
+use crate::context::{self, By, Ending, Share};
 use crate::id::{self, ContextId, SessionId};
 use crate::identity::Principal;
 use crate::store::{Page, Range, constraint, idempotency};
@@ -209,7 +209,13 @@ impl Service {
             }
         };
         let number = context::store::take_session_number(db, id).await?;
-        Ok((id, number.ok_or(context::Error::Over(id, "ending"))?, run_as))
+        match number {
+            Some(number) => Ok((id, number, run_as)),
+            None => {
+                let over = context::store::load_context(db, id).await?.ok_or(context::Error::Inconsistent(id))?;
+                Err(over.refusal().into())
+            }
+        }
     }
 
     async fn name_taken(&self, who: &Principal, name: Option<String>, e: sqlx::Error) -> Error {
@@ -309,8 +315,11 @@ impl Service {
             context::application::shown_of(db, &stored).await?.into_iter().map(|s| (s.context_id, s)).collect();
         let applications: Vec<Uuid> = shown.values().map(|s| s.application_id.0).collect();
         let tails = context::log::tails(db, &applications, context::live::TAIL as i64).await?;
-        let idle: Vec<Uuid> = rows.iter().filter(|s| s.state == State::Idle).map(|s| s.id.0).collect();
-        let busy = store::busy_among(db, &idle).await?;
+        let living = |s: &&Session| s.state.takes_statements();
+        let ids: Vec<Uuid> = rows.iter().filter(living).map(|s| s.id.0).collect();
+        let busy = store::busy_among(db, &ids).await?;
+        let contexts: Vec<_> = rows.iter().filter(living).map(|s| s.context_id).collect();
+        let deadlines = self.0.contexts.deadlines(db, &contexts).await?;
         let view = |session: Session| {
             if let Some(live) = self.0.live.get(session.id) {
                 return live.view();
@@ -322,9 +331,12 @@ impl Service {
                 ..Facts::default()
             });
             let tail = shown.and_then(|s| tails.get(&s.application_id.0).cloned()).unwrap_or_default();
-            let state = if busy.contains(&session.id.0) { State::Busy } else { session.state };
+            let is_busy = busy.contains(&session.id.0);
+            let state = if is_busy && session.state == State::Idle { State::Busy } else { session.state };
             let tail = tail.into_iter().map(Arc::from).collect();
-            View { state, facts: Arc::new(facts), tail, session: Arc::new(session) }
+            let context = deadlines.get(&session.context_id).copied();
+            let ends = session.deadline(session.last_active_at, is_busy, context);
+            View { state, facts: Arc::new(facts), tail, ends, session: Arc::new(session) }
         };
         Ok(rows.into_iter().map(view).collect())
     }
@@ -377,24 +389,38 @@ impl Service {
         }
     }
 
-    /// Tells a session to end: with its context, when that is its own.
+    /// Tells a session to end: with its context, when that is its own. `how` is a participle, such as "deleted".
     ///
     /// # Errors
     /// The database's.
-    pub async fn stop(&self, session: &Allowed<Manage, View>, cause: &str) -> Result<(), Error> {
-        self.stop_row(&session.session, cause, Some(session.entry(Event::SessionStopped))).await
+    pub async fn stop(&self, session: &Allowed<Manage, View>, how: &str) -> Result<(), Error> {
+        let ending = Ending::person(how, session.who());
+        self.end_by(&session.session, &ending, Some(session.entry(Event::SessionStopped))).await
     }
 
-    /// Ends it; by whom, unless a clock did.
-    pub(super) async fn stop_row(&self, session: &Session, cause: &str, entry: Option<Entry<'_>>) -> Result<(), Error> {
+    /// Ends a session whose clock has struck, unless a statement was taken meanwhile by which it stands still.
+    pub(super) async fn end_by_clock(&self, session: &Session, clock: Clock, time: Span) -> Result<(), Error> {
+        self.end_by(session, &Ending::clock(clock, clock.cause(time)), None).await
+    }
+
+    async fn end_by(&self, session: &Session, ending: &Ending, entry: Option<Entry<'_>>) -> Result<(), Error> {
         if is_over(session.state) {
             return Ok(());
         }
         let mut tx = self.0.contexts.pool().begin().await?;
         // Held, so that of two sessions that end at once one is the last.
         context::store::lock_context(&mut tx, session.context_id).await?;
-        store::mark_ending(&mut tx, session.id, cause).await?;
-        let own = self.0.contexts.end_if_deserted(&mut tx, session.context_id, cause).await?;
+        if let Some(By::Clock { clock }) = ending.by
+            && clock.waits_for_statements()
+        {
+            // A statement that is being taken holds the session's row.
+            store::lock_living(&mut tx, session.context_id).await?;
+            if !store::busy_among(&mut tx, &[session.id.0]).await?.is_empty() {
+                return Ok(());
+            }
+        }
+        let is_first = store::mark_ending(&mut tx, session.id, ending).await?;
+        let own = self.0.contexts.end_if_deserted(&mut tx, session.context_id, ending).await?;
         if let Some(entry) = entry {
             self.0.contexts.access().audit().record(&mut tx, entry).await?;
         }
@@ -403,6 +429,9 @@ impl Service {
             live.change(|s| {
                 if !is_over(s.state) {
                     s.state = State::ShuttingDown;
+                    if is_first {
+                        (s.cause, s.ended_by) = (Some(ending.cause.clone()), ending.by.clone());
+                    }
                 }
             });
         }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::{Error, Kind, Request, Session, State};
 use crate::access::service::Reach;
+use crate::context::{By, Ending};
 use crate::id::{ContextId, LivyId, SessionId};
 use crate::identity::Principal;
 use crate::store::{Page, Range};
@@ -26,6 +27,7 @@ struct Row {
     kind: String,
     state: String,
     cause: Option<String>,
+    ended_by: Option<Json<By>>,
     request: Json<Request>,
     heartbeat_ms: i64,
     idle_ms: i64,
@@ -60,6 +62,7 @@ impl TryFrom<Row> for Session {
             run_as: r.run_as,
             name: r.name,
             cause: r.cause,
+            ended_by: r.ended_by.map(|by| by.0),
             request: r.request.0,
             heartbeat: span(r.heartbeat_ms),
             idle: span(r.idle_ms),
@@ -117,7 +120,8 @@ pub async fn load_session(db: &mut PgConnection, id: SessionId) -> Result<Option
     let row = sqlx::query_as!(
         Row,
         r#"select s.session_id as "session_id: _", s.livy_id, s.context_id as "context_id: _", c.owner as context_owner, c.profile
-                , s.number, s.tenant, s.owner, s.via, s.run_as, s.name, s.kind, s.state, s.cause, s.request as "request: _"
+                , s.number, s.tenant, s.owner, s.via, s.run_as, s.name, s.kind, s.state, s.cause, s.ended_by as "ended_by: _"
+                , s.request as "request: _"
                 , s.heartbeat_ms, s.idle_ms, s.ttl_ms, s.created_at, s.last_active_at, s.ended_at
                 , (s.deleted_at is not null) as "deleted!"
              from session s join context c using (context_id) where s.session_id = $1"#,
@@ -163,7 +167,8 @@ pub(super) async fn list_sessions(
     let rows = sqlx::query_as!(
         Row,
         r#"select s.session_id as "session_id: _", s.livy_id, s.context_id as "context_id: _", c.owner as context_owner, c.profile
-                , s.number, s.tenant, s.owner, s.via, s.run_as, s.name, s.kind, s.state, s.cause, s.request as "request: _"
+                , s.number, s.tenant, s.owner, s.via, s.run_as, s.name, s.kind, s.state, s.cause, s.ended_by as "ended_by: _"
+                , s.request as "request: _"
                 , s.heartbeat_ms, s.idle_ms, s.ttl_ms, s.created_at, s.last_active_at, s.ended_at
                 , (s.deleted_at is not null) as "deleted!"
              from session s join context c using (context_id)
@@ -208,7 +213,8 @@ pub async fn living_in(db: &mut PgConnection, context: ContextId) -> Result<Vec<
     let rows = sqlx::query_as!(
         Row,
         r#"select s.session_id as "session_id: _", s.livy_id, s.context_id as "context_id: _", c.owner as context_owner, c.profile
-                , s.number, s.tenant, s.owner, s.via, s.run_as, s.name, s.kind, s.state, s.cause, s.request as "request: _"
+                , s.number, s.tenant, s.owner, s.via, s.run_as, s.name, s.kind, s.state, s.cause, s.ended_by as "ended_by: _"
+                , s.request as "request: _"
                 , s.heartbeat_ms, s.idle_ms, s.ttl_ms, s.created_at, s.last_active_at, s.ended_at
                 , (s.deleted_at is not null) as "deleted!"
              from session s join context c using (context_id) where s.context_id = $1 and s.ended_at is null order by s.number"#,
@@ -256,16 +262,18 @@ pub async fn set_state(
     Ok(done.rows_affected() == 1)
 }
 
-/// Marks a session as told to end, and why.
-pub(super) async fn mark_ending(db: &mut PgConnection, id: SessionId, cause: &str) -> Result<(), sqlx::Error> {
-    sqlx::query!(
-        "update session set state = 'shutting_down', cause = coalesce(cause, $2) where session_id = $1 and ended_at is null",
+/// Marks a session as told to end, and why; false when it was told before, or is over.
+pub(super) async fn mark_ending(db: &mut PgConnection, id: SessionId, ending: &Ending) -> Result<bool, sqlx::Error> {
+    let done = sqlx::query!(
+        "update session set state = 'shutting_down', cause = $2, ended_by = $3
+          where session_id = $1 and ended_at is null and cause is null",
         id.0,
-        cause
+        ending.cause,
+        ending.by.as_ref().map(Json) as _
     )
     .execute(db)
     .await?;
-    Ok(())
+    Ok(done.rows_affected() == 1)
 }
 
 /// Hides a session from the Livy door.
@@ -276,17 +284,28 @@ pub(super) async fn mark_deleted(db: &mut PgConnection, id: SessionId) -> Result
     Ok(())
 }
 
-/// Ends one session; a cause it already has stays. False when it was over.
-pub async fn end_session(db: &mut PgConnection, id: SessionId, cause: &str) -> Result<bool, sqlx::Error> {
-    let done = sqlx::query!(
-        "update session set state = 'dead', cause = coalesce(cause, $2), ended_at = now()
-          where session_id = $1 and ended_at is null",
+/// How a session has ended.
+pub struct Ended {
+    /// Why, and by whom.
+    pub ending: Ending,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// Ends one session; how it was told to end before stays. None when it was over.
+pub async fn end_session(db: &mut PgConnection, id: SessionId, ending: &Ending) -> Result<Option<Ended>, sqlx::Error> {
+    let row = sqlx::query!(
+        r#"update session set state = 'dead', cause = coalesce(cause, $2), ended_at = now()
+                , ended_by = case when cause is null then $3 else ended_by end
+            where session_id = $1 and ended_at is null
+           returning cause as "cause!", ended_by as "by: Json<By>", ended_at as "at!""#,
         id.0,
-        cause
+        ending.cause,
+        ending.by.as_ref().map(Json) as _
     )
-    .execute(db)
+    .fetch_optional(db)
     .await?;
-    Ok(done.rows_affected() == 1)
+    Ok(row.map(|row| Ended { ending: Ending { cause: row.cause, by: row.by.map(|by| by.0) }, at: row.at }))
 }
 
 /// Writes the last activity of sessions.

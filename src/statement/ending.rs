@@ -8,6 +8,7 @@ use sqlx::PgConnection;
 use super::service::Service;
 use super::store::{self, End};
 use super::{Raw, State, Statement};
+use crate::context::Ending;
 use crate::context::driver::AfterCommit;
 use crate::id::{ContextId, SessionId};
 use crate::session::{self, Kind};
@@ -116,11 +117,12 @@ impl Service {
         db: &mut PgConnection,
         context: ContextId,
         id: SessionId,
-        cause: &str,
+        ending: &Ending,
     ) -> Sql<AfterCommit> {
         // First the session, whose row a submit holds until it has committed: what it has taken ends below, and the next finds the session
         // dead.
-        let has_ended = session::store::end_session(db, id, cause).await?;
+        let ended = session::store::end_session(db, id, ending).await?;
+        let cause = ended.as_ref().map_or(&ending.cause, |ended| &ended.ending.cause);
         let mut after = AfterCommit::new();
         for statement in store::unfinished_of(db, id).await? {
             if statement.cancelling {
@@ -137,14 +139,13 @@ impl Service {
             };
             after.append(&mut self.end_with_error(db, context, id, statement.number, "SessionEnded", &evalue).await?);
         }
-        if has_ended {
-            let (this, cause) = (self.clone(), cause.to_owned());
+        if let Some(session::store::Ended { ending: Ending { cause, by }, at }) = ended {
+            let this = self.clone();
             after.push(Box::new(move || {
                 if let Some(live) = this.sessions().live().get(id) {
                     live.change(|s| {
                         s.state = session::State::Dead;
-                        s.cause.get_or_insert_with(|| cause.clone());
-                        s.ended_at = Some(crate::time::now());
+                        (s.cause, s.ended_by, s.ended_at) = (Some(cause.clone()), by.clone(), Some(at));
                     });
                 }
                 this.live().forget(id);

@@ -116,8 +116,8 @@ pub enum Error {
     #[error("statement {0} not found")]
     NotFound(i32),
     /// The session does not take code.
-    #[error("Session is in state {0}")]
-    NotAlive(&'static str),
+    #[error(transparent)]
+    NotAlive(crate::session::Error),
     /// A shared session needs to be told the kind.
     #[error("this session has no kind of its own: name one (spark, pyspark, sql) with the statement")]
     KindMissing,
@@ -175,12 +175,11 @@ impl Classify for Error {
     fn kind(&self) -> ErrorKind {
         match self {
             Self::NotFound(_) => ErrorKind::NotFound,
-            Self::NotAlive(_) => ErrorKind::Conflict,
             Self::KindMissing | Self::NotOffered(_) | Self::BadCode => ErrorKind::Invalid,
             Self::LineFull(_) | Self::LineLarge { .. } => {
                 ErrorKind::TooMany { retry_after: std::time::Duration::from_secs(1) }
             }
-            Self::Session(e) => e.kind(),
+            Self::NotAlive(e) | Self::Session(e) => e.kind(),
             Self::Key(e) => e.kind(),
             Self::Store(e) => e.kind(),
             Self::Inconsistent(_) => ErrorKind::Internal,

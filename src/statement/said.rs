@@ -8,6 +8,7 @@ use sqlx::PgConnection;
 
 use super::service::Service;
 use super::store::{self, End};
+use crate::context::Ending;
 use crate::context::driver::wire::{self, Envelope};
 use crate::context::driver::{AfterCommit, Untaken, told};
 use crate::id::{ContextId, SessionId};
@@ -81,8 +82,8 @@ impl Service {
                         let id = self.session_of(context, session()?)?;
                         let cause = body.reason.unwrap_or_else(|| "its interpreter has ended".to_owned());
                         // A session must not live on for what its code has said.
-                        let cause = told(&cause, LONGEST_CAUSE);
-                        after.append(&mut self.session_dead(db, context, id, &cause).await?);
+                        let ending = Ending::itself(told(&cause, LONGEST_CAUSE));
+                        after.append(&mut self.session_dead(db, context, id, &ending).await?);
                     }
                     // Busy is derived from statements.
                     _ => {}
@@ -113,6 +114,8 @@ impl Service {
         let sessions = self.sessions().clone();
         Ok(vec![Box::new(move || {
             if let Some(live) = sessions.live_session(id) {
+                // Its idle time begins.
+                live.touch();
                 live.change(|s| {
                     if s.state == session::State::Starting {
                         s.state = session::State::Idle;
@@ -128,10 +131,10 @@ impl Service {
         db: &mut PgConnection,
         context: ContextId,
         id: SessionId,
-        cause: &str,
+        ending: &Ending,
     ) -> Result<AfterCommit, sqlx::Error> {
-        let mut after = self.end_session(db, context, id, cause).await?;
-        if self.sessions().contexts().end_if_deserted(db, context, cause).await? {
+        let mut after = self.end_session(db, context, id, ending).await?;
+        if self.sessions().contexts().end_if_deserted(db, context, ending).await? {
             let contexts = self.sessions().contexts().clone();
             after.push(Box::new(move || contexts.wake()));
         }

@@ -85,12 +85,13 @@ impl Service {
             self.sessions.contexts().signal(row.context_id, Signal::Look);
             return self.load(row.id, number).await?.ok_or(Error::NotFound(number));
         }
-        let turn = store::take_number(&mut tx, row.id).await?.ok_or(Error::NotAlive("dead"))?;
-        match session::State::parse(&turn.state) {
-            Some(state) if state.takes_statements() => {}
-            Some(state) => return Err(Error::NotAlive(state.as_str())),
-            None => return Err(Error::Inconsistent(turn.number)),
-        }
+        let turn = store::take_number(&mut tx, row.id).await?;
+        let takes =
+            |turn: &store::Turn| session::State::parse(&turn.state).is_some_and(|state| state.takes_statements());
+        let Some(turn) = turn.filter(takes) else {
+            let now = session::store::load_session(&mut tx, row.id).await?.ok_or(Error::Inconsistent(-1))?;
+            return Err(Error::NotAlive(now.refusal(now.state)));
+        };
         let kind = match kind.unwrap_or(row.kind) {
             Kind::Shared => return Err(Error::KindMissing),
             Kind::Sparkr => return Err(Error::NotOffered(Kind::Sparkr)),

@@ -16,9 +16,9 @@ use super::said::moment;
 use super::service::Service;
 use super::store;
 use super::{State, Statement};
-use crate::context;
 use crate::context::driver::wire::{self, Envelope, Outgoing};
 use crate::context::driver::{AHEAD, AfterCommit, Owed, Sink, Untaken};
+use crate::context::{self, Ending};
 use crate::id::{ContextId, GatewayId, SessionId};
 use crate::session;
 use crate::session::live::Event;
@@ -204,12 +204,12 @@ impl Sink for Service {
         &'a self,
         db: &'a mut PgConnection,
         context: ContextId,
-        cause: &'a str,
+        ending: &'a Ending,
     ) -> BoxFuture<'a, Sql<AfterCommit>> {
         async move {
-            let mut after = AfterCommit::new();
+            let (ending, mut after) = (ending.of_context(), AfterCommit::new());
             for row in session::store::living_in(db, context).await.map_err(|e| e.into_sqlx())? {
-                after.append(&mut self.end_session(db, context, row.id, cause).await?);
+                after.append(&mut self.end_session(db, context, row.id, &ending).await?);
             }
             Ok(after)
         }

@@ -15,13 +15,14 @@ from ._auth import Basic, Bearer, Certificate, Cookie, Kerberos
 from ._batch import Batch
 from ._client import AsyncClient, Client, connect
 from ._context import Context
-from ._display import Output, Progress
+from ._display import Ending, Output, Progress
 from ._errors import (
     AccessDeniedError,
     ApiError,
     AuthenticationError,
     ConfigurationError,
     ConflictError,
+    GoneError,
     HearthError,
     InvalidRequestError,
     MissingExtraError,
@@ -42,6 +43,7 @@ from ._handle import Handle
 from ._records import (
     BatchInfo,
     ContextInfo,
+    EndedBy,
     Grant,
     HandleInfo,
     Login,
@@ -74,6 +76,9 @@ __all__ = [
     "Context",
     "ContextInfo",
     "Cookie",
+    "EndedBy",
+    "Ending",
+    "GoneError",
     "Grant",
     "Handle",
     "HandleInfo",

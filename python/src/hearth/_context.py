@@ -83,8 +83,7 @@ class AsyncContext(ContextFacts, AsyncShared):
             self._exchange, self._path, ContextInfo, lambda i: i.state == "ready" or i.is_over, Deadline(timeout), what
         )
         if self.info.is_over:
-            cause = self.info.cause or "no cause is known"
-            raise SessionEndedError(f"context {self.name or self.id} has ended: {cause}", await self.log())
+            raise SessionEndedError(f"context {self.name or self.id} {_living.told(self.info)}", await self.log())
 
     async def create_session(
         self,
@@ -93,10 +92,18 @@ class AsyncContext(ContextFacts, AsyncShared):
         name: Optional[str] = None,
         idle_timeout: Optional[str] = None,
         ttl: Optional[str] = None,
+        heartbeat_seconds: Optional[int] = None,
         timeout: Optional[float] = None,
     ) -> AsyncSession:
         """A new session in it, idle. The parameters are those of `Client.create_session`."""
-        options = {"kind": kind, "name": name, "idle_timeout": idle_timeout, "ttl": ttl, "context": self.id}
+        options = {
+            "kind": kind,
+            "name": name,
+            "idle_timeout": idle_timeout,
+            "ttl": ttl,
+            "heartbeat_seconds": heartbeat_seconds,
+            "context": self.id,
+        }
         return await create_session(self._exchange, options, timeout)
 
     async def sessions(self) -> list[AsyncSession]:

@@ -6,7 +6,10 @@ import html
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Callable, Optional, Protocol, Union
+
+from ._records import moment
 
 # Columns of the bar on a terminal.
 _WIDTH = 30
@@ -49,6 +52,27 @@ def progress_of(said: Mapping[str, Any]) -> Progress:
     return Progress(float(said.get("progress", 0)), **counts)
 
 
+@dataclass(frozen=True)
+class Ending:
+    """A clock will end the session soon."""
+
+    at: datetime
+    """When, if nothing happens."""
+    reason: str
+    clock: str
+    """`idle`, `ttl` or `context_idle`."""
+
+    def __str__(self) -> str:
+        return f"Hearth: the session ends at {self.at.astimezone():%H:%M:%S}: {self.reason}"
+
+
+def ending_of(said: Mapping[str, Any]) -> Ending:
+    """A warning, as the gateway tells it."""
+    at = moment(str(said["at"]))
+    assert at is not None
+    return Ending(at, str(said["reason"]), str(said["clock"]))
+
+
 Live = Union[bool, Callable[[Output], None]]
 """Whether output is printed as it comes, or who is told of it."""
 
@@ -83,6 +107,13 @@ class Display:
             if self._bar is not None:
                 self._bar.make_way()
             _write(piece.stream, piece.text)
+
+    def ending(self, ending: Ending) -> None:
+        """Shows that the session will end."""
+        if self._live is True:
+            if self._bar is not None:
+                self._bar.make_way()
+            _write("stderr", f"{ending}\n")
 
     def write(self, stream: str, text: str) -> None:
         """Shows what comes at the end."""

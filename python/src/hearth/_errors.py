@@ -117,6 +117,10 @@ class ConflictError(ApiError):
     """The state does not allow this, or the name is taken."""
 
 
+class GoneError(ApiError):
+    """What was asked for is over for good; the message says who or what ended it, when and why."""
+
+
 class TooLargeError(ApiError):
     """More than the gateway takes or gives at once."""
 
@@ -139,6 +143,7 @@ _BY_STATUS: dict[int, type[ApiError]] = {
     403: AccessDeniedError,
     404: NotFoundError,
     409: ConflictError,
+    410: GoneError,
     413: TooLargeError,
     415: InvalidRequestError,
     422: InvalidRequestError,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Mapping
 from typing import Any, Callable, Union
 
-from ._display import Output, Progress, progress_of
+from ._display import Ending, Output, Progress, ending_of, progress_of
 from ._errors import UnreachableError
 from ._events import Decoder, Event
 from ._exchange import Exchange
@@ -21,7 +21,7 @@ _SILENCE = 30.0
 # Pieces of output that the gateway gives at once.
 _PIECES = 1000
 
-Step = Union[Output, Progress]
+Step = Union[Output, Progress, Ending]
 
 
 class Follower:
@@ -37,7 +37,7 @@ class Follower:
         self._seen = 0
 
     async def steps(self) -> AsyncGenerator[Step, None]:
-        """Output and progress, until the statement has ended."""
+        """Output, progress and warnings of the session's end, until the statement has ended."""
         await self._look(_AT_ONCE)
         while not self._is_over:
             try:
@@ -93,6 +93,8 @@ class Follower:
             return self._piece(data)
         elif event.name == "progress" and data["statement"] == self._number:
             return [progress_of(data["progress"])]
+        elif event.name == "ending":
+            return [ending_of(data)]
         return []
 
     def _piece(self, said: Mapping[str, Any]) -> list[Step]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Optional, Protocol, TypeVar
 
 from ._exchange import Exchange
@@ -19,7 +20,27 @@ class Living(Protocol):
         ...
 
 
+class Ended(Protocol):
+    """What may have ended, for a reason."""
+
+    @property
+    def cause(self) -> Optional[str]:
+        """Why."""
+        ...
+
+    @property
+    def ended_at(self) -> Optional[datetime]:
+        """When."""
+        ...
+
+
 L = TypeVar("L", bound=Living)
+
+
+def told(info: Ended) -> str:
+    """When and why something has ended: the rest of a sentence that begins with its name."""
+    at = "" if info.ended_at is None else f" at {info.ended_at:%Y-%m-%d %H:%M:%S %Z}"
+    return f"ended{at}: {info.cause or 'no cause is known'}"
 
 
 async def log(exchange: Exchange, path: str, size: int, start: Optional[int]) -> list[str]:

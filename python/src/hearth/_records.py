@@ -50,6 +50,17 @@ class Login:
     """The most that the credential may be used for: `view`, `attach` or `manage`."""
 
 
+class EndedBy(TypedDict):
+    """Who or what has ended something."""
+
+    user: Optional[str]
+    """Who told it to end."""
+    via: Optional[str]
+    """The trusted proxy that spoke for them."""
+    clock: Optional[str]
+    """`idle`, `ttl`, `heartbeat` or `context_idle`."""
+
+
 @dataclass(frozen=True)
 class SessionInfo:
     """A session."""
@@ -68,10 +79,14 @@ class SessionInfo:
     """The context it lives in."""
     created_at: datetime
     ended_at: Optional[datetime] = None
+    ends_at: Optional[datetime] = None
+    """When a clock will end it (its idle timeout or ttl, or its context's) if nothing happens; None: none runs now."""
     waits: Optional[str] = None
     """Why it waits for its launch, and its place in the line."""
     cause: Optional[str] = None
-    """Why it ended."""
+    """Why it ended, or is ending."""
+    ended_by: Optional[EndedBy] = None
+    """Who or what ended it; None: nobody did, `cause` says what became of its driver."""
     app_id: Optional[str] = None
     ui_url: Optional[str] = None
     idle_timeout_ms: int = 0
@@ -104,10 +119,18 @@ class ContextInfo:
     """It ends after so long without activity; 0: never."""
     shared_with: Optional[str] = None
     """Whose sessions come here without naming it: `user`, `group` or `service`, as its profile says."""
+    attempt: Optional[int] = None
+    """Which application of it this is, from 1; None before its first launch."""
     ready_at: Optional[datetime] = None
     ended_at: Optional[datetime] = None
+    ends_at: Optional[datetime] = None
+    """When its idle timeout will end it if nothing happens; None: that does not run now."""
     waits: Optional[str] = None
+    """Why it waits for its launch, and its place in the line."""
     cause: Optional[str] = None
+    """Why it ended, or is ending."""
+    ended_by: Optional[EndedBy] = None
+    """Who or what ended it; None: nobody did, `cause` says what became of its driver."""
     app_id: Optional[str] = None
     spark_version: Optional[str] = None
     ui_url: Optional[str] = None
@@ -165,6 +188,8 @@ class BatchInfo:
     waits: Optional[str] = None
     cause: Optional[str] = None
     """Why it ended, unless in success."""
+    ended_by: Optional[EndedBy] = None
+    """Who ended it; None: nobody did."""
     exit_code: Optional[int] = None
     app_id: Optional[str] = None
     ui_url: Optional[str] = None

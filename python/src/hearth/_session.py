@@ -99,9 +99,8 @@ class AsyncSession(SessionFacts, AsyncShared):
             self._exchange, self._path, SessionInfo, lambda i: i.state == "idle" or i.is_over, Deadline(timeout), what
         )
         if self.info.is_over:
-            cause = self.info.cause or "no cause is known"
             tail = "\n".join(self.info.log[-5:])
-            raise SessionEndedError(f"session {self.livy_id} is {self.state}: {cause}\n{tail}".rstrip(), self.info.log)
+            raise SessionEndedError(f"session {self.livy_id} {_living.told(self.info)}\n{tail}".rstrip(), self.info.log)
 
     async def run(
         self,

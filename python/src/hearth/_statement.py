@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Optional
 
 from . import _table
 from ._blocking import Facade, blocking, steps
-from ._display import Display, Live, Output
+from ._display import Display, Ending, Live, Output
 from ._errors import HearthError, NotFinishedError, StatementCancelledError, StatementError
 from ._exchange import Exchange
 from ._follow import Follower, Step
@@ -174,7 +174,7 @@ class AsyncStatement(Outcome):
         return self
 
     async def follow(self) -> AsyncGenerator[Step, None]:
-        """Its output and progress as they come, from its beginning, until it has ended."""
+        """Its output and progress as they come, from its beginning, until it has ended; `Ending` when a clock will end the session soon."""
         following = Follower(self._exchange, self.info, self._learn).steps()
         try:
             async for step in following:
@@ -224,6 +224,8 @@ class AsyncStatement(Outcome):
                 if isinstance(step, Output):
                     printed[step.stream] += step.text
                     display.output(step)
+                elif isinstance(step, Ending):
+                    display.ending(step)
                 else:
                     display.progress(step)
         finally:

@@ -19,6 +19,7 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 
+use super::Ending;
 use crate::id::{ContextId, GatewayId, SessionId};
 use wire::{Envelope, Outgoing};
 
@@ -138,12 +139,12 @@ pub trait Sink: Send + Sync + 'static {
         context: ContextId,
     ) -> BoxFuture<'a, Result<Option<String>, sqlx::Error>>;
 
-    /// The context is over: its sessions and statements end with this cause.
+    /// The context, or this application of it, has ended like this: its sessions and statements end with it.
     fn context_ended<'a>(
         &'a self,
         db: &'a mut PgConnection,
         context: ContextId,
-        cause: &'a str,
+        ending: &'a Ending,
     ) -> BoxFuture<'a, Result<AfterCommit, sqlx::Error>>;
 }
 

@@ -11,6 +11,7 @@ use utoipa_axum::routes;
 use uuid::Uuid;
 
 use super::answer::{self, Address, List, ROOT};
+use super::ended::EndedBy;
 use super::log::Log;
 use super::object::Object;
 use super::request::{Asked, Body, Lines, Named, PagedLiving, Waiting, range};
@@ -53,6 +54,8 @@ pub struct Batch {
     waits: Option<String>,
     /// Why it ended, unless in success.
     cause: Option<String>,
+    /// Who ended it. Null: nobody did.
+    ended_by: Option<EndedBy>,
     /// Exit status of its program.
     exit_code: Option<i32>,
     /// The cluster's id of its application.
@@ -82,6 +85,7 @@ impl Batch {
             state: b.state.as_str(),
             waits: view.waits.map(|w| w.to_string()),
             cause: b.cause,
+            ended_by: b.ended_by.as_ref().map(EndedBy::from),
             exit_code: b.exit_code,
             app_id: b.cluster_id,
             ui_url: b.ui_url,
@@ -201,7 +205,7 @@ async fn delete(
 ) -> Result<Response, Fault> {
     let wait = waiting.time(doors.limits.wait.0)?.unwrap_or_default();
     let batch = open::<Manage>(&doors, &who, id).await?;
-    doors.batches.stop(&batch, &format!("it was deleted by {}", who.user)).await?;
+    doors.batches.stop(&batch, "deleted").await?;
     let view = doors.batches.wait(id.into(), wait, is_over).await?.unwrap_or_else(|| batch.clone());
     Ok(answer::ended(is_over(&view), Batch::new(view)))
 }

@@ -1,5 +1,7 @@
 //! Contexts: Spark applications that sessions live in.
 
+use std::collections::HashMap;
+
 use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
@@ -12,16 +14,19 @@ use utoipa_axum::routes;
 use uuid::Uuid;
 
 use super::answer::{self, Address, List, ROOT};
+use super::ended::EndedBy;
 use super::log::Log;
 use super::object::Object;
 use super::request::{Asked, Body, Lines, Named, Paged, Waiting, range};
 use super::resources::Resources;
 use super::words;
 use crate::access::{Manage, View};
+use crate::context::clock::Deadline;
 use crate::context::{self, NewContext};
 use crate::http::Doors;
 use crate::http::extract::{Who, idempotency_key};
 use crate::http::fault::Fault;
+use crate::id::ContextId;
 
 /// The routes.
 pub fn router() -> OpenApiRouter<Doors> {
@@ -56,21 +61,31 @@ pub struct Context {
     state: &'static str,
     /// Why it waits for its launch, and its place in the line.
     waits: Option<String>,
-    /// Why it ended.
+    /// Why it ended, or is ending.
     cause: Option<String>,
+    /// Who or what ended it. Null: nobody did; the cause says what became of its driver.
+    ended_by: Option<EndedBy>,
     #[schema(value_type = Resources)]
     resources: context::launch::resources::Resources,
     /// The cluster's id of its application.
     app_id: Option<String>,
     spark_version: Option<String>,
     ui_url: Option<String>,
+    /// When it will end by its idle timeout if nothing happens. Null: that does not run now.
+    ends_at: Option<DateTime<Utc>>,
     created_at: DateTime<Utc>,
     ready_at: Option<DateTime<Utc>>,
     ended_at: Option<DateTime<Utc>>,
 }
 
 impl Context {
-    fn new(c: context::Context, doors: &Doors) -> Self {
+    /// As it is shown, with the deadline of its clock.
+    async fn shown(c: context::Context, doors: &Doors) -> Result<Self, Fault> {
+        let deadlines = doors.contexts.deadlines_of(std::slice::from_ref(&c)).await?;
+        Ok(Self::new(c, &deadlines, doors))
+    }
+
+    fn new(c: context::Context, deadlines: &HashMap<ContextId, Deadline>, doors: &Doors) -> Self {
         let live = doors.contexts.live().get(c.id);
         let application = c.application;
         Self {
@@ -86,10 +101,12 @@ impl Context {
             state: c.state.as_str(),
             waits: live.and_then(|l| l.facts().waits.clone()).filter(|_| c.state == context::State::Waiting),
             cause: c.cause,
+            ended_by: c.ended_by.as_ref().map(EndedBy::from),
             resources: c.request.shown(),
             app_id: application.as_ref().and_then(|a| a.cluster_id.clone()),
             spark_version: application.as_ref().and_then(|a| a.spark_version.clone()),
             ui_url: application.and_then(|a| a.ui_url),
+            ends_at: deadlines.get(&c.id).map(|deadline| deadline.at),
             created_at: c.created_at,
             ready_at: c.ready_at,
             ended_at: c.ended_at,
@@ -131,7 +148,8 @@ async fn list(
 ) -> Result<Response, Fault> {
     let range = range(paged.from, paged.size)?;
     let page = doors.contexts.list(&who, range).await?;
-    Ok(address.list(range, page, |c| Context::new(c, &doors)))
+    let deadlines = doors.contexts.deadlines_of(&page.rows).await?;
+    Ok(address.list(range, page, |c| Context::new(c, &deadlines, &doors)))
 }
 
 /// Creates a context. With `wait` the answer comes once it is ready or over.
@@ -156,7 +174,7 @@ async fn create(
     if let Some(time) = wait {
         context = doors.contexts.wait(context.id, time, is_settled).await?.unwrap_or(context);
     }
-    answer::created(&format!("{ROOT}/contexts/{}", context.id), Context::new(context, &doors))
+    answer::created(&format!("{ROOT}/contexts/{}", context.id), Context::shown(context, &doors).await?)
 }
 
 fn is_settled(context: &context::Context) -> bool {
@@ -177,7 +195,7 @@ async fn get(
     if let Some(time) = wait {
         context = doors.contexts.wait(context.id, time, is_settled).await?.unwrap_or(context);
     }
-    Ok(Json(Context::new(context, &doors)))
+    Ok(Json(Context::shown(context, &doors).await?))
 }
 
 /// Ends a context, and its sessions with it: 202 while it is ending, 200 once it is over.
@@ -192,16 +210,16 @@ async fn delete(
 ) -> Result<Response, Fault> {
     let wait = waiting.time(doors.limits.wait.0)?.unwrap_or_default();
     let context = doors.contexts.open::<Manage>(&who, &id.to_string()).await?;
-    doors.contexts.stop(&context, &format!("it was deleted by {}", who.user)).await?;
+    doors.contexts.stop(&context, "deleted").await?;
     let is_over = |c: &context::Context| c.state == context::State::Ended;
     let context = doors.contexts.wait(context.id, wait, is_over).await?.unwrap_or_else(|| context.clone());
-    Ok(answer::ended(is_over(&context), Context::new(context, &doors)))
+    Ok(answer::ended(is_over(&context), Context::shown(context, &doors).await?))
 }
 
 /// Begins again: a new application in the same context, with its name and grants. Its sessions end; its durable handles are there again. Also
 /// for a context that is over. With `wait` the answer comes once it is ready or over.
 #[utoipa::path(post, path = "/contexts/{id}/restart", tag = "contexts", operation_id = "restart_context",
-    params(("id" = String, Path, description = "Its id, or the name of a living one."), Waiting),
+    params(("id" = String, Path, description = "Its id, or its name: of a living one, else of the newest."), Waiting),
     responses((status = 202, body = Context, description = "It begins again."),
               (status = 409, body = crate::http::fault::Problem, description = "It is being ended, or ends with its session.")))]
 async fn restart(
@@ -221,7 +239,7 @@ async fn restart(
     let is_new = |c: &context::Context| c.application.as_ref().map(|a| a.id) != before;
     let done = |c: &context::Context| is_settled(c) && (is_new(c) || c.state == context::State::Ended);
     let context = doors.contexts.wait(context.id, wait, done).await?.unwrap_or_else(|| context.clone());
-    Ok((StatusCode::ACCEPTED, Json(Context::new(context, &doors))).into_response())
+    Ok((StatusCode::ACCEPTED, Json(Context::shown(context, &doors).await?)).into_response())
 }
 
 /// What the context's application has logged.

@@ -109,7 +109,7 @@ fn key(handle: &Handle, text: &str) -> Result<Box<RawValue>, Fault> {
 #[utoipa::path(get, path = "/handles/{id}/entries", tag = "handles", operation_id = "get_entries",
     params(("id" = Uuid, Path), ("key" = Vec<String>, Query, description = "A key; may come several times.")),
     responses((status = 200, body = Entries),
-              (status = 409, body = crate::http::fault::Problem, description = "Its data is lost, or its driver cannot do it.")))]
+              (status = 409, body = crate::http::fault::Problem, description = "Its driver cannot do it, or its context has ended and can begin again.")))]
 async fn get(
     State(doors): State<Doors>,
     Who(who): Who,

@@ -1,13 +1,14 @@
 //! A session's events as a stream (server-sent events, WHATWG HTML).
 //!
-//! What a reader gets: a `snapshot`, the output that it has not seen, then events as they happen, and `end` when the session has
-//! ended. Pieces of output carry their number as event id, so a reader that comes back with `Last-Event-ID` gets what it
+//! What a reader gets: a `snapshot`, the output that it has not seen, then events as they happen, `ending` some time before a clock ends
+//! the session ([`crate::context::clock`]), and `end` when it has ended. Pieces of output carry their number as event id, so a reader that comes back with `Last-Event-ID` gets what it
 //! missed from the database. A reader too slow for the events kept in memory is told (`missed`) and begins anew with a snapshot;
 //! nothing grows with its slowness.
 
 use std::time::{Duration, Instant};
 
 use axum::response::sse::{self, KeepAlive, Sse};
+use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use tokio::sync::{broadcast, mpsc};
@@ -19,6 +20,7 @@ use super::sessions::Session;
 use super::statements::{Piece, Statement};
 use super::words;
 use crate::access::{Allowed, View};
+use crate::context::clock::Deadline;
 use crate::http::Doors;
 use crate::session::live::Event;
 use crate::session::{self, is_over};
@@ -28,7 +30,7 @@ use crate::store::Range;
 /// The id of the last event: a reader that comes back with it is told that there is no more.
 pub const END: &str = "end";
 /// What events are called.
-pub const NAMES: [&str; 7] = ["snapshot", "session", "statement", "output", "progress", "missed", END];
+pub const NAMES: [&str; 8] = ["snapshot", "session", "statement", "output", "progress", "missed", "ending", END];
 
 /// Events that wait for a reader's connection, besides those that the session keeps.
 const WAITING: usize = 16;
@@ -50,7 +52,7 @@ pub struct Told {
     event: &'static str,
     /// The number of a piece of output, and `end` at the end: what to come back with.
     id: Option<String>,
-    /// A JSON object: the session, the statement, the piece of output or the progress.
+    /// A JSON object: the session, the statement, the piece of output or the progress; of `ending` see the schema `Ending`.
     data: String,
 }
 
@@ -81,6 +83,23 @@ struct Progress<'a> {
 #[derive(Debug, Serialize)]
 struct Missed {
     events: u64,
+}
+
+/// A clock will end the session soon.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Ending {
+    /// When, if nothing happens.
+    at: DateTime<Utc>,
+    /// Why, for people.
+    reason: String,
+    #[schema(schema_with = words::clock)]
+    clock: &'static str,
+}
+
+impl From<Deadline> for Ending {
+    fn from(deadline: Deadline) -> Self {
+        Self { at: deadline.at, reason: deadline.reason(), clock: deadline.clock.as_str() }
+    }
 }
 
 /// The events of a session, for a reader that has seen the output up to `after`; none: that of statements that have ended.
@@ -147,7 +166,7 @@ impl Teller {
         loop {
             // Subscribed before the snapshot is taken, so that nothing falls between them.
             let events = self.doors.sessions.live_session(id).map(|live| live.events());
-            let over = self.snapshot(&mut String::new()).await?;
+            let over = is_over(self.snapshot(&mut String::new()).await?.state);
             seen = self.replay(seen).await?;
             let next = match events {
                 _ if over => Next::Ended,
@@ -213,6 +232,7 @@ impl Teller {
                     *seen = seq;
                 }
                 Event::Output { .. } => {}
+                Event::Ending(deadline) => self.send("ending", None, &Ending::from(deadline)).await?,
                 Event::Progress { statement, body } => {
                     let progress = RawValue::from_string(body.to_string()).map_err(|_| Over)?;
                     self.send("progress", None, &Progress { statement, progress: &progress }).await?;
@@ -235,23 +255,27 @@ impl Teller {
 
     /// Looks at the rows of a session that another gateway answers for.
     async fn look(&self, seen: &mut i64) -> Result<Next, Over> {
-        let mut shown = String::new();
+        let (mut shown, mut warned) = (String::new(), None);
         loop {
             tokio::time::sleep(LOOK).await;
             self.may_go_on().await?;
             if self.doors.sessions.live_session(self.session.session.id).is_some() {
                 return Ok(Next::Again);
             }
-            let over = self.snapshot(&mut shown).await?;
+            let view = self.snapshot(&mut shown).await?;
             *seen = self.replay(*seen).await?;
-            if over {
+            if is_over(view.state) {
                 return Ok(Next::Ended);
+            }
+            let near = view.ends.filter(|deadline| deadline.warns_at() <= crate::time::now());
+            if let Some(deadline) = near.filter(|deadline| warned.replace(deadline.at) != Some(deadline.at)) {
+                self.send("ending", None, &Ending::from(deadline)).await?;
             }
         }
     }
 
-    /// Tells the session and its newest statements, unless that is what was `shown`; true when the session is over.
-    async fn snapshot(&self, shown: &mut String) -> Result<bool, Over> {
+    /// Tells the session and its newest statements, unless that is what was `shown`; gives the session.
+    async fn snapshot(&self, shown: &mut String) -> Result<session::View, Over> {
         let view = self.view().await?;
         let newest = self.doors.statements.list(&self.session, Range { from: 0, size: SHOWN }, true).await?;
         let statements = newest.rows.iter().rev().map(|s| Statement::new(s)).collect();
@@ -260,7 +284,7 @@ impl Teller {
             shown.clone_from(&text);
             self.say("snapshot", None, text).await?;
         }
-        Ok(is_over(view.state))
+        Ok(view)
     }
 
     /// Tells the output after a piece, from the database; gives the number of the last piece.

@@ -9,6 +9,7 @@ mod answer;
 mod audit;
 mod batches;
 mod contexts;
+mod ended;
 mod entries;
 mod events;
 mod grants;

@@ -6,6 +6,7 @@ use utoipa::openapi::schema::{ObjectBuilder, Ref, Type};
 use utoipa::openapi::{HeaderBuilder, Info, License, OpenApi, OpenApiBuilder, RefOr, Required, ResponseBuilder};
 use utoipa::{PartialSchema as _, ToSchema as _};
 
+use super::events::Ending;
 use crate::http::fault::{Code, PROBLEM, Problem};
 
 /// Operations that a driver answers.
@@ -18,6 +19,9 @@ const ASK_DRIVERS: [&str; 7] = [
     "get_handle_rows",
     "delete_handle",
 ];
+
+/// Operations that a thing which is over for good refuses, beside those.
+const LIVE: [&str; 4] = ["restart_context", "create_session", "create_statement", "complete"];
 
 /// What the API is.
 #[must_use]
@@ -33,6 +37,8 @@ pub fn complete(api: &mut OpenApi) {
     let components = api.components.get_or_insert_default();
     components.schemas.insert(Problem::name().into_owned(), Problem::schema());
     components.schemas.insert(Code::name().into_owned(), Code::schema());
+    // Of events, which are texts in a stream.
+    components.schemas.insert(Ending::name().into_owned(), Ending::schema());
     for item in api.paths.paths.values_mut() {
         let PathItem { get, post, put, delete, .. } = item;
         for operation in [get, delete].into_iter().flatten() {
@@ -85,6 +91,12 @@ fn add_errors(operation: &mut Operation, acts: bool) {
     }
     if is_in(ParameterIn::Path) {
         statuses.push(("404", "There is no such thing, or none that the caller may see."));
+    }
+    if operation.operation_id.as_deref().is_some_and(|id| LIVE.contains(&id) || ASK_DRIVERS.contains(&id)) {
+        statuses.push((
+            "410",
+            "What it is asked of, or lives in, is over for good; the detail says who or what ended it, when and why.",
+        ));
     }
     if acts {
         statuses.push(("422", "The Idempotency-Key came before with another body."));

@@ -46,7 +46,7 @@ pub struct Counted {
 /// Counts the rows.
 #[utoipa::path(get, path = "/handles/{id}/count", tag = "handles", operation_id = "count_handle", params(("id" = Uuid, Path)),
     responses((status = 200, body = Counted),
-              (status = 409, body = crate::http::fault::Problem, description = "Its data is lost, or its driver cannot do it.")))]
+              (status = 409, body = crate::http::fault::Problem, description = "Its driver cannot do it, or its context has ended and can begin again.")))]
 async fn count(State(doors): State<Doors>, Who(who): Who, Named(id): Named<Uuid>) -> Result<Json<Counted>, Fault> {
     let handle = open::<Read>(&doors, &who, id).await?;
     let counted = relay::told(&doors, &handle, doors.handles.count(&handle)).await?;
@@ -140,7 +140,7 @@ fn form(headers: &HeaderMap) -> Result<Option<Format>, Fault> {
 #[utoipa::path(get, path = "/handles/{id}/rows", tag = "handles", operation_id = "get_handle_rows", params(("id" = Uuid, Path), Which),
     responses((status = 200, content((Rows = "application/json"), (String = "text/csv"), (String = "application/x-ndjson"),
                   (Vec<u8> = "application/vnd.apache.arrow.stream")), headers(("X-Hearth-Handle-Version" = i64))),
-              (status = 409, body = crate::http::fault::Problem, description = "Its data is lost, or its driver cannot do it."),
+              (status = 409, body = crate::http::fault::Problem, description = "Its driver cannot do it, or its context has ended and can begin again."),
               (status = 429, body = crate::http::fault::Problem, description = "Too many streams are under way.")))]
 async fn rows(
     State(doors): State<Doors>,

@@ -12,6 +12,7 @@ use utoipa_axum::routes;
 use uuid::Uuid;
 
 use super::answer::{self, Address, List, ROOT};
+use super::ended::EndedBy;
 use super::log::Log;
 use super::object::Object;
 use super::request::{Asked, Body, Lines, Named, PagedLiving, Waiting, range};
@@ -55,8 +56,10 @@ pub struct Session {
     context: Uuid,
     /// Why it waits for its launch, and its place in the line.
     waits: Option<String>,
-    /// Why it ended.
+    /// Why it ended, or is ending.
     cause: Option<String>,
+    /// Who or what ended it. Null: nobody did; the cause says what became of its driver.
+    ended_by: Option<EndedBy>,
     #[schema(value_type = Resources)]
     resources: context::launch::resources::Resources,
     /// The cluster's id of its context's application.
@@ -66,6 +69,9 @@ pub struct Session {
     idle_timeout_ms: i64,
     /// It ends so many milliseconds after its beginning; 0: never.
     ttl_ms: i64,
+    /// When it will end if nothing happens: by its idle timeout, its ttl or the idle timeout of its context, whichever comes first. Null:
+    /// none of them runs now. The clock of `heartbeat_seconds` begins anew with each call, such as this one.
+    ends_at: Option<DateTime<Utc>>,
     created_at: DateTime<Utc>,
     ended_at: Option<DateTime<Utc>>,
     /// The last lines of its context's log.
@@ -86,11 +92,13 @@ impl Session {
             context: s.context_id.0,
             waits: view.facts.waits.clone().filter(|_| view.state == SessionState::Starting),
             cause: s.cause.clone(),
+            ended_by: s.ended_by.as_ref().map(EndedBy::from),
             resources: s.request.resources.shown(),
             app_id: view.facts.app_id.clone(),
             ui_url: view.facts.ui_url.clone(),
             idle_timeout_ms: s.idle.as_millis(),
             ttl_ms: s.ttl.as_millis(),
+            ends_at: view.ends.map(|deadline| deadline.at),
             created_at: s.created_at,
             ended_at: s.ended_at,
             log: view.tail.iter().map(|line| line.to_string()).collect(),
@@ -222,7 +230,7 @@ async fn delete(
 ) -> Result<Response, Fault> {
     let wait = waiting.time(doors.limits.wait.0)?.unwrap_or_default();
     let session = open::<Manage>(&doors, &who, id).await?;
-    doors.sessions.stop(&session, &format!("it was deleted by {}", who.user)).await?;
+    doors.sessions.stop(&session, "deleted").await?;
     let waited = doors.sessions.wait(id.into(), wait, |v| is_over(v.state)).await?;
     let view = waited.as_ref().unwrap_or(&session);
     Ok(answer::ended(is_over(view.state), Session::new(view)))
@@ -295,7 +303,10 @@ struct After {
 }
 
 /// The session's events as they happen, as server-sent events: `snapshot` (the session and its newest statements) first, then
-/// `session`, `statement`, `output`, `progress`, and `end` when the session has ended. Pieces of output carry their number as
+/// `session`, `statement`, `output`, `progress`, and `end` when the session has ended. `ending` comes some time before a clock ends it (the
+/// idle timeout, the ttl, the idle timeout of its context), once for each deadline: when a tenth of the clock's time is left, at most a
+/// minute, at least five seconds or half of the time. What runs or is sent until then moves the deadline, but for that of the ttl;
+/// `ends_at` of the session tells it at any time. Pieces of output carry their number as
 /// event id: a reader that comes back with `Last-Event-ID` gets what it missed. A reader that was too slow is told by `missed`, and
 /// gets a fresh `snapshot`.
 #[utoipa::path(get, path = "/sessions/{id}/events", tag = "sessions", operation_id = "watch_session",

@@ -6,6 +6,7 @@ use utoipa::openapi::schema::{Object, ObjectBuilder, SchemaType, Type};
 use crate::access::Verb;
 use crate::access::explain::Outcome;
 use crate::access::grant::Level;
+use crate::context::clock::Clock;
 use crate::identity::Scope;
 use crate::session::Kind;
 use crate::{batch, context, handle, session, statement};
@@ -41,6 +42,18 @@ pub fn statement_state() -> Object {
 /// States of a batch.
 pub fn batch_state() -> Object {
     one_of(batch::State::ALL.map(batch::State::as_str))
+}
+
+/// Clocks that end sessions and contexts.
+pub fn clock() -> Object {
+    one_of(Clock::ALL.map(Clock::as_str))
+}
+
+/// Clocks that end sessions and contexts, or none.
+pub fn clock_or_null() -> Object {
+    let types = SchemaType::from_iter([Type::String, Type::Null]);
+    let words = Clock::ALL.map(|c| Some(c.as_str())).into_iter().chain([None]);
+    ObjectBuilder::new().schema_type(types).enum_values(Some(words)).build()
 }
 
 /// Kinds of handles.

@@ -109,7 +109,7 @@ async fn log(
 
 async fn delete(State(doors): State<Doors>, Who(who): Who, Path(batch): Path<String>) -> Result<Response, Fault> {
     let found = open::<Manage>(&doors, &who, &batch).await?;
-    doors.batches.stop(&found, &format!("it was deleted by {}", who.user)).await?;
+    doors.batches.stop(&found, "deleted").await?;
     doors.batches.wait(found.batch.id, END, |view| view.batch.state.is_over()).await?;
     doors.batches.hide(&found).await?;
     Ok(wire::ok(&wire::Done { msg: "deleted" }))

@@ -69,7 +69,8 @@ impl Fault {
             Kind::Unauthenticated => (StatusCode::UNAUTHORIZED, None),
             Kind::Denied => (StatusCode::FORBIDDEN, None),
             Kind::NotFound => (StatusCode::NOT_FOUND, None),
-            Kind::Conflict => (StatusCode::CONFLICT, None),
+            // Livy's clients know no 410.
+            Kind::Conflict | Kind::Gone => (StatusCode::CONFLICT, None),
             Kind::KeyReused => (StatusCode::UNPROCESSABLE_ENTITY, None),
             Kind::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, None),
             Kind::TooMany { retry_after } => (StatusCode::TOO_MANY_REQUESTS, Some(retry_after)),
@@ -174,7 +175,8 @@ mod tests {
         let digits = text(session::Error::BadName("123".into()).into()).await;
         assert_eq!(digits, (400, r#"{"msg":"Rejected, Reason: Invalid session name: 123"}"#.into()));
         assert_eq!(text(Fault::no_session("5")).await, (404, r#"{"msg":"Session '5' not found."}"#.into()));
-        let dead = text(statement::Error::NotAlive("killed").into()).await;
+        let over = session::Error::Over(5, "ended: it was deleted by alice".into());
+        let dead = text(statement::Error::NotAlive(over).into()).await;
         assert_eq!(dead, (500, r#""java.lang.IllegalStateException: Session is in state dead""#.into()));
         assert_eq!(text(statement::Error::NotFound(9).into()).await, (404, r#""Statement not found""#.into()));
     }

@@ -133,7 +133,7 @@ mod tests {
         let first = stored.from.unwrap_or(count - size).clamp(0, count);
         let lines: Vec<String> =
             printed.iter().skip(first as usize).take(size as usize).map(ToString::to_string).collect();
-        let stored = LogPage { from: first, total: count, lines };
+        let stored = LogPage { dropped: 0, from: first, total: count, lines };
         let cut = frame.cut(wanted, &stored);
         let shown = frame.lines(&cut, first, &stored.lines).into_iter().map(str::to_owned).collect();
         (cut.from, cut.total, shown)
@@ -173,7 +173,8 @@ mod tests {
         let frame = Frame::new(&[], None, Some("it ended"));
         let given = |first: i64, lines: &[&str], from: Option<i64>| {
             let wanted = Wanted { from, size: None };
-            let stored = LogPage { from: first, total: 9, lines: lines.iter().map(ToString::to_string).collect() };
+            let stored =
+                LogPage { dropped: 0, from: first, total: 9, lines: lines.iter().map(ToString::to_string).collect() };
             let cut = frame.cut(wanted, &stored);
             let shown: Vec<String> = frame.lines(&cut, first, &stored.lines).into_iter().map(str::to_owned).collect();
             (cut.from, cut.total, shown)

@@ -121,7 +121,7 @@ async fn log(
 
 async fn delete(State(doors): State<Doors>, Who(who): Who, Path(session): Path<String>) -> Result<Response, Fault> {
     let session = open::<Manage>(&doors, &who, &session).await?;
-    end(&doors, &who, &session, "deleted").await?;
+    end(&doors, &session, "deleted").await?;
     doors.sessions.hide(&session).await?;
     Ok(wire::ok(&wire::Done { msg: "deleted" }))
 }
@@ -136,7 +136,7 @@ async fn stop(
     let session = open::<Manage>(&doors, &who, &session).await?;
     let route = format!("POST /sessions/{}/stop", session.session.livy_id);
     repeatable(&doors, &who, &headers, &route, &body).await?;
-    end(&doors, &who, &session, "stopped").await?;
+    end(&doors, &session, "stopped").await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
@@ -151,13 +151,13 @@ async fn interrupt(
     let session = open::<Manage>(&doors, &who, &session).await?;
     let route = format!("POST /sessions/{}/interrupt", session.session.livy_id);
     repeatable(&doors, &who, &headers, &route, &body).await?;
-    end(&doors, &who, &session, "interrupted").await?;
+    end(&doors, &session, "interrupted").await?;
     Ok(wire::ok(&wire::Done { msg: "interrupted" }))
 }
 
 /// Tells a session to end and waits for it.
-async fn end(doors: &Doors, who: &Principal, session: &Allowed<Manage, View>, how: &str) -> Result<(), Fault> {
-    doors.sessions.stop(session, &format!("it was {how} by {}", who.user)).await?;
+async fn end(doors: &Doors, session: &Allowed<Manage, View>, how: &str) -> Result<(), Fault> {
+    doors.sessions.stop(session, how).await?;
     doors.sessions.wait(session.session.id, END, |view| is_over(view.state)).await?;
     Ok(())
 }

@@ -1,24 +1,12 @@
-//! `hearth contexts` and `hearth handles`: what there is, as an operator sees it.
+//! `hearth handles`: the handles that there are, as an operator sees them.
 
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 
-use super::desk::{Desk, operator};
+use super::desk::{Desk, all, operator};
 use super::serve::Settings;
-use crate::context::Context;
 use crate::handle::Handle;
 use crate::identity::DEFAULT_TENANT;
-use crate::store::{Page, Range};
-
-/// Rows that are asked for at a time.
-const STEP: i64 = 1000;
-
-#[derive(Debug, clap::Args)]
-pub(super) struct Contexts {
-    /// Those that are over, too.
-    #[arg(long)]
-    all: bool,
-}
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Handles {
@@ -28,47 +16,6 @@ pub(super) struct Handles {
     /// The tenant in which that name is looked up.
     #[arg(long, default_value = DEFAULT_TENANT)]
     tenant: String,
-}
-
-/// Every page of a list.
-async fn all<T, E>(page: impl AsyncFn(Range) -> Result<Page<T>, E>) -> Result<Vec<T>, E> {
-    let mut rows = Vec::new();
-    let mut from = 0;
-    loop {
-        let step = page(Range { from, size: STEP }).await?;
-        rows.extend(step.rows);
-        from += STEP;
-        if from >= step.total {
-            return Ok(rows);
-        }
-    }
-}
-
-#[expect(clippy::print_stdout, reason = "the answer to the command")]
-pub(super) fn contexts(settings: &Settings, asked: &Contexts) -> anyhow::Result<ExitCode> {
-    let config = settings.load()?;
-    tokio::runtime::Runtime::new()?.block_on(async {
-        let desk = Desk::open(&config)?;
-        let me = operator(DEFAULT_TENANT);
-        let found = all(async |range| desk.contexts.list(&me, range).await).await;
-        desk.close().await;
-        for context in found?.iter().filter(|c| asked.all || c.ended_at.is_none()) {
-            println!("{}", of_context(context));
-        }
-        Ok(ExitCode::SUCCESS)
-    })
-}
-
-fn of_context(c: &Context) -> String {
-    let name = c.name.as_deref().unwrap_or("-");
-    let ended = c.ended_at.map_or(String::new(), |at| format!(", ended {}", at.to_rfc3339()));
-    let cause = c.cause.as_ref().map_or(String::new(), |cause| format!(": {cause}"));
-    let (state, created) = (c.state.as_str(), c.created_at.to_rfc3339());
-    let (tenant, owner, run_as, profile) = (&c.tenant, &c.owner, &c.run_as, &c.profile);
-    format!(
-        "{}  {name}  {state}  {tenant}/{owner} as {run_as}, profile {profile}, created {created}{ended}{cause}",
-        c.id
-    )
 }
 
 #[expect(clippy::print_stdout, reason = "the answer to the command")]
