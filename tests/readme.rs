@@ -28,7 +28,7 @@ fn commands(marker: &str, gateway: &Gateway) -> Vec<String> {
 
 /// What a shell in the repository's folder says; `first` is the folder that it looks for programs in first.
 async fn shell(commands: String, first: Option<&Path>) -> String {
-    let path = std::env::var("PATH").unwrap();
+    let path = std::env::var_os("PATH").unwrap().into_string().unwrap();
     let path = first.map_or_else(|| path.clone(), |first| format!("{}:{path}", first.display()));
     let run = move || Command::new("bash").args(["-euc", &commands]).env("PATH", path).current_dir(ROOT).output();
     let output = tokio::task::spawn_blocking(run).await.unwrap().unwrap();
