@@ -1,7 +1,7 @@
 //! Ends contexts in which nothing happens, by a clock of their own. Never while a statement runs or waits.
 //!
-//! What happens is a statement, a session that is made or ends, and a handle that is read through the gateway. A context that ends with its
-//! sessions has their clocks alone.
+//! What happens is a statement, a session that is made or ends, and a handle that is read or changed through the gateway, for as long as that
+//! takes. A context that ends with its sessions has their clocks alone.
 
 use std::time::Duration;
 
@@ -31,6 +31,7 @@ pub async fn run(contexts: Service, life: Life) {
 
 async fn pass(contexts: &Service) -> Result<(), sqlx::Error> {
     let mut db = contexts.pool().acquire().await?;
+    contexts.live().activity().write(&mut db).await?;
     let ended = end_idle(&mut db, contexts.me()).await?;
     for id in &ended {
         info!(context.id = %id, "Context {id} ends by its clock");

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arc_swap::ArcSwap;
 use dashmap::DashMap;
 
+use super::activity::Activity;
 use crate::id::ContextId;
 
 /// Lines of log shown with a session (Livy shows ten).
@@ -65,9 +66,9 @@ impl LiveContext {
     }
 }
 
-/// The contexts held here.
+/// The contexts held here, and when they were in use.
 #[derive(Debug, Default)]
-pub struct Live(DashMap<ContextId, Arc<LiveContext>>);
+pub struct Live(DashMap<ContextId, Arc<LiveContext>>, Activity);
 
 impl Live {
     /// The context, remembered from now on.
@@ -80,6 +81,12 @@ impl Live {
     #[must_use]
     pub fn get(&self, id: ContextId) -> Option<Arc<LiveContext>> {
         self.0.get(&id).map(|c| c.clone())
+    }
+
+    /// When contexts were in use from outside of their sessions.
+    #[must_use]
+    pub fn activity(&self) -> &Activity {
+        &self.1
     }
 
     /// Forgets a context.

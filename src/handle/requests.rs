@@ -6,6 +6,7 @@ use std::time::Duration;
 use dashmap::DashMap;
 use serde_json::value::RawValue;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tracing::warn;
 use uuid::Uuid;
 
 use crate::context;
@@ -20,6 +21,8 @@ const DEADLINE: Duration = Duration::from_secs(600);
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Questions to one context at a time; each answer may be several MiB.
 const AT_ONCE: usize = 32;
+/// How often a question is asked again because the connection broke. One that breaks it itself would break it for ever.
+const AGAIN: u8 = 2;
 
 /// What an agent answers: JSON, or why not.
 pub type Answer = Result<Box<RawValue>, Failure>;
@@ -48,6 +51,8 @@ struct Waiting {
     context: ContextId,
     message: Outgoing,
     answer: oneshot::Sender<Answer>,
+    /// How often it was asked again.
+    again: u8,
 }
 
 /// A question that is waited for, until this is dropped.
@@ -79,10 +84,11 @@ impl Requests {
         message: impl FnOnce(Uuid) -> Outgoing,
     ) -> Result<Answer, Unanswered> {
         let _room = self.room(context).await?;
+        let _busy = contexts.live().activity().begin(context);
         let request = Uuid::now_v7();
         let message = message(request);
         let (answer, answered) = oneshot::channel();
-        self.0.waiting.insert(request, Waiting { context, message: message.clone(), answer });
+        self.0.waiting.insert(request, Waiting { context, message: message.clone(), answer, again: 0 });
         // Also when the client goes away and this with it.
         let _asked = Asked { requests: self, contexts, request };
         if !contexts.links().tell(context, Signal::Send(message)) {
@@ -109,8 +115,17 @@ impl Requests {
         }
     }
 
-    /// What a context's agent was asked and has not answered: its connection is a new one, and the question may be lost with the old.
+    /// What a context's agent was asked and has not answered: its connection is a new one, and the question may be lost with the old. To be
+    /// called once for each connection: what was asked too often is not asked again, nor answered.
     pub(super) fn unanswered(&self, context: ContextId) -> Vec<Outgoing> {
+        self.0.waiting.retain(|_, waiting| {
+            let is_due = waiting.context != context || waiting.again < AGAIN;
+            if !is_due {
+                warn!(context.id = %context, "The agent's connection breaks whenever it is asked this, so it is asked no more");
+            }
+            is_due
+        });
+        self.0.waiting.iter_mut().filter(|w| w.context == context).for_each(|mut w| w.again += 1);
         let mut again: Vec<_> = self.0.waiting.iter().filter(|w| w.context == context).collect();
         // In the order in which they were asked: ids are sortable by time.
         again.sort_by_key(|w| *w.key());

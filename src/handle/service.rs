@@ -1,6 +1,7 @@
 //! Use cases of handles: find, list, read, change, take the name away.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -8,8 +9,9 @@ use sqlx::PgConnection;
 
 use super::reads::Reads;
 use super::requests::{Requests, Unanswered};
+use super::rooms::Full;
 use super::streams::{Relayed, Streams, Unopened};
-use super::{Error, Handle, State, is_name, store};
+use super::{Error, Handle, State, fit, is_name, store};
 use crate::access::explain::somebody;
 use crate::access::{Action, Allowed, Manage, Read, View, Write};
 use crate::audit::Event;
@@ -22,10 +24,10 @@ use crate::session;
 use crate::session::service::Called;
 use crate::store::{Page, Range};
 
-/// Bytes of the entries of one put.
-const LARGEST_PUT: usize = 8 << 20;
+/// Bytes of the keys and values of one request.
+const LARGEST: usize = 8 << 20;
 /// Keys or entries of one request.
-const MOST_KEYS: usize = 100_000;
+pub const MOST_KEYS: usize = 100_000;
 
 /// Use cases of handles. Cheap to clone.
 #[derive(Clone)]
@@ -125,10 +127,10 @@ pub struct Rows {
 }
 
 impl Service {
-    /// The handles of the contexts that these sessions live in.
+    /// The handles of the contexts that these sessions live in. A reader of a stream may take nothing of it for `patience`.
     #[must_use]
-    pub fn new(sessions: session::service::Service) -> Self {
-        let (requests, streams, reads) = (Requests::default(), Streams::default(), Reads::default());
+    pub fn new(sessions: session::service::Service, patience: Duration) -> Self {
+        let (requests, streams, reads) = (Requests::default(), Streams::new(patience), Reads::default());
         Self(Arc::new(Parts { sessions, requests, streams, reads }))
     }
 
@@ -256,7 +258,7 @@ impl Service {
     /// # Errors
     /// See [`Error`].
     pub async fn get(&self, handle: &Allowed<Read, Handle>, keys: &[Box<RawValue>]) -> Result<Entries, Error> {
-        check_keys(keys.len())?;
+        check_keys(keys)?;
         self.note_read(handle).await?;
         self.ask(handle, |request| Request { keys: Some(keys), ..request }, Op::Get).await
     }
@@ -297,10 +299,12 @@ impl Service {
             let body = OpenStream { stream, name: &handle.name, format, limit: wanted.limit, columns };
             Outgoing::new("open_stream", &body)
         };
-        let opened = self.0.streams.open(self.contexts(), handle.context_id, message).await;
+        let opened = self.0.streams.open(self.contexts(), handle.who(), handle.context_id, message).await;
         opened.map_err(|e| match e {
             Unopened::Away => Error::Away(handle.name.clone()),
-            Unopened::Busy => Error::Busy("too many streams of handles"),
+            Unopened::Busy(Full::Person) => Error::Busy("as many streams as one person may have (16)"),
+            Unopened::Busy(Full::Context) => Error::Busy("as many streams as one context may have (16)"),
+            Unopened::Busy(Full::All) => Error::Busy("as many streams as this gateway may relay (64)"),
             Unopened::Said(failure) => Error::said(&handle.name, failure),
         })
     }
@@ -314,11 +318,10 @@ impl Service {
         handle: &Allowed<Write, Handle>,
         entries: &[(Box<RawValue>, Box<RawValue>)],
     ) -> Result<Changed, Error> {
-        check_keys(entries.len())?;
-        let bytes = entries.iter().map(|(key, value)| key.get().len() + value.get().len()).sum();
-        if bytes > LARGEST_PUT {
-            return Err(Error::TooLarge(bytes, LARGEST_PUT));
-        }
+        check_size(entries.len(), entries.iter().map(|(key, value)| key.get().len() + value.get().len()).sum())?;
+        let each = entries.iter().enumerate();
+        let each = each.flat_map(|(at, (key, value))| [("the key of ", at, &**key), ("the value of ", at, &**value)]);
+        fit::check_each("entries", each)?;
         check_alive(handle)?;
         self.note(handle, Event::HandlePut, format!("{} entries", entries.len())).await?;
         self.ask(handle, |request| Request { entries: Some(entries), ..request }, Op::Put).await
@@ -329,7 +332,7 @@ impl Service {
     /// # Errors
     /// See [`Error`].
     pub async fn delete(&self, handle: &Allowed<Write, Handle>, keys: &[Box<RawValue>]) -> Result<Changed, Error> {
-        check_keys(keys.len())?;
+        check_keys(keys)?;
         check_alive(handle)?;
         self.note(handle, Event::HandleDeleted, format!("{} keys", keys.len())).await?;
         self.ask(handle, |request| Request { keys: Some(keys), ..request }, Op::Delete).await
@@ -390,10 +393,16 @@ impl Service {
     }
 }
 
-fn check_keys(count: usize) -> Result<(), Error> {
+fn check_keys(keys: &[Box<RawValue>]) -> Result<(), Error> {
+    check_size(keys.len(), keys.iter().map(|key| key.get().len()).sum())?;
+    fit::check_each("keys", keys.iter().enumerate().map(|(at, key)| ("", at, &**key)))
+}
+
+fn check_size(count: usize, bytes: usize) -> Result<(), Error> {
     match count {
         0 => Err(Error::Invalid("name at least one key".to_owned())),
         n if n > MOST_KEYS => Err(Error::Invalid(format!("{n} keys are more than one request may have: {MOST_KEYS}"))),
+        _ if bytes > LARGEST => Err(Error::TooLarge(bytes, LARGEST)),
         _ => Ok(()),
     }
 }

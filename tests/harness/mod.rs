@@ -19,6 +19,7 @@
 //!   home and database, [`Gateway::postgres`] is its server, [`Gateway::end`] is the orderly end. Dropping one ends it too.
 //! - [`livy::Livy`]: the Livy door's client, by `?wait`, never by sleeping.
 //! - [`api`]: the same for the own API.
+//! - [`agent::Application`]: an application whose agent is the test.
 //! - [`cluster::Cluster`]: a standalone Spark cluster.
 //! - [`python()`]: a Python environment with packages of one's choice.
 //! - [`until`]: waits for what has no event of its own.
@@ -37,6 +38,7 @@
     reason = "a test fails by panicking, and is configured by its environment"
 )]
 
+pub mod agent;
 pub mod api;
 pub mod certificates;
 pub mod cluster;
