@@ -126,7 +126,7 @@ async fn run(
     let metrics = Arc::new(Metrics::default());
     let statements = statement::service::Service::new(sessions.clone(), metrics.clone(), life.clone());
     let batches = batch::service::Service::new(contexts.clone(), config.session.retain);
-    let handles = handle::service::Service::new(sessions.clone());
+    let handles = handle::service::Service::new(sessions.clone(), config.http.limits.stalled_reader.0);
     let sink: Arc<dyn Sink> = Arc::new(Everything::new(handles.clone(), Arc::new(statements.clone())));
     let orphan = config.launch.orphan_timeout.0;
     let door =

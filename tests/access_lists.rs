@@ -126,7 +126,7 @@ fn services(pool: &PgPool, life: &Life, policies: &str) -> Services {
     );
     let sessions = session::service::Service::new(contexts.clone(), all.session.clone());
     let batches = batch::service::Service::new(contexts.clone(), all.session.retain);
-    let handles = handle::service::Service::new(sessions.clone());
+    let handles = handle::service::Service::new(sessions.clone(), std::time::Duration::from_secs(60));
     Services { access, contexts, sessions, batches, handles }
 }
 

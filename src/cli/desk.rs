@@ -62,7 +62,7 @@ impl Desk {
         );
         let sessions = session::service::Service::new(contexts.clone(), config.session.clone());
         let batches = batch::service::Service::new(contexts.clone(), config.session.retain);
-        let handles = handle::service::Service::new(sessions.clone());
+        let handles = handle::service::Service::new(sessions.clone(), config.http.limits.stalled_reader.0);
         Ok(Self { contexts, sessions, batches, handles, pool, life })
     }
 

@@ -1,8 +1,8 @@
 //! The clock of contexts: ends those in which nothing happens. Never while a statement runs or waits, or a session starts.
 //!
-//! What happens is a statement, a session that is made or ends, and a handle that is read through the gateway. A context that ends with its
-//! sessions has their clocks alone. Sessions are asked to write their last activity before a clock is looked at, and are told of it before
-//! it strikes: whoever looks at their clocks looks at this one, too.
+//! What happens is a statement, a session that is made or ends, and a handle that is read or changed through the gateway, for as long as that
+//! takes. A context that ends with its sessions has their clocks alone. Sessions are asked to write their last activity before a clock is
+//! looked at, and are told of it before it strikes: whoever looks at their clocks looks at this one, too.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -58,6 +58,7 @@ impl Service {
     /// The database's.
     pub async fn look_at_clocks(&self) -> Result<Option<Timestamp>, super::Error> {
         let mut db = self.pool().acquire().await?;
+        self.live().activity().write(&mut db).await?;
         let found = load_deadlines(&mut db, Some(self.me()), &[]).await?;
         drop(db);
         let mut next = None;
@@ -76,6 +77,7 @@ impl Service {
         let is_due = |deadline: Option<Deadline>| deadline.filter(|deadline| deadline.at <= now);
         for (id, live) in self.live().all() {
             let Some(deadline) = is_due(live.deadline()) else { continue };
+            self.live().activity().write(&mut *self.pool().acquire().await?).await?;
             let mut tx = self.pool().begin().await?;
             // Held with its sessions, so that no statement is taken between the look and the end.
             store::lock_context(&mut tx, id).await?;

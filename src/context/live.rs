@@ -8,6 +8,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use dashmap::DashMap;
 
+use super::activity::Activity;
 use super::clock::{Clock, Deadline};
 use crate::id::ContextId;
 use crate::time::Span;
@@ -95,9 +96,9 @@ impl LiveContext {
     }
 }
 
-/// The contexts held here.
+/// The contexts held here, and when they were in use.
 #[derive(Debug, Default)]
-pub struct Live(DashMap<ContextId, Arc<LiveContext>>);
+pub struct Live(DashMap<ContextId, Arc<LiveContext>>, Activity);
 
 impl Live {
     /// The context, remembered from now on.
@@ -116,6 +117,12 @@ impl Live {
     #[must_use]
     pub fn all(&self) -> Vec<(ContextId, Arc<LiveContext>)> {
         self.0.iter().map(|c| (*c.key(), c.clone())).collect()
+    }
+
+    /// When contexts were in use from outside of their sessions.
+    #[must_use]
+    pub fn activity(&self) -> &Activity {
+        &self.1
     }
 
     /// Forgets a context.

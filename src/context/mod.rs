@@ -5,6 +5,7 @@
 //! [`reconcile`], and the agent in the driver by [`driver`]. This module knows nothing of sessions or statements; it
 //! hands what agents send to a [`driver::Sink`] and tells it when a context ends.
 
+pub mod activity;
 pub mod application;
 pub mod clock;
 pub mod driver;

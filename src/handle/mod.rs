@@ -4,8 +4,10 @@
 //! The data lives in the driver and its executors; here is the catalogue of it. [`sink`] writes what agents say of their handles, [`requests`]
 //! asks them, [`streams`] relays rows from a driver to a reader without keeping them, [`service`] decides and puts these together.
 
+mod fit;
 pub mod reads;
 pub mod requests;
+mod rooms;
 mod said;
 pub mod service;
 pub mod sink;
@@ -216,7 +218,7 @@ pub enum Error {
         message: String,
     },
     /// Too large.
-    #[error("entries of {0} bytes are more than one put may be: {1}; put them in parts")]
+    #[error("keys and values of {0} bytes are more than one request may have: {1}; send them in parts")]
     TooLarge(usize, usize),
     /// The driver is not connected to this gateway now: nothing was begun.
     #[error("the driver of handle {0} does not answer now; try again")]

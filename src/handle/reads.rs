@@ -28,6 +28,13 @@ impl Reads {
         let ids: Vec<HandleId> = self.0.iter().map(|read| *read.key()).collect();
         ids.into_iter().filter_map(|id| self.0.remove(&id)).collect()
     }
+
+    /// Keeps what could not be written, but for what is known better by now.
+    fn put_back(&self, read: Vec<(HandleId, (String, Timestamp))>) {
+        for (id, read) in read {
+            self.0.entry(id).or_insert(read);
+        }
+    }
 }
 
 /// Writes reads down for as long as the gateway lives.
@@ -40,9 +47,10 @@ pub async fn run(handles: Service, life: Life) {
         };
         let read = handles.reads().take();
         if !read.is_empty()
-            && let Err(e) = write(&handles, read).await
+            && let Err(e) = write(&handles, &read).await
         {
-            debug!(error = %e, "Who read handles last could not be written");
+            debug!(error = %e, "Who read handles last could not be written now");
+            handles.reads().put_back(read);
         }
         if last {
             return;
@@ -50,9 +58,27 @@ pub async fn run(handles: Service, life: Life) {
     }
 }
 
-async fn write(handles: &Service, read: Vec<(HandleId, (String, Timestamp))>) -> Result<(), sqlx::Error> {
+async fn write(handles: &Service, read: &[(HandleId, (String, Timestamp))]) -> Result<(), sqlx::Error> {
     let ids: Vec<_> = read.iter().map(|(id, _)| id.0).collect();
-    let (by, at): (Vec<_>, Vec<_>) = read.into_iter().map(|(_, read)| read).unzip();
+    let (by, at): (Vec<_>, Vec<_>) = read.iter().map(|(_, read)| read.clone()).unzip();
     let mut db = handles.contexts().pool().acquire().await?;
     store::set_last_read(&mut db, &ids, &by, &at).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_could_not_be_written_is_kept_unless_it_is_known_better() {
+        let (reads, [one, other]) = (Reads::default(), [(); 2].map(|()| HandleId::generate()));
+        reads.note(one, "ann");
+        reads.note(other, "ann");
+        let taken = reads.take();
+        assert_eq!((taken.len(), reads.take().len()), (2, 0));
+        reads.note(one, "bob");
+        reads.put_back(taken);
+        let by: std::collections::HashMap<_, _> = reads.take().into_iter().map(|(id, (by, _))| (id, by)).collect();
+        assert_eq!(by, [(one, "bob".to_owned()), (other, "ann".to_owned())].into());
+    }
 }

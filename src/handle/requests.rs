@@ -9,6 +9,7 @@ use dashmap::mapref::entry::Entry;
 use dashmap::mapref::multiple::RefMutMulti;
 use serde_json::value::RawValue;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tracing::warn;
 use uuid::Uuid;
 
 use crate::context;
@@ -23,6 +24,8 @@ const DEADLINE: Duration = Duration::from_secs(600);
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Questions to one context at a time; each answer may be several MiB.
 const AT_ONCE: usize = 32;
+/// How often a question is asked again because the connection broke. One that breaks it itself would break it for ever.
+const AGAIN: u8 = 2;
 
 /// What an agent answers: JSON, or why not.
 pub type Answer = Result<Box<RawValue>, Failure>;
@@ -59,6 +62,8 @@ struct Waiting {
     is_sent: bool,
     /// All who wait: a repeat waits for the answer to the first.
     answers: Vec<oneshot::Sender<Answer>>,
+    /// How often it was asked again.
+    again: u8,
 }
 
 /// A question that is waited for, until this is dropped.
@@ -95,6 +100,7 @@ impl Requests {
         message: Outgoing,
     ) -> Result<Answer, Unanswered> {
         let _room = self.room(context).await?;
+        let _busy = contexts.live().activity().begin(context);
         // Also when the client goes away and this with it.
         let _asked = Asked { requests: self, contexts, request };
         let (answer, answered) = oneshot::channel();
@@ -107,6 +113,7 @@ impl Requests {
                 place: self.0.asked.fetch_add(1, Ordering::Relaxed),
                 is_sent: false,
                 answers: Vec::new(),
+                again: 0,
             })
             .answers
             .push(answer);
@@ -138,9 +145,19 @@ impl Requests {
         }
     }
 
-    /// What a context's agent was asked and has not answered: its connection is a new one, and the question may be lost with the old.
+    /// What a context's agent was asked and has not answered: its connection is a new one, and the question may be lost with the old. To be
+    /// called once for each connection: what was asked too often is not asked again, nor answered.
     pub(super) fn unanswered(&self, context: ContextId) -> Vec<Outgoing> {
+        self.0.waiting.retain(|_, waiting| {
+            let is_due = waiting.context != context || waiting.again < AGAIN;
+            if !is_due {
+                warn!(context.id = %context, "The agent's connection breaks whenever it is asked this, so it is asked no more");
+            }
+            is_due
+        });
         let of_context = |mut waiting: RefMutMulti<'_, Uuid, Waiting>| {
+            // What no link was given yet is not asked again, but now.
+            waiting.again += u8::from(waiting.is_sent);
             waiting.is_sent = true;
             (waiting.place, waiting.message.clone())
         };

@@ -7,24 +7,35 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use sqlx::PgConnection;
+use tracing::info;
 
-use super::store::{self, Told};
-use super::{Kind, LONGEST_REASON, State, is_name, service::Service};
-use crate::context::driver::wire::Envelope;
+use super::store::{self, Columns, SHORT_COLUMNS, Told};
+use super::{Kind, LONGEST_REASON, State, fit, is_name, service::Service};
 use crate::context::driver::wire::handle::{Answer, Handle, Usage};
+use crate::context::driver::wire::{self, Envelope};
 use crate::context::driver::{Untaken, told};
 use crate::id::ContextId;
 
+/// The reason that a handle gets whose columns are not kept.
+const NOT_KEPT: &str = "its columns are too many to be shown";
 /// Living handles of one context.
 const MOST: i64 = 1000;
 /// Ended handles of a context that are remembered.
 const MOST_ENDED: i64 = 1000;
-/// Bytes of a handle's columns.
-const LONGEST_COLUMNS: usize = 1 << 20;
+/// Bytes of a handle's columns that are kept.
+const LONGEST_COLUMNS: usize = 64 << 10;
+/// Bytes of the columns of all handles of a context. Beyond it only short ones are kept.
+const ALL_COLUMNS: i64 = 8 << 20;
+/// Bytes of a message on the use of all handles.
+const LONGEST_USAGE: usize = 1 << 20;
 /// Bytes of an address.
 const LONGEST_PATH: usize = 4000;
 /// The longest time to live, ms: a hundred years.
 const LONGEST_TTL: i64 = 100 * 366 * 24 * 3600 * 1000;
+/// What an agent is told of all durable handles fits into the longest frame that it takes.
+const _: () = assert!(
+    MOST as usize * (2 * LONGEST_PATH + SHORT_COLUMNS + 1024) + (ALL_COLUMNS as usize) < wire::LONGEST_TO_AGENT
+);
 /// Types of keys.
 const KEY_TYPES: [&str; 6] = ["string", "long", "double", "boolean", "binary", "tuple"];
 
@@ -48,6 +59,9 @@ impl Service {
         match envelope.kind.as_str() {
             "handle" => self.version(db, context, envelope).await,
             "handle_usage" => {
+                if envelope.body.as_ref().is_some_and(|body| body.get().len() > LONGEST_USAGE) {
+                    return nonsense("it is longer than all that can be said of the use of handles");
+                }
                 let usage: Usage = envelope.body()?;
                 if usage.handles.len() > usize::try_from(MOST).unwrap_or(usize::MAX) {
                     return nonsense("it speaks of more handles than there may be");
@@ -69,7 +83,7 @@ impl Service {
         let (Some(kind), Some(state)) = (Kind::parse(&said.kind), State::parse(&said.state)) else {
             return nonsense("kind or state is not known");
         };
-        let columns = said.columns.map(RawValue::get).filter(|c| *c != "null");
+        let columns = said.columns.filter(|c| c.get() != "null");
         if said.version < 1 || !are_columns(columns) || !is_storage(&said.storage) {
             return nonsense("version, columns or storage cannot be");
         }
@@ -87,7 +101,12 @@ impl Service {
                 return nonsense("a version is written that there is not");
             }
         }
-        let reason = said.reason.map(|r| told(&r, LONGEST_REASON));
+        let columns = self.kept(db, context, &said.name, columns).await?;
+        let reason = match (said.reason, columns) {
+            (Some(reason), _) => Some(told(&reason, LONGEST_REASON)),
+            (None, Columns::TooMany) => Some(NOT_KEPT.to_owned()),
+            (None, _) => None,
+        };
         let told = Told {
             name: &said.name,
             kind,
@@ -122,6 +141,26 @@ impl Service {
         Ok(store::trim_ended(db, context, MOST_ENDED).await?)
     }
 
+    /// What is kept of a handle's columns: whoever lists handles, and the agent that comes next, read those of all.
+    async fn kept<'a>(
+        &self,
+        db: &mut PgConnection,
+        context: ContextId,
+        name: &str,
+        columns: Option<&'a RawValue>,
+    ) -> Result<Columns<'a>, sqlx::Error> {
+        let Some(json) = columns.map(RawValue::get) else { return Ok(Columns::Unsaid) };
+        let mut fits = json.len() <= LONGEST_COLUMNS;
+        if fits && json.len() > SHORT_COLUMNS {
+            let others = store::sum_columns(db, context, name).await?;
+            fits = others + i64::try_from(json.len()).unwrap_or(i64::MAX) <= ALL_COLUMNS;
+        }
+        if !fits {
+            info!(context.id = %context, handle = name, bytes = json.len(), "Columns of a handle are too many to be kept");
+        }
+        Ok(if fits { Columns::Are(json) } else { Columns::TooMany })
+    }
+
     /// Whether an address is below the folder that this context was told to write to.
     async fn is_stored(&self, db: &mut PgConnection, context: ContextId, path: &str) -> Result<bool, sqlx::Error> {
         let Some(store) = self.store_of(db, context).await? else { return Ok(false) };
@@ -148,7 +187,7 @@ fn is_storage(text: &str) -> bool {
 }
 
 /// Whether it is a list of columns, or nothing.
-fn are_columns(text: Option<&str>) -> bool {
+fn are_columns(json: Option<&RawValue>) -> bool {
     #[derive(Deserialize)]
     struct Column {
         #[serde(rename = "name")]
@@ -156,5 +195,9 @@ fn are_columns(text: Option<&str>) -> bool {
         #[serde(rename = "type")]
         _type: String,
     }
-    text.is_none_or(|text| text.len() <= LONGEST_COLUMNS && serde_json::from_str::<Vec<Column>>(text).is_ok())
+    // The agents that come later are told them as they are. What is too long is not kept, so nobody has to read it.
+    json.is_none_or(|json| {
+        json.get().len() > LONGEST_COLUMNS
+            || serde_json::from_str::<Vec<Column>>(json.get()).is_ok() && fit::check(json).is_ok()
+    })
 }

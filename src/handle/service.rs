@@ -1,6 +1,7 @@
 //! Use cases of handles: find, list, read, change, take the name away.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -9,8 +10,9 @@ use uuid::Uuid;
 
 use super::reads::Reads;
 use super::requests::{Requests, Unanswered};
+use super::rooms::Full;
 use super::streams::{Relayed, Streams, Unopened};
-use super::{Error, Handle, State, is_name, store};
+use super::{Error, Handle, State, fit, is_name, store};
 use crate::access::explain::somebody;
 use crate::access::{Action, Allowed, Manage, Read, View, Write};
 use crate::audit::Event;
@@ -24,10 +26,10 @@ use crate::session;
 use crate::session::service::Called;
 use crate::store::{Page, Range, idempotency};
 
-/// Bytes of the entries of one put.
-const LARGEST_PUT: usize = 8 << 20;
+/// Bytes of the keys and values of one request.
+const LARGEST: usize = 8 << 20;
 /// Keys or entries of one request.
-const MOST_KEYS: usize = 100_000;
+pub const MOST_KEYS: usize = 100_000;
 
 /// Use cases of handles. Cheap to clone.
 #[derive(Clone)]
@@ -127,10 +129,10 @@ pub struct Rows {
 }
 
 impl Service {
-    /// The handles of the contexts that these sessions live in.
+    /// The handles of the contexts that these sessions live in. A reader of a stream may take nothing of it for `patience`.
     #[must_use]
-    pub fn new(sessions: session::service::Service) -> Self {
-        let (requests, streams, reads) = (Requests::default(), Streams::default(), Reads::default());
+    pub fn new(sessions: session::service::Service, patience: Duration) -> Self {
+        let (requests, streams, reads) = (Requests::default(), Streams::new(patience), Reads::default());
         Self(Arc::new(Parts { sessions, requests, streams, reads }))
     }
 
@@ -284,7 +286,7 @@ impl Service {
     /// # Errors
     /// See [`Error`].
     pub async fn get(&self, handle: &Allowed<Read, Handle>, keys: &[Box<RawValue>]) -> Result<Entries, Error> {
-        check_keys(keys.len())?;
+        check_keys(keys)?;
         self.note_read(handle).await?;
         self.ask(handle, |request| Request { keys: Some(keys), ..request }, Op::Get).await
     }
@@ -333,10 +335,12 @@ impl Service {
             let body = OpenStream { stream, name: &handle.name, format, limit: wanted.limit, columns };
             Outgoing::new("open_stream", &body)
         };
-        let opened = self.0.streams.open(self.contexts(), handle.context_id, message).await;
+        let opened = self.0.streams.open(self.contexts(), handle.who(), handle.context_id, message).await;
         opened.map_err(|e| match e {
             Unopened::Away => Error::Away(handle.name.clone()),
-            Unopened::Busy => Error::Busy("too many streams of handles"),
+            Unopened::Busy(Full::Person) => Error::Busy("as many streams as one person may have (16)"),
+            Unopened::Busy(Full::Context) => Error::Busy("as many streams as one context may have (16)"),
+            Unopened::Busy(Full::All) => Error::Busy("as many streams as this gateway may relay (64)"),
             Unopened::Said(failure) => Error::said(&handle.name, failure),
         })
     }
@@ -352,11 +356,10 @@ impl Service {
         entries: &[(Box<RawValue>, Box<RawValue>)],
         key: Option<&idempotency::Key>,
     ) -> Result<Changed, Error> {
-        check_keys(entries.len())?;
-        let bytes = entries.iter().map(|(key, value)| key.get().len() + value.get().len()).sum();
-        if bytes > LARGEST_PUT {
-            return Err(Error::TooLarge(bytes, LARGEST_PUT));
-        }
+        check_size(entries.len(), entries.iter().map(|(key, value)| key.get().len() + value.get().len()).sum())?;
+        let each = entries.iter().enumerate();
+        let each = each.flat_map(|(at, (key, value))| [("the key of ", at, &**key), ("the value of ", at, &**value)]);
+        fit::check_each("entries", each)?;
         check_alive(handle)?;
         let id = self.begin(handle, Event::HandlePut, format!("{} entries", entries.len()), key).await?;
         self.ask_as(id, handle, |request| Request { entries: Some(entries), ..request }, Op::Put).await
@@ -372,7 +375,7 @@ impl Service {
         keys: &[Box<RawValue>],
         key: Option<&idempotency::Key>,
     ) -> Result<Changed, Error> {
-        check_keys(keys.len())?;
+        check_keys(keys)?;
         check_alive(handle)?;
         let id = self.begin(handle, Event::HandleDeleted, format!("{} keys", keys.len()), key).await?;
         self.ask_as(id, handle, |request| Request { keys: Some(keys), ..request }, Op::Delete).await
@@ -471,10 +474,16 @@ impl Service {
     }
 }
 
-fn check_keys(count: usize) -> Result<(), Error> {
+fn check_keys(keys: &[Box<RawValue>]) -> Result<(), Error> {
+    check_size(keys.len(), keys.iter().map(|key| key.get().len()).sum())?;
+    fit::check_each("keys", keys.iter().enumerate().map(|(at, key)| ("", at, &**key)))
+}
+
+fn check_size(count: usize, bytes: usize) -> Result<(), Error> {
     match count {
         0 => Err(Error::Invalid("name at least one key".to_owned())),
         n if n > MOST_KEYS => Err(Error::Invalid(format!("{n} keys are more than one request may have: {MOST_KEYS}"))),
+        _ if bytes > LARGEST => Err(Error::TooLarge(bytes, LARGEST)),
         _ => Ok(()),
     }
 }

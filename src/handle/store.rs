@@ -132,6 +132,9 @@ pub(super) async fn find_by_name(
     Ok(id.map(HandleId::from))
 }
 
+/// Bytes of a handle's columns beyond which a list leaves them out.
+pub(super) const SHORT_COLUMNS: usize = 4096;
+
 /// The handles within the caller's reach, newest first, of one context or of all. Whose a handle is plays no part: whoever may attach to its
 /// context sees it, and its owner who may not does not.
 pub(super) async fn list_handles(
@@ -147,7 +150,8 @@ pub(super) async fn list_handles(
         r#"select h.handle_id as "handle_id: _", h.context_id as "context_id: _", c.name as context_name, c.owner as context_owner
                 , c.via as context_via, c.ended_at as context_ended_at, c.cause as context_cause
                 , (c.share = 'context') as "context_restarts!", c.profile, h.name, h.tenant, h.owner, h.via
-                , h.run_as, h.kind, h.version, h.state, h.reason, h.columns, h.key_type, h.partitions, h.storage, h.ttl_ms
+                , h.run_as, h.kind, h.version, h.state, h.reason
+                , case when octet_length(h.columns) <= $11 then h.columns end as columns, h.key_type, h.partitions, h.storage, h.ttl_ms
                 , h.durable_path, h.durable_version, h.memory_bytes, h.disk_bytes, h.cached_fraction, h.session_id as "session_id: _", h.statement
                 , h.last_used_at, h.last_read_by, h.last_read_at, h.created_at, h.updated_at, h.expires_at
              from handle h join context c using (context_id)
@@ -163,7 +167,8 @@ pub(super) async fn list_handles(
         &reach.attachable,
         range.from,
         range.size,
-        context
+        context,
+        i32::try_from(SHORT_COLUMNS).unwrap_or(i32::MAX)
     )
     .fetch_all(&mut *db)
     .await?;
@@ -201,6 +206,26 @@ pub(super) async fn with_handles(
     .await
 }
 
+/// What an agent says of a handle's columns.
+#[derive(Clone, Copy)]
+pub(super) enum Columns<'a> {
+    /// Nothing: they are as they were.
+    Unsaid,
+    /// JSON.
+    Are(&'a str),
+    /// More than is kept.
+    TooMany,
+}
+
+impl<'a> Columns<'a> {
+    fn bytes(self) -> Option<&'a [u8]> {
+        match self {
+            Self::Are(json) => Some(json.as_bytes()),
+            Self::Unsaid | Self::TooMany => None,
+        }
+    }
+}
+
 /// What an agent says of a handle, checked.
 pub(super) struct Told<'a> {
     pub name: &'a str,
@@ -208,7 +233,7 @@ pub(super) struct Told<'a> {
     pub version: i64,
     pub state: State,
     pub reason: Option<&'a str>,
-    pub columns: Option<&'a str>,
+    pub columns: Columns<'a>,
     pub key_type: Option<&'a str>,
     pub partitions: i32,
     pub storage: &'a str,
@@ -226,7 +251,7 @@ pub(super) async fn update_handle(
     let done = sqlx::query!(
         "with known as (select handle_id, version from handle where context_id = $1 and name = $2 and ended_at is null for update)
             , changed as (
-              update handle h set kind = $3, version = $4, state = $5, reason = $6, columns = coalesce($7, h.columns)
+              update handle h set kind = $3, version = $4, state = $5, reason = $6, columns = case when $14 or $5 = 'gone' then null else coalesce($7, h.columns) end
                    , key_type = coalesce($8, h.key_type), partitions = greatest($9, 0), storage = $10, ttl_ms = $11
                    , durable_path = $12, durable_version = $13, updated_at = now(), expires_at = now() + $11::bigint * interval '1 millisecond'
                    , ended_at = case when $5 = 'gone' then now() end
@@ -238,13 +263,14 @@ pub(super) async fn update_handle(
         told.version,
         told.state.as_str(),
         told.reason,
-        told.columns.map(str::as_bytes),
+        told.columns.bytes(),
         told.key_type,
         told.partitions,
         told.storage,
         told.ttl_ms,
         told.durable_path,
-        told.durable_version
+        told.durable_version,
+        matches!(told.columns, Columns::TooMany)
     )
     .fetch_optional(db)
     .await?;
@@ -305,7 +331,7 @@ pub(super) async fn insert_handle(
         told.version,
         told.state.as_str(),
         told.reason,
-        told.columns.map(str::as_bytes),
+        told.columns.bytes(),
         told.key_type,
         told.partitions.max(0),
         told.storage,
@@ -325,6 +351,18 @@ pub(super) async fn count_living(db: &mut PgConnection, context: ContextId) -> R
     sqlx::query_scalar!(
         r#"select count(*) as "count!" from handle where context_id = $1 and ended_at is null"#,
         context.0
+    )
+    .fetch_one(db)
+    .await
+}
+
+/// Bytes of the columns of a context's handles, but for those of the living one of that name.
+pub(super) async fn sum_columns(db: &mut PgConnection, context: ContextId, but: &str) -> Result<i64, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"select coalesce(sum(octet_length(columns)), 0) as "sum!" from handle
+            where context_id = $1 and not (name = $2 and ended_at is null)"#,
+        context.0,
+        but
     )
     .fetch_one(db)
     .await
@@ -418,7 +456,7 @@ pub(super) async fn profile_of(db: &mut PgConnection, context: ContextId) -> Res
     sqlx::query_scalar!("select profile from context where context_id = $1", context.0).fetch_optional(db).await
 }
 
-/// Writes who read handles last, and that their contexts were in use.
+/// Writes who read handles last. Their contexts are locked first and in order, as by what agents say, which locks a context before its handles.
 pub(super) async fn set_last_read(
     db: &mut PgConnection,
     ids: &[Uuid],
@@ -426,12 +464,12 @@ pub(super) async fn set_last_read(
     at: &[Timestamp],
 ) -> Result<(), sqlx::Error> {
     sqlx::query!(
-        "with read as (
-           update handle h set last_read_by = r.by, last_read_at = r.at
-             from unnest($1::uuid[], $2::text[], $3::timestamptz[]) as r(id, by, at) where h.handle_id = r.id
-           returning h.context_id, r.at)
-         update context c set last_active_at = greatest(c.last_active_at, r.at)
-           from (select context_id, max(at) as at from read group by context_id) r where c.context_id = r.context_id",
+        "with locked as (
+           select context_id from context where context_id in (select context_id from handle where handle_id = any($1))
+            order by context_id for no key update)
+         update handle h set last_read_by = r.by, last_read_at = r.at
+           from unnest($1::uuid[], $2::text[], $3::timestamptz[]) as r(id, by, at), locked
+          where h.handle_id = r.id and h.context_id = locked.context_id",
         ids,
         by,
         at
@@ -444,7 +482,7 @@ pub(super) async fn set_last_read(
 /// Takes the name of a handle away for good.
 pub(super) async fn end_handle(db: &mut PgConnection, id: HandleId, reason: &str) -> Result<(), sqlx::Error> {
     sqlx::query!(
-        "update handle set state = 'gone', reason = $2, ended_at = coalesce(ended_at, now()), updated_at = now()
+        "update handle set state = 'gone', reason = $2, columns = null, ended_at = coalesce(ended_at, now()), updated_at = now()
           where handle_id = $1 and state <> 'gone'",
         id.0,
         reason

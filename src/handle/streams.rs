@@ -1,25 +1,30 @@
 //! Rows of a handle on their way from its driver to a reader: relayed as they come, never kept.
 //!
 //! The reader's call asks the agent to dial; the agent's request brings the bytes, and a bounded channel between the two is all that the
-//! gateway holds of them. A slow reader slows the driver; when either side leaves, the other is told by its own connection.
+//! gateway holds of them. A slow reader slows the driver, and one that takes nothing for too long loses its place; when either side leaves, the
+//! other is told by its own connection.
 
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
 use dashmap::DashMap;
 use futures_util::{Stream, StreamExt};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
+use tracing::info;
 use uuid::Uuid;
 
+use super::rooms::{Full, Limits, Room, Rooms};
 use crate::context;
+use crate::context::activity::Busy;
 use crate::context::driver::Signal;
 use crate::context::driver::wire::Outgoing;
-use crate::context::driver::wire::handle::Failure;
+use crate::context::driver::wire::handle::{CancelRequest, Failure};
 use crate::id::ContextId;
+use crate::identity::Principal;
 
 /// How long an agent may take to dial: until the first partition is there.
 const DEADLINE: Duration = Duration::from_secs(600);
@@ -27,8 +32,8 @@ const DEADLINE: Duration = Duration::from_secs(600);
 const SILENCE: Duration = Duration::from_secs(600);
 /// Pieces between the two ends.
 const PIECES: usize = 4;
-/// Streams through one gateway at a time.
-const AT_ONCE: usize = 64;
+/// Streams at a time. An agent makes eight of its context at once, and lets eight wait.
+const AT_ONCE: Limits = Limits { all: 64, person: 16, context: 16 };
 
 /// Why there is no stream.
 #[derive(Debug)]
@@ -36,15 +41,21 @@ pub enum Unopened {
     /// The agent is not connected here, or did not dial in time.
     Away,
     /// Too many streams are under way.
-    Busy,
+    Busy(Full),
     /// The agent says why.
     Said(Failure),
 }
 
+type Piece = Option<Bytes>;
+
+/// What the reader has not taken yet. The relay only looks after it: it is the reader's.
+type Untaken = Arc<Mutex<mpsc::Receiver<Piece>>>;
+
 /// The agent's end of a stream that was opened.
+#[derive(Debug)]
 struct Opened {
     version: i64,
-    pieces: mpsc::Receiver<Option<Bytes>>,
+    pieces: Untaken,
 }
 
 /// The streams of one gateway. Cheap to clone.
@@ -54,7 +65,8 @@ pub struct Streams(Arc<Parts>);
 #[derive(Debug)]
 struct Parts {
     waiting: DashMap<Uuid, Waiting>,
-    room: Arc<Semaphore>,
+    rooms: Rooms,
+    patience: Duration,
 }
 
 #[derive(Debug)]
@@ -62,35 +74,32 @@ struct Waiting {
     context: ContextId,
     message: Outgoing,
     opened: oneshot::Sender<Result<Opened, Failure>>,
-}
-
-impl std::fmt::Debug for Opened {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Opened").field("version", &self.version).finish_non_exhaustive()
-    }
-}
-
-impl Default for Streams {
-    fn default() -> Self {
-        Self(Arc::new(Parts { waiting: DashMap::new(), room: Arc::new(Semaphore::new(AT_ONCE)) }))
-    }
+    /// Its place, and that its context is in use. They go with the bytes, not with the reader: of one that takes nothing nobody hears.
+    held: (Room, Busy),
 }
 
 /// A stream that is waited for, until this is dropped.
-struct Wanted<'a>(&'a Streams, Uuid);
+struct Wanted<'a> {
+    streams: &'a Streams,
+    contexts: &'a context::service::Service,
+    stream: Uuid,
+}
 
 impl Drop for Wanted<'_> {
     fn drop(&mut self) {
-        self.0.0.waiting.remove(&self.1);
+        // Not dialled for: its reader has left, so the agent need not begin.
+        if let Some((_, waiting)) = self.streams.0.waiting.remove(&self.stream) {
+            let message = Outgoing::new("cancel_request", &CancelRequest { request: self.stream });
+            self.contexts.links().tell(waiting.context, Signal::Send(message));
+        }
     }
 }
 
 /// The bytes of a stream, for its reader. A stream that breaks off ends with an error.
 #[derive(Debug)]
 pub struct Relayed {
-    pieces: mpsc::Receiver<Option<Bytes>>,
+    pieces: Untaken,
     is_over: bool,
-    _room: OwnedSemaphorePermit,
 }
 
 impl Stream for Relayed {
@@ -100,12 +109,13 @@ impl Stream for Relayed {
         if self.is_over {
             return Poll::Ready(None);
         }
-        match self.pieces.poll_recv(cx) {
+        let polled = self.pieces.lock().unwrap_or_else(PoisonError::into_inner).poll_recv(cx);
+        match polled {
             Poll::Pending => Poll::Pending,
             Poll::Ready(Some(Some(bytes))) => Poll::Ready(Some(Ok(bytes))),
             Poll::Ready(whole) => {
                 self.is_over = true;
-                let broke = || io::Error::new(io::ErrorKind::UnexpectedEof, "the driver broke off");
+                let broke = || io::Error::new(io::ErrorKind::UnexpectedEof, "the stream was broken off");
                 Poll::Ready(if whole.is_some() { None } else { Some(Err(broke())) })
             }
         }
@@ -113,6 +123,11 @@ impl Stream for Relayed {
 }
 
 impl Streams {
+    /// None yet; a reader may take nothing for `patience`.
+    pub(super) fn new(patience: Duration) -> Self {
+        Self(Arc::new(Parts { waiting: DashMap::new(), rooms: Rooms::new(AT_ONCE), patience }))
+    }
+
     /// Asks the agent of a context for a stream and waits until it comes; `message` makes the question of its id. The version that is read, and
     /// the bytes.
     ///
@@ -121,39 +136,44 @@ impl Streams {
     pub async fn open(
         &self,
         contexts: &context::service::Service,
+        who: &Principal,
         context: ContextId,
         message: impl FnOnce(Uuid) -> Outgoing,
     ) -> Result<(i64, Relayed), Unopened> {
-        let room = self.0.room.clone().try_acquire_owned().map_err(|_| Unopened::Busy)?;
+        let room = self.0.rooms.take(who, context).map_err(Unopened::Busy)?;
+        let held = (room, contexts.live().activity().begin(context));
         // Not to be guessed: whoever knows it still has to be the application of that context.
         let stream = Uuid::new_v4();
         let message = message(stream);
         let (opened, opens) = oneshot::channel();
-        self.0.waiting.insert(stream, Waiting { context, message: message.clone(), opened });
-        let _wanted = Wanted(self, stream);
+        self.0.waiting.insert(stream, Waiting { context, message: message.clone(), opened, held });
+        let _wanted = Wanted { streams: self, contexts, stream };
         if !contexts.links().tell(context, Signal::Send(message)) {
             return Err(Unopened::Away);
         }
         match tokio::time::timeout(DEADLINE, opens).await {
-            Ok(Ok(Ok(Opened { version, pieces }))) => Ok((version, Relayed { pieces, is_over: false, _room: room })),
+            Ok(Ok(Ok(Opened { version, pieces }))) => Ok((version, Relayed { pieces, is_over: false })),
             Ok(Ok(Err(failure))) => Err(Unopened::Said(failure)),
             Ok(Err(_)) | Err(_) => Err(Unopened::Away),
         }
     }
 
-    /// Serves what the agent of a context has dialled for: moves the bytes until either side leaves. `head` is the version of the bytes, or why
-    /// there are none. False: nobody waits for such a stream of that context, or its reader has left.
+    /// Serves what the agent of a context has dialled for: moves the bytes until either side leaves, or the reader takes nothing for too long.
+    /// `head` is the version of the bytes, or why there are none. False: nobody waits for such a stream of that context, or its reader has left.
     pub async fn arrived<S, E>(&self, context: ContextId, stream: Uuid, head: Result<i64, Failure>, data: S) -> bool
     where
         S: Stream<Item = Result<Bytes, E>> + Send,
     {
         let Some((_, waiting)) = self.0.waiting.remove_if(&stream, |_, w| w.context == context) else { return false };
+        let Waiting { opened, held: _held, .. } = waiting;
         let version = match head {
             Ok(version) => version,
-            Err(failure) => return waiting.opened.send(Err(failure)).is_ok(),
+            Err(failure) => return opened.send(Err(failure)).is_ok(),
         };
         let (pieces, taken) = mpsc::channel(PIECES);
-        if waiting.opened.send(Ok(Opened { version, pieces: taken })).is_err() {
+        let taken = Arc::new(Mutex::new(taken));
+        let untaken = Arc::downgrade(&taken);
+        if opened.send(Ok(Opened { version, pieces: taken })).is_err() {
             return false;
         }
         let mut data = std::pin::pin!(data);
@@ -162,16 +182,23 @@ impl Streams {
                 () = pieces.closed() => return false,
                 piece = tokio::time::timeout(SILENCE, data.next()) => piece,
             };
-            match piece {
-                Ok(Some(Ok(bytes))) => {
-                    if pieces.send(Some(bytes)).await.is_err() {
-                        return false;
-                    }
-                }
+            let piece = match piece {
+                Ok(Some(Ok(bytes))) => Some(bytes),
                 // The whole of it.
-                Ok(None) => return pieces.send(None).await.is_ok(),
+                Ok(None) => None,
                 // Broken, or silent: the reader finds the channel closed without its last piece.
                 Ok(Some(Err(_))) | Err(_) => return false,
+            };
+            let is_last = piece.is_none();
+            match tokio::time::timeout(self.0.patience, pieces.send(piece)).await {
+                Ok(Ok(())) if is_last => return true,
+                Ok(Ok(())) => {}
+                Ok(Err(_)) => return false,
+                Err(_) => {
+                    info!(context.id = %context, "A reader of a handle takes nothing and is broken off");
+                    discard(&untaken);
+                    return false;
+                }
             }
         }
     }
@@ -184,5 +211,14 @@ impl Streams {
     /// The context's application is over: nobody will dial.
     pub(super) fn forget(&self, context: ContextId) {
         self.0.waiting.retain(|_, waiting| waiting.context != context);
+    }
+}
+
+/// Frees what a reader does not take. Its connection may keep the rest of it for as long as it lives.
+fn discard(untaken: &Weak<Mutex<mpsc::Receiver<Piece>>>) {
+    if let Some(pieces) = untaken.upgrade() {
+        let mut pieces = pieces.lock().unwrap_or_else(PoisonError::into_inner);
+        pieces.close();
+        while pieces.try_recv().is_ok() {}
     }
 }

@@ -37,6 +37,8 @@ pub enum Code {
     NotFound,
     /// The path does not have this method.
     MethodNotAllowed,
+    /// There is no form of the answer that `Accept` takes.
+    NotAcceptable,
     /// The body did not arrive in time.
     Timeout,
     /// The thing is in a state that does not allow this.
@@ -97,6 +99,7 @@ impl Code {
             Self::Denied => (StatusCode::FORBIDDEN, "denied", "Not allowed"),
             Self::NotFound => (StatusCode::NOT_FOUND, "not_found", "Not found"),
             Self::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "Method not allowed"),
+            Self::NotAcceptable => (StatusCode::NOT_ACCEPTABLE, "not_acceptable", "There is no such form"),
             Self::Timeout => (StatusCode::REQUEST_TIMEOUT, "timeout", "The request took too long"),
             Self::Conflict => (StatusCode::CONFLICT, "conflict", "The state does not allow this"),
             Self::Gone => (StatusCode::GONE, "gone", "It is over"),

@@ -14,6 +14,8 @@ pub struct Limits {
     pub wait: Span,
     /// How long a request's head may take.
     pub header_timeout: Span,
+    /// How long a client may take nothing of an answer.
+    pub stalled_reader: Span,
     /// Open connections at most.
     pub connections: usize,
 }

@@ -25,6 +25,7 @@ use tracing::{debug, warn};
 
 use super::authenticate::Connection;
 use super::limits::Limits;
+use super::patient::Patient;
 use super::tls::Tls;
 use super::{peer, proxy_protocol, request};
 use crate::life::Life;
@@ -155,6 +156,7 @@ async fn connection(
         debug!(peer = %remote, "A connection has not said who it is from");
         return;
     };
+    let stream = Patient::new(stream, limits.stalled_reader.0);
     let Some(current) = current else {
         let from = Connection { peer, is_secure: false, certificate: None, bindings: None };
         return serve(stream, (from, who), router, manner.prefix, limits, stopping).await;

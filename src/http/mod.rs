@@ -7,6 +7,7 @@
 pub mod api;
 pub mod authenticate;
 pub mod body;
+pub mod bounded;
 pub mod cookie;
 pub mod driver;
 pub mod extract;
@@ -19,6 +20,7 @@ pub mod livy;
 pub mod login;
 pub mod measure;
 pub mod ops;
+pub mod patient;
 pub mod peer;
 pub mod proxy_protocol;
 pub mod request;

@@ -231,8 +231,10 @@ impl Talk<'_> {
             let mut db = self.door.pool.acquire().await?;
             let (sink, context, is_new) =
                 (&self.door.sink, self.granted.context, self.granted.hello.sessions.is_empty());
+            let owed = sink.owed(&mut db, context, &self.sent).await?;
+            // Last, for nothing may fail after it: a greeting is made once for each connection.
             let greeting = if self.greeted { Vec::new() } else { sink.greeting(&mut db, context, is_new).await? };
-            Ok::<_, sqlx::Error>((greeting, sink.owed(&mut db, context, &self.sent).await?))
+            Ok::<_, sqlx::Error>((greeting, owed))
         }
         .await
         .map_err(|e| {

@@ -83,7 +83,7 @@ pub trait Sink: Send + Sync + 'static {
         sent: &'a std::collections::HashMap<SessionId, i32>,
     ) -> BoxFuture<'a, Result<Vec<Owed>, sqlx::Error>>;
 
-    /// What an agent is told before anything else on a new connection. `is_new`: it knows no session yet, so no code has run in it.
+    /// What an agent is told before anything else on a new connection, asked once for each. `is_new`: it knows no session yet, so no code has run in it.
     fn greeting<'a>(
         &'a self,
         _db: &'a mut PgConnection,

@@ -6,6 +6,8 @@
 
 pub mod handle;
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use uuid::Uuid;
@@ -17,6 +19,9 @@ pub const PROTOCOL: u32 = 1;
 
 /// Largest frame taken from an agent, bytes: a result of 16 MiB and room for its envelope.
 pub const MAX_FRAME: usize = 24 * 1024 * 1024;
+
+/// Largest frame that an agent takes, in UTF-16 code units.
+pub const LONGEST_TO_AGENT: usize = 256 * 1024 * 1024;
 
 /// Close codes of the link's WebSocket.
 pub mod close {
@@ -81,15 +86,15 @@ pub struct Outgoing {
     pub statement: Option<i32>,
     /// What it is.
     pub kind: &'static str,
-    /// Its content, JSON text.
-    pub body: String,
+    /// Its content, JSON text; one for all copies of the message, since it may be large and wait for its answer.
+    pub body: Arc<str>,
 }
 
 impl Outgoing {
     /// Makes a message; a body that cannot be written becomes `{}` (all bodies here are plain data).
     pub fn new<T: Serialize>(kind: &'static str, body: &T) -> Self {
         let body = serde_json::to_string(body).unwrap_or_else(|_| "{}".to_owned());
-        Self { session: None, statement: None, kind, body }
+        Self { session: None, statement: None, kind, body: body.into() }
     }
 
     /// Names the session.

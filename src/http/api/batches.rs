@@ -22,6 +22,7 @@ use crate::batch::service::Called;
 use crate::batch::{self, NewBatch};
 use crate::context;
 use crate::http::Doors;
+use crate::http::bounded;
 use crate::http::extract::Who;
 use crate::http::fault::Fault;
 use crate::identity::Principal;
@@ -106,7 +107,7 @@ pub struct New {
     #[schema(min_length = 1, max_length = 4096)]
     file: String,
     /// Arguments of the program. Everybody on the machine can read them while it runs.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "bounded::list::<_, _, 1000>")]
     #[schema(max_items = 1000)]
     args: Vec<String>,
     /// Main class of a jar whose manifest names none.

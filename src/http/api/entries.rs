@@ -2,9 +2,10 @@
 
 use axum::Json;
 use axum::extract::{OriginalUri, State};
+use serde::de::{Error as _, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use std::collections::BTreeMap;
+use std::fmt;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -12,12 +13,13 @@ use uuid::Uuid;
 
 use super::handles::open;
 use super::relay;
-use super::request::{Body, Named};
+use super::request::{Named, Sent};
 use crate::access::{Read, Write};
 use crate::handle::Handle;
 use crate::handle::service;
 use crate::http::Doors;
 use crate::http::authenticate;
+use crate::http::bounded;
 use crate::http::extract::Who;
 use crate::http::fault::Fault;
 
@@ -65,6 +67,7 @@ pub struct Changed {
 #[serde(deny_unknown_fields)]
 pub struct Keys {
     #[schema(value_type = Vec<serde_json::Value>, min_items = 1, max_items = 100000)]
+    #[serde(deserialize_with = "bounded::list::<_, _, { service::MOST_KEYS }>")]
     keys: Vec<Box<RawValue>>,
 }
 
@@ -84,14 +87,27 @@ struct Pairs(Vec<(Box<RawValue>, Box<RawValue>)>);
 impl<'de> Deserialize<'de> for Pairs {
     /// Keys and values stay as they are written, so that no number loses a digit.
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        use serde::de::Error;
-        let written = Box::<RawValue>::deserialize(deserializer)?;
-        if written.get().starts_with('[') {
-            return serde_json::from_str(written.get()).map(Self).map_err(D::Error::custom);
-        }
-        let named: BTreeMap<String, Box<RawValue>> = serde_json::from_str(written.get()).map_err(D::Error::custom)?;
+        deserializer.deserialize_any(EitherForm)
+    }
+}
+
+struct EitherForm;
+
+impl<'de> Visitor<'de> for EitherForm {
+    type Value = Pairs;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list of [key, value], or an object")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, from: A) -> Result<Pairs, A::Error> {
+        bounded::items(from, service::MOST_KEYS).map(Pairs)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, from: A) -> Result<Pairs, A::Error> {
+        let named = bounded::fields::<_, Box<RawValue>>(from, service::MOST_KEYS)?;
         let raw = |(key, value): (String, _)| Ok((serde_json::value::to_raw_value(&key)?, value));
-        named.into_iter().map(raw).collect::<serde_json::Result<_>>().map(Self).map_err(D::Error::custom)
+        named.into_iter().map(raw).collect::<serde_json::Result<_>>().map(Pairs).map_err(A::Error::custom)
     }
 }
 
@@ -141,9 +157,10 @@ async fn get_many(
     State(doors): State<Doors>,
     Who(who): Who,
     Named(id): Named<Uuid>,
-    Body { said, .. }: Body<Keys>,
+    sent: Sent,
 ) -> Result<Json<Entries>, Fault> {
     let handle = open::<Read>(&doors, &who, id).await?;
+    let said: Keys = sent.said()?;
     Ok(Json(relay::told(&doors, &handle, doors.handles.get(&handle, &said.keys)).await?.into()))
 }
 
@@ -156,10 +173,11 @@ async fn put(
     State(doors): State<Doors>,
     Who(who): Who,
     Named(id): Named<Uuid>,
-    Body { said, key }: Body<NewEntries>,
+    sent: Sent,
 ) -> Result<Json<Changed>, Fault> {
     let handle = open::<Write>(&doors, &who, id).await?;
-    let service::Changed { version } = doors.handles.put(&handle, &said.entries.0, key.as_ref()).await?;
+    let said: NewEntries = sent.said()?;
+    let service::Changed { version } = doors.handles.put(&handle, &said.entries.0, sent.key.as_ref()).await?;
     Ok(Json(Changed { version }))
 }
 
@@ -172,10 +190,11 @@ async fn delete(
     State(doors): State<Doors>,
     Who(who): Who,
     Named(id): Named<Uuid>,
-    Body { said, key }: Body<Keys>,
+    sent: Sent,
 ) -> Result<Json<Changed>, Fault> {
     let handle = open::<Write>(&doors, &who, id).await?;
-    let service::Changed { version } = doors.handles.delete(&handle, &said.keys, key.as_ref()).await?;
+    let said: Keys = sent.said()?;
+    let service::Changed { version } = doors.handles.delete(&handle, &said.keys, sent.key.as_ref()).await?;
     Ok(Json(Changed { version }))
 }
 
@@ -195,6 +214,23 @@ mod tests {
         }
         for body in [r#"{"entries": [["a"]]}"#, r#"{"entries": 1}"#, r#"{"entries": [["a", 1, 2]]}"#, "{}"] {
             assert!(serde_json::from_str::<NewEntries>(body).is_err(), "{body}");
+        }
+    }
+
+    #[test]
+    fn a_list_that_is_too_long_is_not_read_to_its_end() {
+        let most = service::MOST_KEYS;
+        let list = |item: &str, count| vec![item; count].join(",");
+        let keys = format!("{{\"keys\": [{}]}}", list("1", most));
+        assert_eq!(serde_json::from_str::<Keys>(&keys).unwrap().keys.len(), most);
+        let pairs = format!("{{\"entries\": [{}]}}", list("[1, 1]", most));
+        assert_eq!(serde_json::from_str::<NewEntries>(&pairs).unwrap().entries.0.len(), most);
+        let refused = |e: serde_json::Error| assert!(e.to_string().contains("more than 100000"), "{e}");
+        refused(serde_json::from_str::<Keys>(&format!("{{\"keys\": [{}, ?", list("1", most + 1))).unwrap_err());
+        for entries in ["[", "{"] {
+            let item = if entries == "[" { "[1, 1]" } else { "\"a\": 1" };
+            let body = format!("{{\"entries\": {entries}{}, ?", list(item, most + 1));
+            refused(serde_json::from_str::<NewEntries>(&body).unwrap_err());
         }
     }
 }

@@ -49,9 +49,9 @@ pub struct Handle {
     version: i64,
     #[schema(schema_with = words::handle_state)]
     state: &'static str,
-    /// Why it is lost.
+    /// Why it is lost, or what of it is not there or not shown.
     reason: Option<String>,
-    /// Name, type and class of each column.
+    /// Name, type and class of each column; null where there are none, or too many to be kept. A list leaves out those of more than 4 KiB.
     #[schema(value_type = Option<Vec<Column>>)]
     columns: Option<Box<RawValue>>,
     /// Type of the keys of pairs.

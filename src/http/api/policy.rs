@@ -19,6 +19,7 @@ use crate::access::target::Target;
 use crate::access::trial;
 use crate::access::{ReadPolicies, Resource, Verb, View};
 use crate::http::Doors;
+use crate::http::bounded;
 use crate::http::extract::Who;
 use crate::http::fault::Fault;
 use crate::id::Called;
@@ -68,6 +69,7 @@ async fn list(State(doors): State<Doors>, Who(who): Who) -> Result<Json<Policies
 #[schema(as = PolicyDraft)]
 pub struct Draft {
     /// Each file's text, by its name; together they take the place of the site's policies.
+    #[serde(deserialize_with = "bounded::map::<_, _, MOST_FILES>")]
     files: BTreeMap<String, String>,
 }
 
@@ -130,9 +132,6 @@ async fn try_out(
 ) -> Result<Json<Trial>, Fault> {
     let access = doors.contexts.access();
     access.require::<ReadPolicies, _>(&who, Tenant(who.tenant.to_string())).await?;
-    if said.files.len() > MOST_FILES {
-        return Err(Fault::invalid(format!("files: at most {MOST_FILES}")));
-    }
     let texts: Vec<_> = said.files.into_iter().collect();
     let policies = policy::Policies::from_texts(&texts).map_err(|e| Fault::invalid(format!("files: {e}")))?;
     let warnings = policies.warnings().to_vec();

@@ -25,16 +25,16 @@ use crate::store::{Range, idempotency};
 /// Rows of a list, or lines of a log, that are given when the query names no size.
 const PAGE: i64 = 100;
 
-/// A JSON body, with the key that makes its POST repeatable.
+/// A JSON body that is not yet looked into, for what is large: whether the caller may do what it says is decided before it costs anything but
+/// its bytes. It is here in whole before that, for the decision would be old when a slow body has come.
 #[derive(Debug)]
-pub struct Body<T> {
-    /// What the body says.
-    pub said: T,
+pub struct Sent {
+    bytes: Bytes,
     /// `Idempotency-Key`.
     pub key: Option<idempotency::Key>,
 }
 
-impl<T: DeserializeOwned> FromRequest<Doors> for Body<T> {
+impl FromRequest<Doors> for Sent {
     type Rejection = Fault;
 
     async fn from_request(request: Request, doors: &Doors) -> Result<Self, Fault> {
@@ -51,7 +51,35 @@ impl<T: DeserializeOwned> FromRequest<Doors> for Body<T> {
         }
         let path = head.extensions.get::<OriginalUri>().map_or_else(|| head.uri.path(), |uri| uri.path());
         let key = extract::idempotency_key(&who, &head.headers, &format!("{} {path}", head.method), &bytes)?;
-        Ok(Self { said: parse(&bytes)?, key })
+        Ok(Self { bytes, key })
+    }
+}
+
+impl Sent {
+    /// What it says.
+    ///
+    /// # Errors
+    /// Names the field that is wrong.
+    pub fn said<T: DeserializeOwned>(&self) -> Result<T, Fault> {
+        parse(&self.bytes)
+    }
+}
+
+/// A JSON body, with the key that makes its POST repeatable.
+#[derive(Debug)]
+pub struct Body<T> {
+    /// What the body says.
+    pub said: T,
+    /// `Idempotency-Key`.
+    pub key: Option<idempotency::Key>,
+}
+
+impl<T: DeserializeOwned> FromRequest<Doors> for Body<T> {
+    type Rejection = Fault;
+
+    async fn from_request(request: Request, doors: &Doors) -> Result<Self, Fault> {
+        let sent = Sent::from_request(request, doors).await?;
+        Ok(Self { said: sent.said()?, key: sent.key })
     }
 }
 

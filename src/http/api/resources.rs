@@ -6,6 +6,7 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use crate::context::launch::resources;
+use crate::http::bounded;
 
 /// Memory, cores, files and conf of a Spark application; answers show them with the same fields. Files are absolute paths on the machine where Hearth runs, or URLs.
 #[derive(Debug, Default, Deserialize, ToSchema)]
@@ -31,17 +32,22 @@ pub struct Resources {
     queue: Option<String>,
     /// Jars for driver and executors.
     #[schema(max_items = 1000)]
+    #[serde(deserialize_with = "bounded::list::<_, _, 1000>")]
     jars: Vec<String>,
     /// Python files for driver and executors.
     #[schema(max_items = 1000)]
+    #[serde(deserialize_with = "bounded::list::<_, _, 1000>")]
     py_files: Vec<String>,
     /// Files for the working folders of executors.
     #[schema(max_items = 1000)]
+    #[serde(deserialize_with = "bounded::list::<_, _, 1000>")]
     files: Vec<String>,
     /// Archives for the working folders of executors.
     #[schema(max_items = 1000)]
+    #[serde(deserialize_with = "bounded::list::<_, _, 1000>")]
     archives: Vec<String>,
     /// Spark conf. Answers leave out values that are secret by their key, such as `spark.hadoop.fs.s3a.secret.key`.
+    #[serde(deserialize_with = "bounded::map::<_, _, 1000>")]
     conf: BTreeMap<String, String>,
 }
 

@@ -1,5 +1,7 @@
 //! Rows of handles: counted, described, given as JSON, or streamed as CSV, JSON lines or Arrow.
 
+use std::collections::HashSet;
+
 use axum::Json;
 use axum::extract::State;
 use axum::http::header::ACCEPT;
@@ -20,7 +22,7 @@ use crate::access::Read;
 use crate::handle::service::{Format, Wanted};
 use crate::http::Doors;
 use crate::http::extract::Who;
-use crate::http::fault::Fault;
+use crate::http::fault::{Code, Fault};
 
 const JSON: &str = "application/json";
 const CSV: &str = "text/csv";
@@ -28,6 +30,8 @@ const CSV: &str = "text/csv";
 /// Rows as JSON, when the query names no limit, and at most.
 const PAGE: i64 = 100;
 const LARGEST_PAGE: i64 = 10_000;
+/// Rows that a stream may be limited to: the agent counts them in an int32.
+const MOST_ROWS: i64 = i32::MAX as i64;
 /// Characters in which columns may be named.
 const LONGEST_COLUMNS: usize = 4000;
 
@@ -81,7 +85,7 @@ async fn schema(State(doors): State<Doors>, Who(who): Who, Named(id): Named<Uuid
 #[into_params(parameter_in = Query)]
 struct Which {
     /// How many at most. As JSON 100 unless it says otherwise, and never more than 10000; a stream has all unless it says otherwise.
-    #[param(minimum = 0, maximum = 9007199254740991_i64)]
+    #[param(minimum = 0, maximum = 2147483647_i64)]
     limit: Option<i64>,
     /// Columns, separated by commas; without it all.
     #[param(example = "key,value", max_length = 4000)]
@@ -93,6 +97,9 @@ impl Which {
         if self.limit.is_some_and(|limit| limit < 0) {
             return Err(Fault::invalid("limit: must not be negative"));
         }
+        if self.limit.is_some_and(|limit| limit > MOST_ROWS) {
+            return Err(Fault::invalid(format!("limit: at most {MOST_ROWS}; a stream without it has all rows")));
+        }
         if self.columns.as_ref().is_some_and(|list| list.chars().count() > LONGEST_COLUMNS) {
             return Err(Fault::invalid(format!("columns: at most {LONGEST_COLUMNS} characters")));
         }
@@ -100,6 +107,10 @@ impl Which {
             self.columns.as_ref().map(|list| list.split(',').map(|c| c.trim().to_owned()).collect());
         if columns.as_ref().is_some_and(|c| c.iter().any(String::is_empty)) {
             return Err(Fault::invalid("columns: name them, separated by commas, such as columns=key,value"));
+        }
+        let mut named = HashSet::new();
+        if let Some(twice) = columns.iter().flatten().find(|column| !named.insert(column.as_str())) {
+            return Err(Fault::invalid(format!("columns: {twice:?} is named twice")));
         }
         Ok(Wanted { limit: self.limit, columns })
     }
@@ -117,31 +128,39 @@ pub struct Rows {
     more: bool,
 }
 
-/// The first form of `Accept` that there is; JSON when nothing is asked for.
+/// The form that `Accept` likes best, the first of several; JSON when nothing is asked for.
 fn form(headers: &HeaderMap) -> Result<Option<Format>, Fault> {
-    let asked: Vec<&str> = headers.get_all(ACCEPT).iter().filter_map(|v| v.to_str().ok()).collect();
+    let asked = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    let asked: Vec<&str> = asked.flat_map(|value| value.split(',')).map(str::trim).filter(|f| !f.is_empty()).collect();
     if asked.is_empty() {
         return Ok(None);
     }
-    let forms = asked.iter().flat_map(|value| value.split(',')).map(|f| f.split(';').next().unwrap_or_default().trim());
-    for form in forms {
-        match form.to_ascii_lowercase().as_str() {
-            JSON | "application/*" | "*/*" => return Ok(None),
-            CSV | "text/*" => return Ok(Some(Format::Csv)),
-            JSONL => return Ok(Some(Format::Jsonl)),
-            ARROW => return Ok(Some(Format::Arrow)),
-            _ => {}
+    let mut best: Option<(f32, Option<Format>)> = None;
+    for asked in asked {
+        let mut parts = asked.split(';').map(|part| part.trim().to_ascii_lowercase());
+        let form = match parts.next().unwrap_or_default().as_str() {
+            JSON | "application/*" | "*/*" => None,
+            CSV | "text/*" => Some(Format::Csv),
+            JSONL => Some(Format::Jsonl),
+            ARROW => Some(Format::Arrow),
+            _ => continue,
+        };
+        let liked = parts.find_map(|part| part.strip_prefix("q=").and_then(|q| q.parse().ok())).unwrap_or(1.0);
+        if liked > best.map_or(0.0, |(most, _)| most) {
+            best = Some((liked, form));
         }
     }
-    Err(Fault::invalid(format!("Accept: there are {JSON}, {CSV}, {JSONL} and {ARROW}")))
+    let none = || Fault::new(Code::NotAcceptable, format!("Accept: there are {JSON}, {CSV}, {JSONL} and {ARROW}"));
+    best.map(|(_, form)| form).ok_or_else(none)
 }
 
 /// Rows, in the form that `Accept` names: as JSON, or streamed as CSV, JSON lines or Arrow, each version as its header says.
 #[utoipa::path(get, path = "/handles/{id}/rows", tag = "handles", operation_id = "get_handle_rows", params(("id" = Uuid, Path), Which),
     responses((status = 200, content((Rows = "application/json"), (String = "text/csv"), (String = "application/x-ndjson"),
                   (Vec<u8> = "application/vnd.apache.arrow.stream")), headers(("X-Hearth-Handle-Version" = i64))),
+              (status = 406, body = crate::http::fault::Problem, description = "There is no form that `Accept` takes."),
               (status = 409, body = crate::http::fault::Problem, description = "Its driver cannot do it, or its context has ended and can begin again."),
-              (status = 429, body = crate::http::fault::Problem, description = "Too many streams are under way.")))]
+              (status = 429, body = crate::http::fault::Problem, description = "Too many streams are under way: of the caller, of the context, or through the gateway.")))]
 async fn rows(
     State(doors): State<Doors>,
     Who(who): Who,
@@ -171,13 +190,37 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_form_that_there_is_is_taken() {
+    fn the_form_that_is_liked_best_is_taken() {
         let of = |accept: &'static str| form(&HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static(accept))]));
         assert_eq!(form(&HeaderMap::new()).unwrap(), None);
         assert_eq!(of("*/*").unwrap(), None);
         assert_eq!(of("text/html, text/csv;q=0.9, */*").unwrap(), Some(Format::Csv));
         assert_eq!(of(ARROW).unwrap(), Some(Format::Arrow));
         assert_eq!(of("application/x-ndjson").unwrap(), Some(Format::Jsonl));
-        assert!(of("image/png").is_err());
+        assert_eq!(of("text/csv;q=0.5, application/json").unwrap(), None);
+        assert_eq!(of("text/csv;q=0, */*;q=0.1").unwrap(), None);
+        assert_eq!(of("TEXT/CSV; charset=utf-8; Q=0.2").unwrap(), Some(Format::Csv));
+        assert_eq!(of(" , ").unwrap(), None);
+        for none in ["image/png", "text/csv;q=0", "text/csv;q=0.0, application/json;q=0"] {
+            assert_eq!(of(none).unwrap_err().into_response().status(), 406, "{none}");
+        }
+    }
+
+    #[test]
+    fn odd_limits_and_columns_are_refused() {
+        let wanted = |limit, columns: Option<&str>| Which { limit, columns: columns.map(str::to_owned) }.wanted();
+        let fine = wanted(Some(MOST_ROWS), Some("key, value")).unwrap();
+        assert_eq!((fine.limit, fine.columns.unwrap()), (Some(MOST_ROWS), vec!["key".to_owned(), "value".to_owned()]));
+        assert!(wanted(Some(0), None).is_ok());
+        for (limit, columns) in [
+            (Some(-1), None),
+            (Some(MOST_ROWS + 1), None),
+            (None, Some("")),
+            (None, Some("key,,value")),
+            (None, Some("key, key")),
+            (None, Some(&*"x".repeat(LONGEST_COLUMNS + 1))),
+        ] {
+            assert!(wanted(limit, columns).is_err(), "{limit:?} {columns:?}");
+        }
     }
 }

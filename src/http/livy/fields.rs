@@ -5,11 +5,26 @@
 use std::collections::BTreeMap;
 
 use axum::http::StatusCode;
-use serde_json::Value;
+use serde::Deserialize;
 use serde_json::error::Category;
 use serde_json::value::RawValue;
+use serde_json::{Map, Value};
 
 use super::fault::Fault;
+use crate::http::bounded;
+
+/// Fields of an object, and items of a list: more than any field may hold.
+const MOST: usize = 10_000;
+
+/// An object, as it stands in the body.
+#[derive(Deserialize)]
+#[serde(transparent)]
+struct Whole(#[serde(deserialize_with = "bounded::map::<_, _, MOST>")] BTreeMap<String, Box<RawValue>>);
+
+/// A list, its items as they stand in the body.
+#[derive(Deserialize)]
+#[serde(transparent)]
+struct Items(#[serde(deserialize_with = "bounded::list::<_, _, MOST>")] Vec<Box<RawValue>>);
 
 /// An object's fields, taken one by one.
 #[derive(Debug)]
@@ -24,7 +39,7 @@ impl Fields {
         if body.trim_ascii().is_empty() {
             return Err(bad("No content to map due to end-of-input: a JSON object is expected"));
         }
-        let fields: BTreeMap<String, Box<RawValue>> = serde_json::from_slice(body).map_err(|e| match e.classify() {
+        let Whole(fields) = serde_json::from_slice(body).map_err(|e| match e.classify() {
             Category::Eof => bad(format!("Unexpected end-of-input: {e}")),
             Category::Data => bad(format!("Cannot read the body: a JSON object is expected ({e})")),
             Category::Syntax | Category::Io => bad(format!("Unexpected character: {e}")),
@@ -107,7 +122,28 @@ impl Fields {
 
     fn value(&mut self, name: &str) -> Result<Option<Value>, Fault> {
         let Some(raw) = self.raw(name) else { return Ok(None) };
-        serde_json::from_str(raw.get()).map(Some).map_err(|e| bad(format!("Cannot read {name}: {e}{}", chain(name))))
+        read(raw.get()).map(Some).map_err(|e| bad(format!("Cannot read {name}: {e}{}", chain(name))))
+    }
+}
+
+/// A value with its items or fields. What stands in those again is of no use to any field, and is left out.
+fn read(json: &str) -> serde_json::Result<Value> {
+    let shallow = |part: Box<RawValue>| match part.get().as_bytes().first() {
+        Some(b'[') => Ok(Value::Array(Vec::new())),
+        Some(b'{') => Ok(Value::Object(Map::new())),
+        _ => serde_json::from_str(part.get()),
+    };
+    match json.as_bytes().first() {
+        Some(b'[') => {
+            let Items(items) = serde_json::from_str(json)?;
+            Ok(Value::Array(items.into_iter().map(shallow).collect::<serde_json::Result<_>>()?))
+        }
+        Some(b'{') => {
+            let Whole(fields) = serde_json::from_str(json)?;
+            let fields = fields.into_iter().map(|(name, part)| Ok((name, shallow(part)?)));
+            Ok(Value::Object(fields.collect::<serde_json::Result<_>>()?))
+        }
+        _ => serde_json::from_str(json),
     }
 }
 
@@ -187,6 +223,11 @@ mod tests {
             assert!(fields(&format!(r#"{{"t": {t}}}"#)).text("t").is_err(), "{t}");
         }
         assert!(fields(r#"{"l": [["a"]]}"#).texts("l").is_err());
+        let list = |item: &str, count| format!("{{\"l\": [{}]}}", vec![item; count].join(","));
+        assert_eq!(fields(&list("1", MOST)).texts("l").unwrap().len(), MOST);
+        assert!(fields(&list("1", MOST + 1)).texts("l").is_err());
+        let many = format!("{{{}}}", vec!["\"n\": 1"; MOST + 1].join(","));
+        assert!(Fields::parse(many.as_bytes(), &["n"]).is_err());
         assert!(fields(r#"{"p": "x"}"#).pairs("p").is_err());
         assert!(fields(r#"{"p": {"a": {}}}"#).pairs("p").is_err());
     }

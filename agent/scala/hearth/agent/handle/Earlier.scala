@@ -14,8 +14,9 @@ private[handle] object Earlier {
   /** @param node one of the `durable` of `handles` */
   def handle(node: JsonNode, handles: Handles, news: Handles.News): Handle = {
     val columns = node.path("columns").elements.asScala.map(column => (column.path("name").asText, column.path("type").asText)).toSeq
-    // Not every type can be read as it is shown, names with signs in them: such a handle is in SQL once it has been opened.
-    val schema = Try(Handle.schema(columns)).toOption
+    // Not every type can be read as it is shown, names with signs in them, and too many columns are not kept: such a handle is in SQL once it
+    // has been opened.
+    val schema = if (node.path("columns").isArray) Try(Handle.schema(columns)).toOption else None
     val known = Handle.Known(node.path("kind").asText, schema, Option(node.path("key").asText(null)))
     val ttl = Some(node.path("ttl_ms")).filter(_.isIntegralNumber).map(_.asLong)
     val options = Options(node.path("storage").asText(Namespace.usual), force = false, ttl, durable = true)
