@@ -4,27 +4,33 @@ import os
 import shutil
 import tempfile
 import unittest
+import uuid
 
-from spark_driver import SparkDriver, eventually
+from door import Door, refusal
+from spark_driver import PATIENCE, SparkDriver, eventually
 
 DRIVER = None
+DOOR = None
 # The handle store.
 STORE = None
 # Sessions.
-MINE, OTHER, THIRD = 1, 2, 3
+MINE, OTHER, THIRD, SCALA = 1, 2, 3, 4
 
 
 def setUpModule():
-    global DRIVER, STORE
+    global DRIVER, DOOR, STORE
     STORE = tempfile.mkdtemp()
-    DRIVER = SparkDriver()
+    DOOR = Door()
+    DRIVER = SparkDriver(gateway=DOOR.address)
     sweep([])
     for session in (MINE, OTHER, THIRD):
         DRIVER.open(session)
+    DRIVER.open(SCALA, "spark")
 
 
 def tearDownModule():
     code = DRIVER.close()
+    DOOR.close()
     shutil.rmtree(STORE)
     assert code == 0, code
 
@@ -73,6 +79,31 @@ def earlier(name):
     return path
 
 
+def ask(op, name, **more):
+    """Has something asked of a handle, and returns the request."""
+    id = str(uuid.uuid4())
+    DRIVER.message("handle_request", request=id, op=op, name=name, **more)
+    return id
+
+
+def answer(id):
+    return DRIVER.told("handle_answer", lambda body: body["request"] == id)["body"]
+
+
+def open_stream(name):
+    id = str(uuid.uuid4())
+    DRIVER.message("open_stream", stream=id, name=name, format="csv")
+    return id
+
+
+def cancel(id):
+    DRIVER.message("cancel_request", request=id)
+
+
+# Jobs of others than the statement that asks.
+JOBS = "len(sc.statusTracker().getActiveJobsIds())"
+
+
 class Opening(unittest.TestCase):
     """Of durable handles of earlier applications."""
 
@@ -81,11 +112,10 @@ class Opening(unittest.TestCase):
         flag = os.path.join(DRIVER.folder, "flag")
         # Both cores are taken, so that opening waits.
         DRIVER.begin("import os, time\ndef busy(_):\n    while not os.path.exists(%r): time.sleep(0.02)\nsc.parallelize(range(2), 2).foreach(busy)" % flag, session=THIRD)
-        active = "len(sc.statusTracker().getActiveJobsIds())"
-        eventually(lambda: python(active) == "1")
+        eventually(lambda: python(JOBS) == "1")
         DRIVER.begin("hearth.df('first_read').count()", session=OTHER)
         cancelled = DRIVER.number
-        eventually(lambda: python(active) == "2")
+        eventually(lambda: python(JOBS) == "2")
         DRIVER.begin("print('waiting', flush=True)\nhearth.df('first_read').count()")
         waiting = DRIVER.number
         DRIVER.receive("output")
@@ -160,6 +190,70 @@ class Sharing(unittest.TestCase):
         python("data = spark.range(8).selectExpr('id as held_by_none')\nhearth.share(data, 'keeps', force=True)\nhearth.share(data, 'keeps_not', storage='NONE')\nhearth.unshare('keeps')")
         eventually(lambda: set(DRIVER.cached()) <= before)
         self.assertEqual(python("hearth.df('keeps_not').count()"), "8")
+
+
+class Cancelling(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        python("import time\nhearth.share(spark.range(3), 'small', storage='NONE')\n"
+               "hearth.share(spark.createDataFrame(sc.parallelize(range(2), 2).map(lambda i: (time.sleep(600),)), 'i int'), 'blocked', storage='NONE')")
+
+    def setUp(self):
+        # The end of a stream is known here before the agent knows it.
+        idle = ('println(!Thread.getAllStackTraces.values.toArray.exists(_.asInstanceOf[Array[StackTraceElement]]'
+                '.exists(_.getClassName.startsWith("hearth.agent.handle.Streams"))))')
+        eventually(lambda: DRIVER.text(idle, session=SCALA).strip() == "true")
+
+    def small(self):
+        """A stream that goes through, after all that were dialled for before."""
+        wanted = open_stream("small")
+        id, _, body, whole = DOOR.streams.get(timeout=PATIENCE)
+        self.assertEqual((id, body, whole), (wanted, b"id\r\n0\r\n1\r\n2\r\n", True))
+
+    def test_streams_before_their_first_byte(self):
+        ids = [open_stream("blocked") for _ in range(16)]
+        refused = open_stream("small")
+        id, headers, _, _ = DOOR.streams.get(timeout=PATIENCE)
+        self.assertEqual(id, refused)
+        self.assertIn("are under way already", refusal(headers)["message"])
+        # Those that wait first, so that none of them gets to begin.
+        for id in reversed(ids):
+            cancel(id)
+        self.small()
+        eventually(lambda: python(JOBS) == "0")
+
+    def test_a_stream_that_waits_for_others(self):
+        ids = [open_stream("blocked") for _ in range(16)]
+        cancel(ids[-1])
+        last = open_stream("small")
+        for id in ids[:-1]:
+            cancel(id)
+        id, _, body, _ = DOOR.streams.get(timeout=PATIENCE)
+        self.assertEqual((id, len(body)), (last, 13))
+
+    def test_puts_that_wait_for_room(self):
+        flag = os.path.join(DRIVER.folder, "room")
+        open(flag, "w").close()
+        # It is merged when the flag is there again.
+        said = DRIVER.text("""
+            val room = math.min(256L * 1024 * 1024, Runtime.getRuntime.maxMemory / 8).toInt
+            def held(e: (Int, Array[Byte])) = { while (!new java.io.File("%s").exists) Thread.sleep(20); e }
+            val full = ShareableRdd(sc.parallelize(Seq(-1 -> Array[Byte](1)), 1).map(held), "full")
+            new java.io.File("%s").delete()
+            val piece = room / 64
+            (0 until 63).foreach(i => full.put(i -> new Array[Byte](piece - 1000)))
+            full.put(63 -> new Array[Byte](piece - 10000))
+            println(full.version)""" % (flag, flag), session=SCALA)
+        version = int(said.strip().splitlines()[-1])
+        puts = [ask("put", "full", entries=[[1000 + i, "x" * 100000]]) for i in range(8)]
+        self.assertEqual(answer(ask("count", "small"))["result"]["count"], 3)
+        for id in puts:
+            cancel(id)
+        self.assertEqual([answer(id)["error"]["code"] for id in puts], ["cancelled"] * 8)
+        open(flag, "w").close()
+        found = answer(ask("get", "full", keys=[-1] + list(range(1000, 1008))))["result"]
+        self.assertEqual(found, {"version": version, "entries": [{"key": -1, "value": {"$binary": "AQ=="}}]})
+        self.assertEqual(answer(ask("unshare", "full"))["error"], None)
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ object Checks {
 
   def main(arguments: Array[String]): Unit = {
     golden(new File(arguments(0)))
+    unreadable()
     outbox()
     allowance()
     sqlStatements()
@@ -50,6 +51,18 @@ object Checks {
     same("code of run.json", run.body.path("code").asText, "println(\"你好 😀\")\n1+1")
     val output = Envelope.parse(read(new File(folder, "output-stdout.json")))
     same("a lone surrogate", output.body.path("text").asText.charAt(6), '\ud800')
+  }
+
+  private def unreadable(): Unit = {
+    def frame(seq: Int, value: String) =
+      s"""{"seq":$seq,"epoch":3,"session":null,"statement":null,"type":"handle_request","body":{"op":"put","entries":[["a",$value]]}}"""
+    def tag(value: String): String = Envelope.read(frame(7, value)).tag
+    same("a long number", tag("-" + "9" * 1000 + ".5e-10"), "handle_request")
+    same("a long name", tag("{\"" + "n" * 100000 + "\":1}"), "handle_request")
+    same("what is deep", tag("[" * 64 + "]" * 64), "handle_request")
+    same("what is too deep", Envelope.read(frame(7, "[" * 5000 + "]" * 5000)), Envelope(7, 3, None, None, Envelope.unreadable, Json.obj()))
+    same("what is cut off", tag("["), Envelope.unreadable)
+    same("no number, no envelope", Seq(frame(0, "["), "[", "nonsense", "{\"seq\":7").map(bad => scala.util.Try(Envelope.read(bad)).isFailure).distinct, Seq(true))
   }
 
   /** `session` and `statement` may be null or absent alike. */

@@ -1,6 +1,6 @@
 package hearth.agent
 
-import com.fasterxml.jackson.core.StreamReadConstraints
+import com.fasterxml.jackson.core.{JsonFactory, JsonFactoryBuilder, StreamReadConstraints}
 import com.fasterxml.jackson.core.json.JsonWriteFeature
 import com.fasterxml.jackson.databind.{JsonNode, ObjectMapper}
 import com.fasterxml.jackson.databind.json.JsonMapper
@@ -13,10 +13,22 @@ object Json {
   /** The longest string taken from the gateway, in code units; it bounds code itself. */
   private val longestString = 128 * 1024 * 1024
 
+  /** The deepest nesting and the longest number taken: more than the gateway lets through. */
+  private val deepest = 1000
+  private val longestNumber = 10000
+
   val mapper: ObjectMapper = {
-    val made = JsonMapper.builder().enable(JsonWriteFeature.ESCAPE_NON_ASCII).build()
-    made.getFactory.setStreamReadConstraints(StreamReadConstraints.builder().maxStringLength(longestString).build())
-    made
+    // Names of fields are people's data here: they are not kept for good, nor is one refused for its hash.
+    val factory = new JsonFactoryBuilder().configure(JsonFactory.Feature.CANONICALIZE_FIELD_NAMES, false).build()
+    factory.setStreamReadConstraints(constraints)
+    JsonMapper.builder(factory).enable(JsonWriteFeature.ESCAPE_NON_ASCII).build()
+  }
+
+  private def constraints: StreamReadConstraints = {
+    val made = StreamReadConstraints.builder().maxStringLength(longestString).maxNestingDepth(deepest).maxNumberLength(longestNumber)
+    // Later versions of Jackson bound names too.
+    made.getClass.getMethods.find(_.getName == "maxNameLength").foreach(_.invoke(made, Int.box(longestString)))
+    made.build()
   }
 
   private val nodes = JsonNodeFactory.instance

@@ -122,18 +122,19 @@ final class Handle(
 
   /** Puts and deletes.
     *
+    * @param isCancelled whether nobody wants it any more: then nothing is changed
     * @return the number of the version that has them; None if another handle is taking its place
-    * @throws HandleException `not_pairs` where there are no keys
+    * @throws HandleException `not_pairs` where there are no keys, `cancelled`
     */
-  @tailrec final def change(changes: Seq[(Any, Option[Any])]): Option[Long] = over match {
+  @tailrec final def change(changes: Seq[(Any, Option[Any])], isCancelled: () => Boolean): Option[Long] = over match {
     case Some(Handle.Ended(why))  => throw why
     case Some(Handle.Replaced(_)) => None
     case None =>
       lastUsed = System.currentTimeMillis
       ready() match {
-        case Some(Right(pairs)) => pairs.change(changes)
+        case Some(Right(pairs)) => pairs.change(changes, isCancelled)
         case Some(Left(_))      => throw Handle.notPairs(name, kind)
-        case None               => change(changes)
+        case None               => change(changes, isCancelled)
       }
   }
 

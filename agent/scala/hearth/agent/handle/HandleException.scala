@@ -23,6 +23,8 @@ object HandleException {
 
   def failed(why: String): HandleException = new HandleException("failed", why)
 
+  def cancelled: HandleException = new HandleException("cancelled", "the request was cancelled")
+
   def gone(name: String): HandleException = new HandleException("not_found", s"the handle $name was unshared or has expired")
 
   def lost(name: String, why: String): HandleException = new HandleException("lost", s"the data of the handle $name are lost: $why")

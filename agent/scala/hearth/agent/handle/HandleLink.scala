@@ -53,7 +53,10 @@ private[agent] final class HandleLink(
   def take(tag: String, body: JsonNode): Boolean = {
     tag match {
       case "handle_request" => requests.take(body)
-      case "cancel_request" => requests.cancel(body.path("request").asText)
+      case "cancel_request" =>
+        // Of a request or of a stream.
+        requests.cancel(body.path("request").asText)
+        streams.cancel(body.path("request").asText)
       case "open_stream"    => streams.take(body)
       case "handles"        => durable(body)
       case _                => return false

@@ -6,7 +6,7 @@ import scala.annotation.tailrec
 import scala.collection.mutable
 import scala.util.control.NonFatal
 
-import hearth.agent.Log
+import hearth.agent.{Jobs, Log}
 import org.apache.spark.sql.SparkSession
 
 /** All handles of the context, by name.
@@ -29,6 +29,7 @@ final class Handles(spark: () => SparkSession, news: Handles.News, timer: Schedu
   val merges = new Merges(work)
   val caches = new Caches
   @volatile private[handle] var store: Option[Store] = None
+  @volatile private var jobs = Option.empty[Jobs]
 
   /** @throws HandleException `not_found` */
   def apply(name: String): Handle = get(name).getOrElse(throw HandleException.notFound(name))
@@ -40,13 +41,20 @@ final class Handles(spark: () => SparkSession, news: Handles.News, timer: Schedu
   def root: SparkSession = spark()
 
   /** Spark is there: SQL sees the handles from now on. */
-  def started(root: SparkSession): Unit = synchronized {
-    shows = Some(root)
-    byName.values.foreach(shown)
+  def started(root: SparkSession): Unit = {
+    val cancelling = new Jobs(root.sparkContext)
+    root.sparkContext.addSparkListener(cancelling)
+    jobs = Some(cancelling)
+    synchronized {
+      shows = Some(root)
+      byName.values.foreach(shown)
+    }
   }
 
-  /** Stops the jobs of a group, if there can be any. */
-  def cancelJobs(group: String): Unit = synchronized(shows).foreach(_.sparkContext.cancelJobGroup(group))
+  /** Stops the jobs of a group, those that begin later as well, until it is forgotten. */
+  def cancelJobs(group: String): Unit = jobs.foreach(_.cancel(group))
+
+  def forgetJobs(group: String): Unit = jobs.foreach(_.forget(group))
 
   /** Puts new data under a name, in the place of what was there, if it was. Who reads the old goes on reading it.
     *
@@ -86,15 +94,15 @@ final class Handles(spark: () => SparkSession, news: Handles.News, timer: Schedu
   }
 
   /** Puts and deletes entries; see [[Handle.change]]. */
-  @tailrec def change(name: String, maker: Maker, changes: Seq[(Any, Option[Any])]): Long = {
+  @tailrec def change(name: String, maker: Maker, changes: Seq[(Any, Option[Any])], isCancelled: () => Boolean = Handles.never): Long = {
     val handle = this(name)
     val to = if (handle.options.durable) Some(writable) else None
-    handle.change(changes) match {
+    handle.change(changes, isCancelled) match {
       case Some(version) =>
         news.put(handle, maker)
         to.foreach(_.later(handle, this, news))
         version
-      case None => change(name, maker, changes)
+      case None => change(name, maker, changes, isCancelled)
     }
   }
 
@@ -179,6 +187,8 @@ object Handles {
 
   /** Handles of one context. */
   val most = 1000
+
+  private[handle] val never: () => Boolean = () => false
 
   /** Names that are remembered after their end. */
   private val mostRemoved = 10 * most

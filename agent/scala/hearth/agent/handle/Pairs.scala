@@ -37,16 +37,18 @@ final class Pairs(source: RDD[PairIndex.Index], key: Option[String], columns: St
 
   /** Puts (values) and deletes (None), under keys as they were given; waits while the driver has no room.
     *
+    * @param isCancelled whether nobody wants it any more: then nothing is changed
     * @return the number of the version that has them; None if no more changes are taken
     */
-  def change(changes: Seq[(Any, Option[Any])]): Option[Long] = {
+  def change(changes: Seq[(Any, Option[Any])], isCancelled: () => Boolean): Option[Long] = {
     if (changes.size > mostEntries)
       throw HandleException.badValue(s"${changes.size} entries at once are too many: put at most $mostEntries, or share a new RDD")
     val size = SizeEstimator.estimate(changes.toArray)
     if (size > merges.room / 4)
       throw HandleException.badValue(s"the entries take ${size >> 20} MiB, more than the ${merges.room >> 22} MiB of one put: share a new RDD")
-    awaitRoom(size)
+    awaitRoom(size, isCancelled)
     synchronized(if (closed) None else {
+      if (isCancelled()) throw HandleException.cancelled
       val content = newest.content
       var kind = content.key
       val normal = changes.map { case (key, value) =>
@@ -124,10 +126,11 @@ final class Pairs(source: RDD[PairIndex.Index], key: Option[String], columns: St
     newest.content.kept.leave()
   }
 
-  private def awaitRoom(size: Long): Unit = {
+  private def awaitRoom(size: Long, isCancelled: () => Boolean): Unit = {
     val limit = System.nanoTime + patienceNanos
     var tried = false
     while (merges.taken + size > merges.room && !synchronized(closed)) {
+      if (isCancelled()) throw HandleException.cancelled
       merges.relieve()
       synchronized {
         if (tried) failed.foreach(why => throw HandleException.failed(s"earlier changes cannot be merged, and there is no room for more: $why"))

@@ -31,38 +31,43 @@ private[agent] final class Requests(handles: Handles, answer: JsonNode => Unit, 
     if (running.putIfAbsent(id, new java.util.concurrent.atomic.AtomicBoolean) == null) {
       // Looked at only now: one that has just been done is either among these or was running.
       val before = changes.synchronized(Option(changes.get(id)))
-      if (before.isDefined || !handles.work.answer(perform(id, body))) {
+      if (before.isDefined || !begin(body.path("op").asText)(perform(id, body))) {
         running.remove(id)
         refuse(before.getOrElse(failure(id, HandleException.failed("this context has too many requests for handles already: ask again soon"))))
       }
     }
   }
 
-  /** Stops a request; it is answered as cancelled. */
-  def cancel(id: String): Unit = Option(running.get(id)).foreach { cancelled =>
+  /** Stops a request, if it is one; it is answered as cancelled. */
+  def cancel(id: String): Unit = running.computeIfPresent(id, (_, cancelled) => {
     cancelled.set(true)
     handles.cancelJobs(group(id))
-  }
+    cancelled
+  })
+
+  private def begin(op: String)(task: => Unit): Boolean =
+    if (op == "put" || op == "delete") handles.work.change(task) else handles.work.answer(task)
 
   private def perform(id: String, body: JsonNode): Unit = {
     val cancelled = running.get(id)
     val op = body.path("op").asText
     val told =
       try {
-        if (cancelled.get) throw Stopped
+        if (cancelled.get) throw HandleException.cancelled
         handles.work.group(group(id), s"$op of handle ${body.path("name").asText}")
         val made = Json.obj().put("request", id).putNull("error")
-        made.set[JsonNode]("result", result(op, body))
+        made.set[JsonNode]("result", result(op, body, () => cancelled.get))
         made
       } catch {
-        case thrown: Throwable => failure(id, if (cancelled.get) Stopped else thrown)
+        case thrown: Throwable => failure(id, if (cancelled.get) HandleException.cancelled else thrown)
       }
     if (changing(op) && !(cancelled.get && failed(told))) changes.synchronized(changes.put(id, told))
     running.remove(id)
+    handles.forgetJobs(group(id))
     answer(told)
   }
 
-  private def result(op: String, body: JsonNode): JsonNode = {
+  private def result(op: String, body: JsonNode, isCancelled: () => Boolean): JsonNode = {
     val name = body.path("name").asText
     def keyed(node: JsonNode): Any = WireValues.key(node, handles(name).key)
     op match {
@@ -74,9 +79,9 @@ private[agent] final class Requests(handles: Handles, answer: JsonNode => Unit, 
         changed(handles.change(name, Maker.outside, body.path("entries").elements.asScala.map { entry =>
           if (entry.size != 2) throw HandleException.badValue("each entry is an array of a key and a value")
           (keyed(entry.get(0)), Some(WireValues.value(entry.get(1))))
-        }.toVector))
+        }.toVector, isCancelled))
       case "delete" =>
-        changed(handles.change(name, Maker.outside, body.path("keys").elements.asScala.map(key => (keyed(key), None)).toVector))
+        changed(handles.change(name, Maker.outside, body.path("keys").elements.asScala.map(key => (keyed(key), None)).toVector, isCancelled))
       case "count" => handles(name).reading {
           case Version(number, content: PairContent) => counted(number, content.count())
           case Version(number, content: RddContent)  => counted(number, content.rdd match {
@@ -132,7 +137,6 @@ private[agent] object Requests {
   /** Bytes of one answer. */
   private val mostBytes = 8 * 1024 * 1024
   private val changing = Set("put", "delete", "unshare")
-  private val Stopped = new HandleException("cancelled", "the request was cancelled")
 
   private def group(id: String): String = s"hearth-request-$id"
 

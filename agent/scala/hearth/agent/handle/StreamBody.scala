@@ -33,7 +33,8 @@ private[handle] final class StreamBody(source: Formatted, over: () => Boolean) e
   private var first: Option[Array[Array[Byte]]] = None
 
   /** Makes all of it; returns when the last part is there to be taken, or nobody takes any more. */
-  def produce(): Unit =
+  def produce(): Unit = {
+    var isWhole = false
     try {
       give(Bytes(source.head))
       var found = first
@@ -43,12 +44,16 @@ private[handle] final class StreamBody(source: Formatted, over: () => Boolean) e
         found = take()
       }
       give(Bytes(source.tail))
-      give(End)
-    } catch {
-      case failure: Throwable =>
-        give(Failed(failure))
-        throw failure
-    } finally ahead.foreach(_._2.cancel())
+      isWhole = give(End)
+    } finally if (!isWhole) {
+      // Whoever still takes it learns that no more will come.
+      queue.clear()
+      queue.offer(BrokenOff)
+    }
+  }
+
+  /** Computes no more. */
+  def close(): Unit = ahead.foreach(_._2.cancel())
 
   /** Takes it; once. */
   override def iterator: java.util.Iterator[Array[Byte]] = new java.util.Iterator[Array[Byte]] {
@@ -57,9 +62,9 @@ private[handle] final class StreamBody(source: Formatted, over: () => Boolean) e
     override def hasNext: Boolean = {
       if (part == null) part = queue.take()
       part match {
-        case Failed(failure) => throw new java.io.UncheckedIOException(new java.io.IOException(failure))
-        case End             => false
-        case _               => true
+        case BrokenOff => throw new java.io.UncheckedIOException(new java.io.IOException("the stream broke off"))
+        case End       => false
+        case _         => true
       }
     }
 
@@ -71,9 +76,13 @@ private[handle] final class StreamBody(source: Formatted, over: () => Boolean) e
     }
   }
 
-  private def give(part: Part): Unit = part match {
-    case Bytes(none) if none.isEmpty => ()
-    case _ => while (!queue.offer(part, waitMillis, TimeUnit.MILLISECONDS) && !over()) ()
+  /** Returns whether it will be taken. */
+  private def give(part: Part): Boolean = part match {
+    case Bytes(none) if none.isEmpty => true
+    case _ =>
+      var isGiven = false
+      while (!isGiven && !over()) isGiven = queue.offer(part, waitMillis, TimeUnit.MILLISECONDS)
+      isGiven
   }
 
   /** The next partition's parts, and a job for one more partition; None after the last. */
@@ -99,7 +108,7 @@ private[handle] final class StreamBody(source: Formatted, over: () => Boolean) e
 private object StreamBody {
   private sealed trait Part
   private final case class Bytes(bytes: Array[Byte]) extends Part
-  private final case class Failed(why: Throwable) extends Part
+  private case object BrokenOff extends Part
   private case object End extends Part
 
   /** Partitions that are computed at the same time, or wait to be sent. */

@@ -14,7 +14,8 @@ import org.apache.spark.sql.SparkSession
   */
 final class Work(spark: () => SparkSession) {
   private val answers = pool("hearth-handle", 8, 1000)
-  private val streams = pool("hearth-stream", Work.mostStreams, Work.mostStreams)
+  private val changes = pool("hearth-handle-change", 4, 1000)
+  private val streams = pool("hearth-stream", Work.mostStreams, 2 * Work.mostStreams)
   private val merges = pool("hearth-merge", 2, 10000)
   private val background = pool("hearth-handle-background", 1, 10000)
   private val endings = pool("hearth-handle-end", 1, 10000)
@@ -23,7 +24,11 @@ final class Work(spark: () => SparkSession) {
   /** Runs it soon; returns whether there was room for it. */
   def answer(task: => Unit): Boolean = run(answers, task)
 
-  def stream(task: => Unit): Boolean = run(streams, task)
+  /** Makes a change, which may have to wait for room; nothing else waits for that. */
+  def change(task: => Unit): Boolean = run(changes, task)
+
+  /** Runs it soon, if there is room for it; what is returned takes it back while it still waits, and returns whether it did. */
+  def stream(task: => Unit): Option[() => Boolean] = submit(streams, task).map(waiting => () => streams.remove(waiting))
 
   /** Ends a handle: beside all that computes, and runs no job. */
   def end(task: => Unit): Boolean = run(endings, task)
@@ -56,11 +61,15 @@ final class Work(spark: () => SparkSession) {
     Thread.interrupted()
   }
 
-  private def run(pool: ThreadPoolExecutor, task: => Unit): Boolean =
+  private def run(pool: ThreadPoolExecutor, task: => Unit): Boolean = submit(pool, task).isDefined
+
+  private def submit(pool: ThreadPoolExecutor, task: => Unit): Option[Runnable] = {
+    val made: Runnable = () => try task catch { case failure: Throwable => Log.error("work for handles", failure) }
     try {
-      pool.execute(() => try task catch { case failure: Throwable => Log.error("work for handles", failure) })
-      true
-    } catch { case _: RejectedExecutionException => false }
+      pool.execute(made)
+      Some(made)
+    } catch { case _: RejectedExecutionException => None }
+  }
 
   private def pool(name: String, threads: Int, waiting: Int): ThreadPoolExecutor = {
     val numbers = new AtomicInteger

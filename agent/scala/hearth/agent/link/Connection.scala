@@ -127,7 +127,7 @@ private final class Connection(outbox: Outbox, taken: (Connection, Envelope) => 
         val frame = incoming.toString
         incoming.setLength(0)
         if (incoming.capacity > 1024 * 1024) incoming.trimToSize()
-        try taken(this, Envelope.parse(frame))
+        try taken(this, Envelope.read(frame))
         catch { case bad: IllegalArgumentException => end(Connection.Lost("the gateway sent " + bad.getMessage)) }
       }
     }
