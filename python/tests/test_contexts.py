@@ -53,7 +53,7 @@ class Contexts(unittest.TestCase):
         err = io.StringIO()
         with contextlib.redirect_stderr(err):
             lost = session.run("import time\ntime.sleep(600)")
-        self.assertRegex(err.getvalue(), r"Hearth: the session ends at \d\d:\d\d:\d\d: .* its ttl is 25 s")
+        self.assertRegex(err.getvalue(), r"Hearth: the session ends at \d\d:\d\d:\d\d: .* \(its ttl is 25 s\)")
         self.assertEqual(lost.state, "cancelled")
         session.refresh()
         self.assertEqual(session.info.ended_by, {"user": None, "via": None, "clock": "ttl"})

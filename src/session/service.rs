@@ -90,9 +90,14 @@ impl Service {
         new: NewSession,
         key: Option<&idempotency::Key>,
     ) -> Result<View, Error> {
+        let names_none = new.context.is_none();
         match self.create_once(who, new.clone(), key).await {
             // By now it is there to be found.
             Err(Error::Context(context::Error::SharedMeanwhile)) => self.create_once(who, new, key).await,
+            // The one that was found to be shared was told to end at this moment: by now it is not found, and another is made.
+            Err(Error::Context(context::Error::Over(..) | context::Error::Ended(..))) if names_none => {
+                self.create_once(who, new, key).await
+            }
             outcome => outcome,
         }
     }
