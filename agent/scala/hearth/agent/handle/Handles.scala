@@ -56,7 +56,7 @@ final class Handles(spark: () => SparkSession, news: Handles.News, timer: Schedu
     val made = make
     val content = made.fold(identity, _.now.content)
     try {
-      val path = to.map(_.write(name, content, spark()))
+      val path = to.map(_.write(name, content))
       add(name) { number =>
         val handle = new Handle(name, maker, options, number, Handle.Known.of(content), Some(made), () => made, None)
         handle.written = path.map(Written(_, number))
