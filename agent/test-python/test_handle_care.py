@@ -222,8 +222,8 @@ class NobodyWaits(unittest.TestCase):
     def test_for_a_merge_that_fails(self):
         python("import os, tempfile\nflag = os.path.join(tempfile.mkdtemp(), 'flag')\n"
                "def entry(i):\n    if i == 99 and not os.path.exists(flag): raise ValueError('not yet')\n    return (i, i)\n"
-               "late = ShareableRdd(sc.parallelize(range(100), 2).map(entry), 'late')\nversion = late.put({i: 'x' for i in range(100, 21000)})")
-        self.assertEqual(python("late.put({1: 'y'}) - version, late.get(20999), late.get(1)"), "(1, {20999: 'x'}, {1: 'y'})")
+               "late = ShareableRdd(sc.parallelize(range(100), 2).map(entry), 'late')\nversion = late.put({i: -1 for i in range(100, 21000)})")
+        self.assertEqual(python("late.put({1: -2}) - version, late.get(20999), late.get(1)"), "(1, {20999: -1}, {1: -2})")
         self.assertIn("not yet", error("late.get(5)"))
         self.assertEqual(python("open(flag, 'w').close()\nlate.get(5), late.count()"), "({5: 5}, 21000)")
         python("late.unshare()\nos.remove(flag)\nos.rmdir(os.path.dirname(flag))")

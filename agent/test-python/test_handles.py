@@ -148,7 +148,7 @@ class Pairs(unittest.TestCase):
     def test_keys(self):
         for keys in ("['a', 'b']", "[1, 2 ** 40]", "[1.5, -0.0]", "[True, False]", "[b'a', b'']", "[(1, 'a'), (2, ('b', b'c'))]"):
             self.assertEqual(python("keys = %s\nk = ShareableRdd(sc.parallelize([(key, key) for key in keys]), 'k')\n"
-                                    "before = k.version\nk.get_all(keys) == {key: key for key in keys}, k.put({keys[0]: 'x'}) - before, k.get(keys[0]) == {keys[0]: 'x'}, k.count()" % keys),
+                                    "before = k.version\nk.get_all(keys) == {key: key for key in keys}, k.put({keys[0]: keys[1]}) - before, k.get(keys[0]) == {keys[0]: keys[1]}, k.count()" % keys),
                              "(True, 1, True, 2)", keys)
         self.assertIn("Map((1,a) -> 1)", scala('ShareableRdd(sc.parallelize(Seq((1, "a") -> 1)), "tuple_keys").get((1, "a"))'))
         self.assertEqual(python("SharedRdd('tuple_keys').get((1, 'a'))"), "{(1, 'a'): 1}")

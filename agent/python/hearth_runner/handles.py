@@ -31,7 +31,8 @@ class SharedRdd:
     """A key-value RDD that all sessions of the context know by its name.
 
     Each call works on the version that is the newest at that moment. Keys are strings, whole numbers, floats, booleans, bytes, or tuples
-    of these; values are these, and lists, dicts, sets, dates and decimals.
+    of at most 22 of these; values are these, and lists, dicts, sets, Rows, decimals, dates, timedeltas and datetimes, which are without a
+    zone or of a fixed offset such as UTC. What is put has to fit into the columns that the first values have made.
     """
 
     def __init__(self, handles, name, share=None):
@@ -55,18 +56,18 @@ class SharedRdd:
 
     def get_all(self, keys):
         """The entries of those of the keys that there are."""
-        keys = list(keys)
+        keys = [_key(key) for key in keys]
         found = dict(_read(self._handles.call("get", self.name, _write(keys))))
         # Under the keys that were asked for: a key that is a whole number stays one.
         return {key: found[key] for key in keys if key in found}
 
     def put(self, entries):
         """Puts the entries of a dict and returns the number of the version that has them."""
-        return self._handles.call("put", self.name, _write([(key, value) for key, value in dict(entries).items()]))
+        return self._handles.call("put", self.name, _write([(_key(key), value) for key, value in dict(entries).items()]))
 
     def delete(self, *keys):
         """Deletes entries and returns the number of the version without them."""
-        return self._handles.call("delete", self.name, _write(list(keys)))
+        return self._handles.call("delete", self.name, _write([_key(key) for key in keys]))
 
     def take(self, n):
         """At most n entries, as a list of pairs."""
@@ -273,6 +274,23 @@ def _is_rdd(obj):
 
 def _pickled(rdd):
     return rdd._pickled()._jrdd
+
+
+def _key(key):
+    """A key as the entries come back under it.
+
+    raises HandleError `bad_key` for a text that no other language can have
+    """
+    if type(key) is tuple:
+        return tuple(_key(part) for part in key)
+    if isinstance(key, bytearray):
+        return bytes(key)
+    if isinstance(key, str):
+        try:
+            key.encode()
+        except UnicodeEncodeError:
+            raise HandleError("bad_key", "%a has half of a character (a surrogate alone), which no other language has: make it bytes" % key) from None
+    return key
 
 
 def _write(value):

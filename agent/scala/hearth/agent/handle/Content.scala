@@ -66,9 +66,12 @@ final class RddContent(val rdd: RDD[_], val isPython: Boolean, columns: Option[S
   // Frames that are made of it have its rows, not the frame.
   override def lent(session: SparkSession): DataFrame = frame(session, kept.lend(_))
 
+  /** @throws HandleException `bad_columns` where the elements have no columns */
+  def table: StructType = columns.getOrElse(throw new HandleException(
+    "bad_columns", "the elements of this RDD are of a class that SQL has no columns for: map them to tuples, dicts or case classes first"))
+
   private def frame(session: SparkSession, keep: RDD[Row] => RDD[Row]): DataFrame = {
-    val table = columns.getOrElse(throw new HandleException(
-      "bad_columns", "the elements of this RDD are of a class that SQL has no columns for: map them to tuples, dicts or case classes first"))
+    val table = this.table
     session.createDataFrame(keep(RddContent.rows(elements, table)), table)
   }
 }

@@ -55,7 +55,7 @@ private[handle] object Formatted {
 /** One JSON object a line, nulls and all. */
 private[handle] object JsonLines {
   def line(names: Array[String], row: Row): String =
-    JsonValue.wire(scala.collection.immutable.ListMap(names.toSeq.zip(row.toSeq): _*)) + "\n"
+    JsonValue.wire(OrderedMap.of(names.iterator.zip(row.toSeq.iterator))) + "\n"
 }
 
 /** RFC 4180, with what is nested as JSON. */

@@ -68,7 +68,7 @@ final class Handles(spark: () => SparkSession, news: Handles.News, timer: Schedu
     val made = make
     val content = made.fold(identity, _.now.content)
     try {
-      val path = to.map(_.write(name, content, spark()))
+      val path = to.map(_.write(name, content))
       add(name) { number =>
         val handle = new Handle(name, maker, options, number, Handle.Known.of(content), Right(made))
         handle.written = path.map(Written(_, number))

@@ -24,7 +24,7 @@ object Keys {
     */
   def normal(key: Any): Any = key match {
     case null | None           => throw HandleException.badKey("a key cannot be null: filter such entries out")
-    case text: String          => text
+    case text: String          => whole(text)
     case number: Long          => number
     case number: Int           => number.toLong
     case number: Short         => number.toLong
@@ -32,7 +32,7 @@ object Keys {
     case number: Float         => real(number.toDouble)
     case number: Double        => real(number)
     case is: Boolean           => is
-    case one: Char             => one.toString
+    case one: Char             => whole(one.toString)
     case bytes: Array[Byte]    => new Bytes(bytes)
     case bytes: Bytes          => bytes
     case number: BigInt if number.isValidLong                           => number.toLong
@@ -41,7 +41,7 @@ object Keys {
     case tuple: Product if Values.isTuple(tuple)                        => Values.tuple(tuple.productIterator.map(normal).toVector)
     case other =>
       throw HandleException.badKey(
-        s"a key cannot be a ${Values.nameOf(other)}: make it a string, a whole number, a double, a boolean, bytes or a tuple of these")
+        s"a key cannot be a ${Values.nameOf(other)}: make it a string, a whole number, a double, a boolean, bytes or a tuple of at most 22 of these")
   }
 
   /** What a normal key is in the words of the link. */
@@ -60,7 +60,7 @@ object Keys {
     * @throws HandleException `bad_key` if it is of another kind
     */
   def of(key: Any, wanted: Option[String]): Any = (normal(key), wanted) match {
-    case (whole: Long, Some("double"))                => whole.toDouble
+    case (whole: Long, Some("double")) if isDouble(whole) => whole.toDouble
     case (found, Some(other)) if kind(found) != other => throw HandleException.badKey(
         s"the keys of this handle are of kind $other, and ${Values.brief(found)} is of kind ${kind(found)}")
     case (found, _) => found
@@ -86,6 +86,13 @@ object Keys {
     case tuple: Product if Values.isTuple(tuple) => Values.tuple(tuple.productIterator.map(value).toVector)
     case other                                   => other
   }
+
+  private def whole(text: String): String =
+    try Values.whole(text)
+    catch { case half: HandleException => throw HandleException.badKey(half.getMessage) }
+
+  /** Whether there is a double of this number, and not only one that is near. */
+  private def isDouble(whole: Long): Boolean = BigDecimal(whole) == BigDecimal.exact(whole.toDouble)
 
   private def real(number: Double): Double =
     if (number.isNaN) throw HandleException.badKey("a key cannot be NaN: filter such entries out")

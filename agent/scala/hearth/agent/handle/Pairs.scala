@@ -14,8 +14,10 @@ import org.apache.spark.util.SizeEstimator
   *
   * @param source the index as it was made; never cached itself but as the first index
   * @param key    the kind of the keys, if there are some
+  * @param isOwn  whether the values are of a class that has no columns, so that they are for those alone who know it
   */
-final class Pairs(source: RDD[PairIndex.Index], key: Option[String], columns: StructType, level: StorageLevel, merges: Merges) {
+final class Pairs(
+    source: RDD[PairIndex.Index], key: Option[String], columns: StructType, level: StorageLevel, merges: Merges, isOwn: Boolean = false) {
   import Pairs._
 
   @volatile private var newest = PairVersion(0, new PairContent(keep(source), PairIndex.unchanged, 0, key, columns, keptBy(source)))
@@ -39,6 +41,7 @@ final class Pairs(source: RDD[PairIndex.Index], key: Option[String], columns: St
     *
     * @param isCancelled whether nobody wants it any more: then nothing is changed
     * @return the number of the version that has them; None if no more changes are taken
+    * @throws HandleException `bad_key` or `bad_value` for one that others could not read: nobody gets any of these changes then
     */
   def change(changes: Seq[(Any, Option[Any])], isCancelled: () => Boolean): Option[Long] = {
     if (changes.size > mostEntries)
@@ -46,17 +49,16 @@ final class Pairs(source: RDD[PairIndex.Index], key: Option[String], columns: St
     val size = SizeEstimator.estimate(changes.toArray)
     if (size > merges.room / 4)
       throw HandleException.badValue(s"the entries take ${size >> 20} MiB, more than the ${merges.room >> 22} MiB of one put: share a new RDD")
+    val known = newest.content
+    val made = checked(changes, known)
+    ChangeCheck.crosses(made.entries)
     awaitRoom(size, isCancelled)
     synchronized(if (closed) None else {
       if (isCancelled()) throw HandleException.cancelled
       val content = newest.content
-      var kind = content.key
-      val normal = changes.map { case (key, value) =>
-        val made = Keys.of(key, kind)
-        kind = kind.orElse(Some(Keys.kind(made)))
-        made -> value
-      }
-      newest = PairVersion(newest.number + 1, content.changed(normal, size, kind, columnsWith(normal)))
+      // The first entries of all, which say what the others are to be like, may have come meanwhile.
+      val Checked(entries, kind, table) = if (content.key == known.key) made else checked(changes, content)
+      newest = PairVersion(newest.number + 1, content.changed(entries, size, kind, table))
       merges.changed(this)
       if (newest.content.overlay.size >= mergeEntries || newest.content.bytes >= mergeBytes) begin()
       Some(newest.number)
@@ -141,10 +143,20 @@ final class Pairs(source: RDD[PairIndex.Index], key: Option[String], columns: St
     }
   }
 
-  /** Columns that hold what is put as well, where the first values were of no kind or of one that holds it. */
-  private def columnsWith(changes: Seq[(Any, Option[Any])]): StructType =
-    if (newest.content.key.isDefined) newest.content.columns
-    else PairContent.columns(changes.collect { case (key, Some(value)) => key -> value })
+  /** Changes under normal keys, which fit into the columns; where there are no entries yet, the kind of keys and columns they make. */
+  private def checked(changes: Seq[(Any, Option[Any])], content: PairContent): Checked = {
+    var kind = content.key
+    val entries = changes.map { case (key, value) =>
+      val made = Keys.of(key, kind)
+      kind = kind.orElse(Some(Keys.kind(made)))
+      made -> value
+    }
+    val table =
+      if (content.key.isDefined) content.columns
+      else PairContent.columns(entries.collect { case (key, Some(value)) => key -> value })
+    if (!isOwn) ChangeCheck.fits(entries, table)
+    Checked(entries, kind, table)
+  }
 
   /** Joins sets of changes of about the same size, so that what makes an index anew reads only a few of them, and each entry is copied
     * only now and then; large ones stay apart, for to join them takes the driver's memory.
@@ -168,6 +180,9 @@ final class Pairs(source: RDD[PairIndex.Index], key: Option[String], columns: St
 final case class PairVersion(number: Long, content: PairContent)
 
 object Pairs {
+
+  /** Changes that may be made. */
+  private final case class Checked(entries: Seq[(Any, Option[Any])], kind: Option[String], table: StructType)
 
   /** Changes that have been merged, and what they take, about. */
   private final case class Merged(changes: Broadcast[Map[Int, PairIndex.Changes]], bytes: Long)

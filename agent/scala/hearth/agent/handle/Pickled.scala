@@ -6,19 +6,16 @@ import java.nio.charset.StandardCharsets.US_ASCII
 
 import scala.collection.JavaConverters._
 
-import net.razorvine.pickle.{IObjectConstructor, IObjectPickler, Opcodes, PickleException, Pickler, Unpickler}
+import net.razorvine.pickle.{IObjectPickler, Opcodes, PickleException, Pickler}
 import org.apache.spark.api.java.JavaRDD
 import org.apache.spark.api.python.SerDeUtil
 import org.apache.spark.rdd.RDD
 
-import _root_.hearth.agent.handle.{Bytes, HandleException, PythonRow, PythonTime, Values}
+import _root_.hearth.agent.handle.{Bytes, PythonCall, Values}
 
 /** Python's values, by pickle. */
 object Pickled {
   SerDeUtil.initialize()
-  Unpickler.registerConstructor("pyspark.sql.types", "_create_row", new IObjectConstructor {
-    override def construct(arguments: Array[Object]): Object = PythonRow(items(arguments(0)).map(String.valueOf), items(arguments(1)))
-  })
 
   Pickler.registerCustomPickler(classOf[Bytes], new IObjectPickler {
     // As bytes: the pickler alone makes a bytearray of an array, and that can be no key.
@@ -29,15 +26,13 @@ object Pickled {
       out.write(bytes)
     }
   })
-  Pickler.registerCustomPickler(classOf[PythonTime], new IObjectPickler {
-    // The pickler alone makes a datetime with a zone of a package that Python may not have.
+  Pickler.registerCustomPickler(classOf[PythonCall], new IObjectPickler {
     override def pickle(value: Object, out: OutputStream, pickler: Pickler): Unit = {
-      val time = value.asInstanceOf[PythonTime].time.toLocalDateTime
+      val call = value.asInstanceOf[PythonCall]
       out.write(Opcodes.GLOBAL)
-      out.write("datetime\ndatetime\n".getBytes(US_ASCII))
+      out.write(s"${call.module}\n${call.name}\n".getBytes(US_ASCII))
       out.write(Opcodes.MARK)
-      Seq(time.getYear, time.getMonthValue, time.getDayOfMonth, time.getHour, time.getMinute, time.getSecond, time.getNano / 1000)
-        .foreach(part => pickler.save(Integer.valueOf(part)))
+      call.arguments.foreach(argument => pickler.save(argument.asInstanceOf[Object]))
       out.write(Opcodes.TUPLE)
       out.write(Opcodes.REDUCE)
     }
@@ -46,12 +41,13 @@ object Pickled {
   /** Makes this JVM, an executor's perhaps, know all of this. */
   private def ready(): Unit = ()
 
-  /** @throws HandleException `bad_value` for an object of a class that the JVM has no like of */
-  def read(bytes: Array[Byte]): Any =
-    try new Unpickler().loads(bytes)
-    catch { case unlike: PickleException => throw Values.cannotCross(className(unlike)) }
+  /** A value as Scala knows it.
+    *
+    * @throws HandleException `bad_value` for an object of a class that the JVM has no like of
+    */
+  def read(bytes: Array[Byte]): Any = Values.bounded(Values.fromPython(unpickled(bytes)))
 
-  def write(value: Any): Array[Byte] = new Pickler(true, false).dumps(Values.toPython(value))
+  def write(value: Any): Array[Byte] = Values.bounded(new Pickler(true, false).dumps(Values.toPython(value)))
 
   /** The elements of a Python RDD as Scala knows them; read when they are asked for.
     *
@@ -59,9 +55,9 @@ object Pickled {
     */
   def elements(pickled: RDD[Array[Byte]]): RDD[Any] = pickled.mapPartitions { batches =>
     batches.flatMap { batch =>
-      read(batch) match {
-        case list: java.util.List[_] => list.asScala.iterator.map(Values.fromPython)
-        case one                     => Iterator.single(Values.fromPython(one))
+      unpickled(batch) match {
+        case list: java.util.List[_] => list.asScala.iterator.map(item => Values.bounded(Values.fromPython(item)))
+        case one                     => Iterator.single(Values.bounded(Values.fromPython(one)))
       }
     }
   }
@@ -70,14 +66,15 @@ object Pickled {
   def forPython(elements: RDD[_]): JavaRDD[Array[Byte]] =
     SerDeUtil.javaToPython(elements.mapPartitions { values =>
       ready()
-      values.map(Values.toPython)
+      values.map(value => Values.bounded(Values.toPython(value)))
     }.toJavaRDD())
 
-  private def items(value: Object): Seq[Any] = value match {
-    case array: Array[AnyRef]    => array.toVector
-    case list: java.util.List[_] => list.asScala.toVector
-    case other                   => Vector(other)
-  }
+  private def unpickled(bytes: Array[Byte]): Any =
+    try new Unpickled().loads(bytes)
+    catch {
+      case unlike: PickleException   => throw Values.cannotCross(className(unlike))
+      case _: ClassCastException     => throw Values.cannotCross("Python object of a class of its own")
+    }
 
   /** "expected zero arguments for construction of ClassDict (for numpy.core.multiarray._reconstruct)…": the class it speaks of. */
   private def className(failure: PickleException): String =

@@ -28,7 +28,7 @@ object PythonHandles {
     })
 
   def shareValue(number: Int, name: String, options: Options, pickle: Array[Byte]): Unit =
-    session(number).shareValue(name, options, Values.fromPython(Pickled.read(pickle)))
+    session(number).shareValue(name, options, Pickled.read(pickle))
 
   /** @throws HandleException `not_found` */
   def kind(number: Int, name: String): String = session(number).handle(name).kind
@@ -86,7 +86,7 @@ object PythonHandles {
   /** Whether an address like `host/sessions/7` names a session of this context. */
   def isHere(number: Int, session: String): Boolean = Addresses.isHere(session)
 
-  private def items(pickle: Array[Byte]): Seq[Any] = Values.fromPython(Pickled.read(pickle)).asInstanceOf[Seq[Any]]
+  private def items(pickle: Array[Byte]): Seq[Any] = Pickled.read(pickle).asInstanceOf[Seq[Any]]
 
   private def pairs(entries: Iterable[(Any, Any)]): Array[Byte] = Pickled.write(entries.map { case (key, value) => (Keys.value(key), value) }.toVector)
 }

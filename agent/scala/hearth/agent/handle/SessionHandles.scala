@@ -43,7 +43,12 @@ final class SessionHandles(workspace: Workspace, statement: () => Option[Int]) {
     val first = HandleException.unwrapped(pairs.take(SessionHandles.looked)).toSeq
     val key = first.headOption.map(entry => Keys.kind(Keys.normal(entry._1)))
     first.foreach(entry => Keys.of(entry._1, key))
-    val made = new Pairs(PairIndex.of(pairs, key), key, PairContent.columns(first), options.level, handles.merges)
+    val columns = PairContent.columns(first)
+    // They can still be shared among sessions that know their class.
+    val isOwn =
+      try { ChangeCheck.fits(first.map { case (key, value) => (Keys.normal(key), Some(value)) }, columns); false }
+      catch { case _: HandleException => true }
+    val made = new Pairs(PairIndex.of(pairs, key), key, columns, options.level, handles.merges, isOwn)
     orFreed(made.now.content.kept) {
       if (options.force) HandleException.unwrapped(made.now.content.count())
       made

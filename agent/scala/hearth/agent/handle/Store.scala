@@ -8,7 +8,7 @@ import scala.util.control.NonFatal
 
 import hearth.agent.Log
 import org.apache.hadoop.fs.{FileSystem, Path}
-import org.apache.spark.sql.{Row, SparkSession}
+import org.apache.spark.sql.SparkSession
 import org.apache.spark.storage.StorageLevel
 
 /** Where durable handles are written, as Parquet: a folder for each handle, in it one for each version that was written.
@@ -16,18 +16,19 @@ import org.apache.spark.storage.StorageLevel
   * @param base address of a folder of any file system that Spark can write
   */
 private[handle] final class Store(base: String, work: Work, spark: () => SparkSession, timer: ScheduledExecutorService) {
+  private lazy val writer = Durable.writer(spark())
   private val due = mutable.HashSet.empty[Handle]
 
   /** Folders that this application has written or reads, or will. */
   private val ours = mutable.HashSet.empty[String]
 
   /** Writes a version whole and returns where. */
-  def write(name: String, content: Content, session: SparkSession): String = {
+  def write(name: String, content: Content): String = {
     val path = s"${base.stripSuffix("/")}/$name/${UUID.randomUUID}"
     if (content.kind == "value")
       throw HandleException.badValue("a value cannot be durable: share it as a DataFrame, or make it anew in the next application")
     ours.synchronized(ours.add(path))
-    HandleException.unwrapped(content.frame(session).write.parquet(path))
+    HandleException.unwrapped(Durable.table(content, writer).write.parquet(path))
     path
   }
 
@@ -47,7 +48,7 @@ private[handle] final class Store(base: String, work: Work, spark: () => SparkSe
 
   private def now(handle: Handle, handles: Handles, news: Handles.News): Unit = {
     val old = handle.written.map(_.path)
-    val made = handle.reading(version => Written(write(handle.name, version.content, spark()), version.number))
+    val made = handle.reading(version => Written(write(handle.name, version.content), version.number))
     val told = handles.whileCurrent(handle)(if (handle.wrote(made)) news.version(handle))
     if (told) news.settled(forget(old.toSet -- handle.origin))
     else forget(Set(made.path))
@@ -88,21 +89,12 @@ private[handle] object Store {
     val rows = handles.root.read.parquet(path)
     known.kind match {
       case "pairs" =>
-        val entries = rows.rdd.map(row => (Values.plain(row.get(0)): Any, Values.plain(row.get(1)): Any))
         val key = known.key
-        Right(new Pairs(PairIndex.of(entries.map(entry => (tupled(entry._1, key), entry._2)), key), key, rows.schema, level, handles.merges))
+        Right(new Pairs(PairIndex.of(Durable.entries(rows), key), key, Durable.columns(rows), level, handles.merges))
       case "rdd" =>
-        val single = rows.schema.fieldNames.sameElements(Array("value"))
-        val elements = rows.rdd.map(row => if (single) Values.plain(row.get(0)) else row)
-        Left(new RddContent(elements, false, Some(rows.schema), handles.caches.rdd(elements, level)))
+        val elements = Durable.elements(rows)
+        Left(new RddContent(elements, false, Some(Durable.columns(rows)), handles.caches.rdd(elements, level)))
       case _ => Left(new FrameContent(rows, handles.caches.frame(rows, level)))
     }
-  }
-
-  /** A tuple was written as a struct of its parts. */
-  private def tupled(key: Any, kind: Option[String]): Any = key match {
-    case parts: scala.collection.Map[_, _] if kind.contains("tuple") => Values.tuple(parts.values.toVector.map(tupled(_, kind)))
-    case row: Row if kind.contains("tuple") => Values.tuple(row.toSeq.toVector.map(tupled(_, kind)))
-    case other => other
   }
 }

@@ -42,8 +42,8 @@ final class JsonValue(out: JsonGenerator, livyRows: Boolean, wire: Boolean = fal
       case row: Row if livyRows && row.schema != null => nestedRow(row, depth)
       case row: Row if row.schema != null => obj(row.schema.fieldNames.zip(row.toSeq), depth)
       case row: Row => list(row.toSeq, depth)
-      case map: scala.collection.Map[_, _] => obj(map.map { case (key, item) => (String.valueOf(key), item) }, depth)
-      case map: java.util.Map[_, _] => obj(map.asScala.map { case (key, item) => (String.valueOf(key), item) }, depth)
+      case map: scala.collection.Map[_, _] => entries(map.iterator, depth)
+      case map: java.util.Map[_, _] => entries(map.asScala.iterator, depth)
       case items: Iterable[_] => list(items, depth)
       case items: java.lang.Iterable[_] if items.isInstanceOf[java.util.Collection[_]] => list(items.asScala, depth)
       case bytes: Array[Byte] if wire => binary(bytes)
@@ -60,6 +60,10 @@ final class JsonValue(out: JsonGenerator, livyRows: Boolean, wire: Boolean = fal
     out.writeStringField("$binary", java.util.Base64.getEncoder.encodeToString(bytes))
     out.writeEndObject()
   }
+
+  /** In the order of the map; what a change of its keys to text made would be in another. */
+  private def entries(all: Iterator[(Any, Any)], depth: Int): Unit =
+    obj(all.map { case (key, item) => (String.valueOf(key), item) }.toSeq, depth)
 
   private def obj(entries: Iterable[(String, Any)], depth: Int): Unit = {
     out.writeStartObject()
