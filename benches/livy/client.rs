@@ -105,6 +105,15 @@ impl Livy {
         serde_json::from_slice(&bytes).with_context(|| format!("{method} {path}: {status} {}", text()))
     }
 
+    /// An answer in this form that succeeds, its body unread.
+    pub async fn open(&self, path: &str, form: &str) -> anyhow::Result<reqwest::Response> {
+        let request = self.http.get(format!("{}{path}", self.base)).header("Accept", form);
+        let answer = request.send().await.with_context(|| path.to_owned())?;
+        let status = answer.status();
+        ensure!(status.is_success(), "{path}: {status} {}", answer.text().await.unwrap_or_default());
+        Ok(answer)
+    }
+
     /// Returns when the session is idle.
     async fn until_idle(&self, session: i64) -> anyhow::Result<()> {
         let end = Instant::now() + PATIENCE;

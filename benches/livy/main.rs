@@ -9,16 +9,19 @@
 //! | `SPARK_HOME`, `PYSPARK_PYTHON` | the Spark of the floor; the gateway's default profile uses the same |
 //! | `PEER_URL` | another server, measured on the same work |
 //! | `PEER_PID` | its process, when its memory shall be measured too |
-//! | `BENCH_ONLY` | some of `start,cold,roundtrip,reads,results,burst,doors`; all when unset |
+//! | `BENCH_ONLY` | some of `start,cold,roundtrip,reads,results,handles,burst,doors`; all when unset |
 //! | `BENCH_COLD` | cold sessions of each kind: 5 |
-//! | `BENCH_ROUNDS` | statements of each kind and manner: 200 |
+//! | `BENCH_ROUNDS` | statements of each kind and manner, and reads of an entry by key: 200 |
 //! | `BENCH_SECONDS` | how long reads last: 10 |
 //! | `BENCH_CREATES` | creates at once: 100 |
+//! | `BENCH_ROWS` | rows of the handle that is streamed: 10000000 |
+//! | `BENCH_PANDAS` | a folder with pandas and pyarrow, for `toPandas()` where the driver's Python has none |
 
 mod client;
 mod doors;
 mod floor;
 mod gateway;
+mod handles;
 #[path = "../../tests/harness/mod.rs"]
 mod harness;
 mod load;
@@ -34,7 +37,7 @@ use crate::report::{Column, Report};
 use crate::work::Target;
 
 /// What can be measured by itself.
-const PARTS: [&str; 7] = ["start", "cold", "roundtrip", "reads", "results", "burst", "doors"];
+const PARTS: [&str; 8] = ["start", "cold", "roundtrip", "reads", "results", "handles", "burst", "doors"];
 
 /// How much of everything.
 pub struct Plan {
@@ -43,6 +46,7 @@ pub struct Plan {
     rounds: usize,
     seconds: u64,
     creates: usize,
+    rows: usize,
 }
 
 impl Plan {
@@ -62,6 +66,7 @@ impl Plan {
             rounds: number("BENCH_ROUNDS", 200)?,
             seconds: number("BENCH_SECONDS", 10)? as u64,
             creates: number("BENCH_CREATES", 100)?,
+            rows: number("BENCH_ROWS", 10_000_000)?,
         })
     }
 
@@ -121,6 +126,9 @@ async fn measure(plan: &Plan, target: &Target, report: &mut Report) -> anyhow::R
     }
     if plan.has("reads") {
         work::reads::measure(plan, target, report).await?;
+    }
+    if plan.has("handles") && target.column == Column::Hearth {
+        handles::measure(plan, target, report).await?;
     }
     if plan.has("burst") {
         work::burst::measure(plan, target, report).await?;

@@ -24,6 +24,10 @@ pub enum Unit {
     PerSecond,
     /// Resident memory.
     MiB,
+    /// Millions of bytes.
+    Mb,
+    /// Millions of bytes in a second; more is better.
+    MbPerSecond,
     /// Things.
     Count,
     /// One number to another.
@@ -125,6 +129,8 @@ impl Report {
                 Unit::Seconds => "s",
                 Unit::PerSecond => "/s",
                 Unit::MiB => "MiB",
+                Unit::Mb => "MB",
+                Unit::MbPerSecond => "MB/s",
                 Unit::Count | Unit::Ratio => "",
             };
             let (above, ratio) = row.compared();

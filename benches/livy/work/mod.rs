@@ -15,6 +15,8 @@ use crate::report::{Column, Report, Unit};
 pub const KINDS: [&str; 3] = ["spark", "pyspark", "sql"];
 /// Statements that are run before any is counted.
 pub const WARM: usize = 20;
+/// In which /proc counts a second of a processor.
+const TICKS: f64 = 100.0;
 
 /// A server, and how to look at its memory.
 pub struct Target {
@@ -29,12 +31,27 @@ pub struct Target {
 impl Target {
     /// Enters the memory that its process holds now.
     pub fn memory(&self, what: &str, report: &mut Report) -> anyhow::Result<()> {
-        let Some(pid) = self.pid else { return Ok(()) };
+        report.put(what, Unit::MiB, self.column, self.resident()?.into_iter().collect());
+        Ok(())
+    }
+
+    /// MiB that its process holds now.
+    pub fn resident(&self) -> anyhow::Result<Option<f64>> {
+        let Some(pid) = self.pid else { return Ok(None) };
         let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
         let kib =
             status.lines().find_map(|l| l.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB")?.parse::<f64>().ok());
-        report.put(what, Unit::MiB, self.column, kib.map(|k| k / 1024.0).into_iter().collect());
-        Ok(())
+        Ok(kib.map(|k| k / 1024.0))
+    }
+
+    /// Seconds of a processor that its process has taken so far, those of the processes that it has started left out.
+    pub fn busy(&self) -> anyhow::Result<Option<f64>> {
+        let Some(pid) = self.pid else { return Ok(None) };
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
+        // The program's name, in brackets, may have blanks; the state follows it, and user and system time are the 12th and 13th from there.
+        let fields = stat.rsplit_once(") ").map(|(_, fields)| fields.split(' ').skip(11).take(2));
+        let ticks: Option<f64> = fields.and_then(|f| f.map(|ticks| ticks.parse::<f64>().ok()).sum());
+        Ok(ticks.map(|t| t / TICKS))
     }
 }
 
