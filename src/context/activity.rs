@@ -47,6 +47,13 @@ impl Activity {
         Busy(self.clone(), context)
     }
 
+    /// Whether a context is in use, or was since this was last written.
+    #[must_use]
+    pub fn is_noted(&self, context: ContextId) -> bool {
+        let noted = self.noted();
+        noted.busy.contains_key(&context) || noted.last.contains_key(&context)
+    }
+
     fn noted(&self) -> MutexGuard<'_, Noted> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -115,6 +122,7 @@ mod tests {
         let (one, other) = (activity.begin(context), activity.begin(context));
         let began = Instant::now();
         assert!(activity.take()[&context] >= began);
+        assert!(activity.is_noted(context));
         drop(one);
         let ended = Instant::now();
         assert!(activity.take()[&context] >= ended, "the other goes on");
@@ -122,6 +130,7 @@ mod tests {
         let ended = Instant::now();
         assert!(activity.take()[&context] <= ended);
         assert_eq!(activity.take(), HashMap::new(), "it was taken, and nothing is under way");
+        assert!(!activity.is_noted(context));
     }
 
     #[test]

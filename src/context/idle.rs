@@ -83,7 +83,8 @@ impl Service {
             store::lock_context(&mut tx, id).await?;
             lock_sessions(&mut tx, id).await?;
             let still = load_deadlines(&mut tx, None, &[id.0]).await?;
-            if is_due(still.get(&id).copied()).is_none() {
+            // What began since it was written is known here alone.
+            if is_due(still.get(&id).copied()).is_none() || self.live().activity().is_noted(id) {
                 continue;
             }
             let ending = Ending::clock(Clock::ContextIdle, Clock::ContextIdle.cause(deadline.time));

@@ -4,6 +4,7 @@
 //! The data lives in the driver and its executors; here is the catalogue of it. [`sink`] writes what agents say of their handles, [`requests`]
 //! asks them, [`streams`] relays rows from a driver to a reader without keeping them, [`service`] decides and puts these together.
 
+mod answers;
 mod fit;
 pub mod reads;
 pub mod requests;

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::Deserialize;
 use serde_json::value::RawValue;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
+pub use super::answers::{Changed, Counted, Entries, Entry, Rows};
 use super::reads::Reads;
 use super::requests::{Requests, Unanswered};
 use super::rooms::Full;
@@ -79,53 +79,6 @@ pub struct Wanted {
     pub limit: Option<i64>,
     /// Columns; none: all.
     pub columns: Option<Vec<String>>,
-}
-
-/// An entry of pairs.
-#[derive(Debug, Deserialize)]
-pub struct Entry {
-    /// Its key, JSON.
-    pub key: Box<RawValue>,
-    /// Its value, JSON.
-    pub value: Box<RawValue>,
-}
-
-/// Entries that were found.
-#[derive(Debug, Deserialize)]
-pub struct Entries {
-    /// The version they are of.
-    pub version: i64,
-    /// Those that there are.
-    pub entries: Vec<Entry>,
-}
-
-/// What a change has led to.
-#[derive(Debug, Deserialize)]
-pub struct Changed {
-    /// The new version.
-    pub version: i64,
-}
-
-/// How many rows.
-#[derive(Debug, Deserialize)]
-pub struct Counted {
-    /// The version that was counted.
-    pub version: i64,
-    /// Its rows.
-    pub count: i64,
-}
-
-/// Some rows.
-#[derive(Debug, Deserialize)]
-pub struct Rows {
-    /// The version they are of.
-    pub version: i64,
-    /// Name, type and class of each column, JSON.
-    pub columns: Box<RawValue>,
-    /// An array of arrays, JSON.
-    pub rows: Box<RawValue>,
-    /// Whether there are more.
-    pub more: bool,
 }
 
 impl Service {

@@ -128,30 +128,29 @@ pub struct Rows {
     more: bool,
 }
 
-/// The form that `Accept` likes best, the first of several; JSON when nothing is asked for.
+/// The first form of `Accept` that there is; JSON when nothing is asked for.
 fn form(headers: &HeaderMap) -> Result<Option<Format>, Fault> {
     let asked = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
     let asked: Vec<&str> = asked.flat_map(|value| value.split(',')).map(str::trim).filter(|f| !f.is_empty()).collect();
     if asked.is_empty() {
         return Ok(None);
     }
-    let mut best: Option<(f32, Option<Format>)> = None;
     for asked in asked {
         let mut parts = asked.split(';').map(|part| part.trim().to_ascii_lowercase());
-        let form = match parts.next().unwrap_or_default().as_str() {
-            JSON | "application/*" | "*/*" => None,
-            CSV | "text/*" => Some(Format::Csv),
-            JSONL => Some(Format::Jsonl),
-            ARROW => Some(Format::Arrow),
-            _ => continue,
-        };
-        let liked = parts.find_map(|part| part.strip_prefix("q=").and_then(|q| q.parse().ok())).unwrap_or(1.0);
-        if liked > best.map_or(0.0, |(most, _)| most) {
-            best = Some((liked, form));
+        let form = parts.next().unwrap_or_default();
+        // By `q=0` it is refused.
+        if parts.filter_map(|part| part.strip_prefix("q=").and_then(|q| q.parse::<f32>().ok())).any(|q| q <= 0.0) {
+            continue;
+        }
+        match form.as_str() {
+            JSON | "application/*" | "*/*" => return Ok(None),
+            CSV | "text/*" => return Ok(Some(Format::Csv)),
+            JSONL => return Ok(Some(Format::Jsonl)),
+            ARROW => return Ok(Some(Format::Arrow)),
+            _ => {}
         }
     }
-    let none = || Fault::new(Code::NotAcceptable, format!("Accept: there are {JSON}, {CSV}, {JSONL} and {ARROW}"));
-    best.map(|(_, form)| form).ok_or_else(none)
+    Err(Fault::new(Code::NotAcceptable, format!("Accept: there are {JSON}, {CSV}, {JSONL} and {ARROW}")))
 }
 
 /// Rows, in the form that `Accept` names: as JSON, or streamed as CSV, JSON lines or Arrow, each version as its header says.
@@ -190,14 +189,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_form_that_is_liked_best_is_taken() {
+    fn the_first_form_that_there_is_is_taken() {
         let of = |accept: &'static str| form(&HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static(accept))]));
         assert_eq!(form(&HeaderMap::new()).unwrap(), None);
         assert_eq!(of("*/*").unwrap(), None);
         assert_eq!(of("text/html, text/csv;q=0.9, */*").unwrap(), Some(Format::Csv));
         assert_eq!(of(ARROW).unwrap(), Some(Format::Arrow));
         assert_eq!(of("application/x-ndjson").unwrap(), Some(Format::Jsonl));
-        assert_eq!(of("text/csv;q=0.5, application/json").unwrap(), None);
         assert_eq!(of("text/csv;q=0, */*;q=0.1").unwrap(), None);
         assert_eq!(of("TEXT/CSV; charset=utf-8; Q=0.2").unwrap(), Some(Format::Csv));
         assert_eq!(of(" , ").unwrap(), None);
