@@ -12,7 +12,6 @@
 mod harness;
 mod real;
 
-use std::time::Duration;
 
 use harness::api::{API, person, session, submit, text};
 use harness::livy::{Answer, Livy};
@@ -213,7 +212,7 @@ async fn a_reader_needs_no_more(gateway: &Gateway, handle: &Value) {
     put(&bob, &format!("{path}/entries"), json!({"entries": {"x": "y"}})).await.expect(403);
     bob.delete(&path).await.expect(403);
     owner.delete(&format!("{path}/grants/{}", grant["id"].as_str().unwrap())).await.expect(200);
-    until("what was revoked is closed", Duration::from_secs(1), async || {
+    until("what was revoked is closed", BOUND, async || {
         (bob.get(&format!("{path}/entries?key=ak")).await.status == 404).then_some(())
     })
     .await;
