@@ -12,7 +12,6 @@
 mod harness;
 mod real;
 
-
 use harness::api::{API, person, session, submit, text};
 use harness::livy::{Answer, Livy};
 use harness::{BOUND, COLD, Gateway, Setup, until};
