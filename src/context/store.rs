@@ -334,6 +334,18 @@ pub(super) async fn load_ending(db: &mut PgConnection, id: ContextId) -> Result<
     Ok(Ending { cause: row.cause, by: row.ended_by.map(|by| by.0) })
 }
 
+/// How a context ends that was told to; none when it was not, or is over.
+pub async fn told_ending(db: &mut PgConnection, id: ContextId) -> Result<Option<Ending>, sqlx::Error> {
+    let row = sqlx::query!(
+        r#"select coalesce(cause, 'it ended') as "cause!", ended_by as "ended_by: sqlx::types::Json<By>"
+             from context where context_id = $1 and state = 'stopping'"#,
+        id.0
+    )
+    .fetch_optional(db)
+    .await?;
+    Ok(row.map(|row| Ending { cause: row.cause, by: row.ended_by.map(|by| by.0) }))
+}
+
 /// Whether a context that ends with its sessions has none left but such as end now.
 pub(super) async fn is_deserted(db: &mut PgConnection, id: ContextId) -> Result<bool, sqlx::Error> {
     sqlx::query_scalar!(

@@ -82,7 +82,11 @@ impl Service {
                         let id = self.session_of(context, session()?)?;
                         let cause = body.reason.unwrap_or_else(|| "its interpreter has ended".to_owned());
                         // A session must not live on for what its code has said.
-                        let ending = Ending::itself(told(&cause, LONGEST_CAUSE));
+                        // The driver of a context that is told to end ends its sessions with it: how, is known here.
+                        let ending = match crate::context::store::told_ending(db, context).await? {
+                            Some(ending) => ending.of_context(),
+                            None => Ending::itself(told(&cause, LONGEST_CAUSE)),
+                        };
                         after.append(&mut self.session_dead(db, context, id, &ending).await?);
                     }
                     // Busy is derived from statements.
