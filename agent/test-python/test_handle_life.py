@@ -1,5 +1,6 @@
 """How handles are opened and freed, and what a cancel stops, on a real Spark."""
 
+import base64
 import os
 import shutil
 import tempfile
@@ -245,7 +246,8 @@ class Cancelling(unittest.TestCase):
             full.put(63 -> new Array[Byte](piece - 10000))
             println(full.version)""" % (flag, flag), session=SCALA)
         version = int(said.strip().splitlines()[-1])
-        puts = [ask("put", "full", entries=[[1000 + i, "x" * 100000]]) for i in range(8)]
+        piece = {"$binary": base64.b64encode(bytes(100000)).decode()}
+        puts = [ask("put", "full", entries=[[1000 + i, piece]]) for i in range(8)]
         self.assertEqual(answer(ask("count", "small"))["result"]["count"], 3)
         for id in puts:
             cancel(id)

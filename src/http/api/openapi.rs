@@ -112,9 +112,12 @@ fn add_errors(operation: &mut Operation, acts: bool) {
         ]);
     }
     for (status, response) in &mut operation.responses.responses {
-        if let RefOr::T(response) = response
-            && response.description.is_empty()
-        {
+        let RefOr::T(response) = response else { continue };
+        if status.starts_with(['4', '5']) {
+            let described = std::mem::take(&mut response.content).into_values();
+            response.content = described.map(|content| (PROBLEM.to_owned(), content)).collect();
+        }
+        if response.description.is_empty() {
             response.description = match status.as_str() {
                 "201" => "It is made; Location says where it is.",
                 "202" => "It is ending.",
