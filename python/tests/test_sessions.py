@@ -88,8 +88,15 @@ class Sessions(unittest.TestCase):
             began = threading.Event()
             code = "import time\nprint('began')\ntime.sleep(60)"
 
-            def interrupt(began: threading.Event = began) -> None:
-                began.wait(60)
+            def interrupt(began: threading.Event = began, live: bool = live) -> None:
+                if live:
+                    began.wait(60)
+                else:
+                    # Nothing is told here of what runs: another client looks until it does.
+                    with hearth.connect() as other:
+                        statements = other.session(self.session.id).statements
+                        while statements(1, newest_first=True)[0].state != "running":
+                            pass
                 os.kill(os.getpid(), signal.SIGINT)
 
             def told(_: hearth.Output, began: threading.Event = began) -> None:
@@ -97,8 +104,6 @@ class Sessions(unittest.TestCase):
 
             thread = threading.Thread(target=interrupt)
             thread.start()
-            if not live:
-                began.set()
             with self.assertRaises(KeyboardInterrupt):
                 self.session.run(code, live=told if live else False)
             thread.join()
