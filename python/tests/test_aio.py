@@ -38,6 +38,8 @@ class Awaited(unittest.IsolatedAsyncioTestCase):
             statement = await session.submit("import time\ntime.sleep(600)")
             warnings = [step async for step in statement.follow() if isinstance(step, hearth.Ending)]
             self.assertEqual([(each.clock, each.at) for each in warnings], [("ttl", session.info.ends_at)])
+            # Its statement is over before it is.
+            await session.stop()
             with self.assertRaises(hearth.GoneError):
                 await session.submit("1")
         assert context.info.ended_by is not None

@@ -55,7 +55,8 @@ class Contexts(unittest.TestCase):
             lost = session.run("import time\ntime.sleep(600)")
         self.assertRegex(err.getvalue(), r"Hearth: the session ends at \d\d:\d\d:\d\d: .* \(its ttl is 25 s\)")
         self.assertEqual(lost.state, "cancelled")
-        session.refresh()
+        # Its statement is over before it is.
+        session.stop()
         self.assertEqual(session.info.ended_by, {"user": None, "via": None, "clock": "ttl"})
         with self.assertRaisesRegex(hearth.GoneError, r"ended at 2.*age limit \(ttl\) of 25 s") as gone:
             session.submit("1")
