@@ -226,7 +226,7 @@ class Lives(unittest.TestCase):
         self.assertIn("= 2", scala('hearth.getOrElseCreate("fails")(spark.range(9).toDF).count'))
 
     def test_a_creator_s_death_is_an_error_of_those_who_wait(self):
-        DRIVER.begin("import os, time\nprint('go', flush=True)\nhearth.getOrElseCreate('orphan', lambda: time.sleep(1) or os._exit(3))", session=OTHER)
+        DRIVER.begin("import os, time\nhearth.getOrElseCreate('orphan', lambda: print('go', flush=True) or time.sleep(1) or os._exit(3))", session=OTHER)
         DRIVER.receive("output")
         other = DRIVER.number
         DRIVER.begin("hearth.getOrElseCreate('orphan', lambda: spark.range(1)).count()", session=PYTHON)

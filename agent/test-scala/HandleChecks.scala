@@ -239,10 +239,12 @@ object HandleChecks {
     same("one creator", asked.count(_.get()), 1)
     val mine = Maker(Some("mine"), Some(1))
     def ask(): String = code(creations.begin("b", session, 60000)(false))
+    // Another thread than those of the pool: one that began it would wait for itself.
+    val asker = Executors.newSingleThreadExecutor()
     /** Has a thread of the pool begin it, then does something, and tells what one who waits for that thread gets. */
     def begunBy(end: Option[Long] => Unit): String = {
       val id = pool.submit(() => creations.begin("b", mine, 0)(false)).get
-      val asked = pool.submit(() => ask())
+      val asked = asker.submit(() => ask())
       end(id)
       // It had the creator's error, or came after it and is the creator itself.
       val found = asked.get
@@ -278,6 +280,7 @@ object HandleChecks {
     creations.abandon("session")
     same("the other one goes on", Set("failed", "none").contains(circle.get), true)
     other.shutdown()
+    asker.shutdown()
     pool.shutdown()
   }
 }
