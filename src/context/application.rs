@@ -48,16 +48,6 @@ pub(in crate::context) async fn claim_incarnation(
     Ok(done.rows_affected() == 1)
 }
 
-/// Records that the agent's messages up to `seq` are committed in this transaction.
-pub(in crate::context) async fn set_received(
-    db: &mut PgConnection,
-    id: ApplicationId,
-    seq: i64,
-) -> Result<(), sqlx::Error> {
-    sqlx::query!("update application set received = $2 where application_id = $1", id.0, seq).execute(db).await?;
-    Ok(())
-}
-
 /// Writes a new launch of a context that is `starting`; false when it no longer is (it was told to end meanwhile).
 pub(in crate::context) async fn insert_application(
     db: &mut PgConnection,

@@ -2,7 +2,7 @@
 
 use sqlx::PgConnection;
 
-use crate::id::{ContextId, GatewayId};
+use crate::id::{ApplicationId, ContextId, GatewayId};
 
 /// Takes the context for this gateway: a new epoch, whatever the lease says (the agent has dialled here).
 pub(super) async fn take_over(db: &mut PgConnection, id: ContextId, me: GatewayId) -> Result<Option<i64>, sqlx::Error> {
@@ -72,6 +72,27 @@ pub(super) async fn let_go(db: &mut PgConnection, id: ContextId, me: GatewayId) 
     .execute(db)
     .await?;
     Ok(())
+}
+
+/// As [`hold_epoch`], and counts what an agent has said up to `seq` as received, in one way to the database and back.
+pub(super) async fn receive(
+    db: &mut PgConnection,
+    id: ContextId,
+    epoch: i64,
+    application: ApplicationId,
+    seq: i64,
+) -> Result<bool, sqlx::Error> {
+    let done = sqlx::query!(
+        "with held as (select context_id from context where context_id = $1 and epoch = $2 for share)
+         update application a set received = $4 from held where a.application_id = $3 and a.context_id = held.context_id",
+        id.0,
+        epoch,
+        application.0,
+        seq
+    )
+    .execute(db)
+    .await?;
+    Ok(done.rows_affected() == 1)
 }
 
 /// Holds the context at this epoch until the transaction ends; false: another gateway has it.

@@ -6,6 +6,7 @@
 //! hands what agents send to a [`driver::Sink`] and tells it when a context ends.
 
 pub mod activity;
+mod anew;
 pub mod application;
 pub mod clock;
 pub mod driver;
@@ -29,6 +30,7 @@ use crate::access::resource::Kind as Thing;
 use crate::access::{Owned, Refused, Shareable};
 use crate::id::{ApplicationId, ContextId, GatewayId};
 use crate::kind::{Classify, Kind};
+use crate::store::constraint;
 use crate::time::{Span, Timestamp};
 
 pub use ending::{By, Ending};
@@ -246,6 +248,9 @@ pub enum Error {
     /// Another session made the context that they share at this moment.
     #[error("the context that your sessions live in was made at the same moment; try again")]
     SharedMeanwhile,
+    /// There is a newer one for the same sessions.
+    #[error("another context has taken its place, in which those sessions live now: stop that one first")]
+    SharedByAnother,
     /// It is ending, or where it cannot be asked for this.
     #[error("context {0} is {1}")]
     Over(String, String),
@@ -299,6 +304,15 @@ impl Error {
             Refused::Grants(e) => Self::Grants(e),
         }
     }
+
+    /// What the database says of a row that is to live: another may have its name or its place.
+    fn taken(e: sqlx::Error, wanted: &Context) -> Self {
+        match (constraint(&e), &wanted.name) {
+            (Some("context_name_per_tenant"), Some(name)) => Self::NameTaken(name.clone()),
+            (Some("context_shared"), _) => Self::SharedMeanwhile,
+            _ => e.into(),
+        }
+    }
 }
 
 impl Error {
@@ -325,7 +339,8 @@ impl Classify for Error {
             | Self::Ended(..)
             | Self::EndsWithSessions(_)
             | Self::OtherIdentity { .. }
-            | Self::SharedMeanwhile => Kind::Conflict,
+            | Self::SharedMeanwhile
+            | Self::SharedByAnother => Kind::Conflict,
             Self::Gone(..) => Kind::Gone,
             Self::BadName(_) | Self::NoProfile { .. } | Self::BadRequest(_) => Kind::Invalid,
             Self::LineFull(_) => Kind::TooMany { retry_after: std::time::Duration::from_secs(10) },

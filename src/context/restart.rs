@@ -12,7 +12,7 @@ use crate::access::{Allowed, CreateContext, Manage, Verb};
 use crate::audit::{Entry, Event};
 use crate::id::{ContextId, GatewayId};
 use crate::identity::Principal;
-use crate::store::{constraint, idempotency};
+use crate::store::idempotency;
 
 impl Service {
     /// Ends the context's application, if one lives, and puts the context in line for the next. One that waits for its launch stays in line.
@@ -45,10 +45,9 @@ impl Service {
             State::Ended => {
                 self.admit(&mut tx, &context.profile).await?;
                 begin_anew(&mut tx, context.id, self.me(), self.host()).await.map_err(|e| {
-                    match (constraint(&e), &context.name) {
-                        (Some("context_name_per_tenant"), Some(name)) => Error::NameTaken(name.clone()),
-                        (Some("context_shared"), _) => Error::SharedMeanwhile,
-                        _ => e.into(),
+                    match Error::taken(e, context) {
+                        Error::SharedMeanwhile => Error::SharedByAnother,
+                        other => other,
                     }
                 })?
             }
@@ -106,7 +105,12 @@ impl Service {
 }
 
 /// Puts a context that is over in line again; false when it lives.
-async fn begin_anew(db: &mut PgConnection, id: ContextId, me: GatewayId, host: &str) -> Result<bool, sqlx::Error> {
+pub(super) async fn begin_anew(
+    db: &mut PgConnection,
+    id: ContextId,
+    me: GatewayId,
+    host: &str,
+) -> Result<bool, sqlx::Error> {
     let done = sqlx::query!(
         "update context set state = 'waiting', cause = null, ended_by = null, restarting = false, ready_at = null, ended_at = null
               , epoch = epoch + 1, held_by = $2, host = $3, lease_until = now() + interval '15 seconds', last_active_at = now()

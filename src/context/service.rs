@@ -26,7 +26,7 @@ use crate::audit::{Entry, Event};
 use crate::id::{ContextId, GatewayId};
 use crate::identity::Principal;
 use crate::store::notify::Notifier;
-use crate::store::{Page, Range, constraint, idempotency};
+use crate::store::{Page, Range, idempotency};
 use crate::time::Span;
 
 /// The name of the profile that is taken when none is asked for.
@@ -183,7 +183,7 @@ impl Service {
         &self.0.profiles
     }
 
-    /// Creates a context, in line for its launch.
+    /// Creates a context, in line for its launch, or begins the one anew that had the name and holds durable handles.
     ///
     /// # Errors
     /// A bad name, profile or request, a taken name, a full line, the database.
@@ -207,8 +207,11 @@ impl Service {
         }
         let place = Place { name, outlives_sessions, share: Share::Session, idle };
         let context = self.insert(&mut tx, who, id, place, admitted?).await?;
+        if let Some(key) = key.filter(|_| context.id != id) {
+            idempotency::name(&mut tx, key, &context.id.to_string()).await?;
+        }
         tx.commit().await?;
-        let _kept = self.0.live.keep(id);
+        let _kept = self.0.live.keep(context.id);
         self.wake();
         Ok(context)
     }
@@ -227,7 +230,7 @@ impl Service {
         profile.map_err(|r| Error::refused(r, name))
     }
 
-    /// Writes a new context in the caller's transaction. After its commit the caller keeps the context ([`Live::keep`]) and wakes the
+    /// Writes a new context in the caller's transaction, or one that begins anew. After its commit the caller keeps the context ([`Live::keep`]) and wakes the
     /// reconciler.
     ///
     /// # Errors
@@ -268,11 +271,10 @@ impl Service {
             ended_at: None,
             application: None,
         };
-        store::insert_context(db, &context).await.map_err(|e| match (constraint(&e), &context.name) {
-            (Some("context_name_per_tenant"), Some(name)) => Error::NameTaken(name.clone()),
-            (Some("context_shared"), _) => Error::SharedMeanwhile,
-            _ => e.into(),
-        })?;
+        if let Some(again) = self.anew(db, who, &context).await? {
+            return Ok(again);
+        }
+        store::insert_context(db, &context).await.map_err(|e| Error::taken(e, &context))?;
         let entry = Entry::done(Event::ContextCreated, who).by(&by).on("context", id);
         self.0.access.audit().record(db, entry.with(format!("runs as {}", context.run_as))).await?;
         if let Some(to) = context.share.grantee() {

@@ -112,7 +112,9 @@ impl Service {
         context: ContextId,
         id: SessionId,
     ) -> Result<AfterCommit, sqlx::Error> {
-        if !session::store::set_state(db, context, id, session::State::Idle).await? {
+        // Each statement ends with one more, which is no news to the row.
+        let is_news = self.sessions().live().get(id).is_none_or(|live| live.row().state != session::State::Idle);
+        if is_news && !session::store::set_state(db, context, id, session::State::Idle).await? {
             return Ok(Vec::new());
         }
         let sessions = self.sessions().clone();

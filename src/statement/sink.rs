@@ -26,6 +26,10 @@ use crate::session::live::Event;
 /// Bytes of code of one session that are sent ahead: the next statement, and more while they fit.
 const AHEAD_BYTES: i64 = 1024 * 1024;
 
+/// In what an agent says of a statement that has ended: the moment in which it began, in ms; 0: it did not.
+const STARTED: &str = "\"started\":";
+const NEVER_STARTED: &str = "\"started\":0";
+
 type Sql<T> = Result<T, sqlx::Error>;
 
 impl Sink for Service {
@@ -108,7 +112,20 @@ impl Sink for Service {
                         && later.session == envelope.session
                         && later.statement == envelope.statement
                 };
-                if envelope.kind == "progress" && batch.iter().skip(place + 1).any(newer) {
+                // What has ended within the batch tells when it began.
+                let ends = |later: &Envelope| {
+                    later.kind == "statement_done"
+                        && later.session == envelope.session
+                        && later.statement == envelope.statement
+                        && later
+                            .body
+                            .as_deref()
+                            .is_some_and(|body| body.get().contains(STARTED) && !body.get().contains(NEVER_STARTED))
+                };
+                let rest = || batch.iter().skip(place + 1);
+                if (envelope.kind == "progress" && rest().any(newer))
+                    || (envelope.kind == "statement_started" && rest().any(ends))
+                {
                     continue;
                 }
                 match self.apply_one(db, context, envelope, &mut after).await {

@@ -14,7 +14,7 @@ use tracing::{error, warn};
 use super::AfterCommit;
 use super::door::Door;
 use super::wire::Envelope;
-use crate::context::{application, lease};
+use crate::context::lease;
 use crate::id::{ApplicationId, ContextId, SessionId};
 
 /// How long output may wait for company.
@@ -97,11 +97,10 @@ impl Committer {
     async fn write(&self, batch: &[Envelope], last: i64) -> Result<Result<(), Fenced>, sqlx::Error> {
         let began = Instant::now();
         let mut tx = self.door.pool.begin().await?;
-        if !lease::hold_epoch(&mut tx, self.context, self.epoch).await? {
+        if !lease::receive(&mut tx, self.context, self.epoch, self.application, last).await? {
             return Ok(Err(Fenced));
         }
         let after = self.door.sink.apply(&mut tx, self.context, batch).await?;
-        application::set_received(&mut tx, self.application, last).await?;
         tx.commit().await?;
         self.door.metrics.committed(batch.len(), began.elapsed());
         run(after);
@@ -132,14 +131,13 @@ impl Committer {
         tells: bool,
     ) -> Result<Result<(), Fenced>, sqlx::Error> {
         let mut tx = self.door.pool.begin().await?;
-        if !lease::hold_epoch(&mut tx, self.context, self.epoch).await? {
+        if !lease::receive(&mut tx, self.context, self.epoch, self.application, envelope.seq).await? {
             return Ok(Err(Fenced));
         }
         let after = match tells {
             true => self.door.sink.refuse(&mut tx, self.context, envelope, reason).await?,
             false => AfterCommit::new(),
         };
-        application::set_received(&mut tx, self.application, envelope.seq).await?;
         tx.commit().await?;
         run(after);
         Ok(Ok(()))

@@ -182,16 +182,17 @@ fn is_settled(context: &context::Context) -> bool {
 }
 
 /// One context. With `wait` the answer comes once it is ready or over.
-#[utoipa::path(get, path = "/contexts/{id}", tag = "contexts", operation_id = "get_context", params(("id" = Uuid, Path), Waiting),
+#[utoipa::path(get, path = "/contexts/{id}", tag = "contexts", operation_id = "get_context",
+    params(("id" = String, Path, description = "Its id, or its name: of a living one, else of the newest."), Waiting),
     responses((status = 200, body = Context)))]
 async fn get(
     State(doors): State<Doors>,
     Who(who): Who,
-    Named(id): Named<Uuid>,
+    Named(called): Named<String>,
     Asked(waiting): Asked<Waiting>,
 ) -> Result<Json<Context>, Fault> {
     let wait = waiting.time(doors.limits.wait.0)?;
-    let mut context = doors.contexts.open::<View>(&who, &id.to_string()).await?.clone();
+    let mut context = doors.contexts.open::<View>(&who, &called).await?.clone();
     if let Some(time) = wait {
         context = doors.contexts.wait(context.id, time, is_settled).await?.unwrap_or(context);
     }
@@ -200,16 +201,16 @@ async fn get(
 
 /// Ends a context, and its sessions with it: 202 while it is ending, 200 once it is over.
 #[utoipa::path(delete, path = "/contexts/{id}", tag = "contexts", operation_id = "delete_context",
-    params(("id" = Uuid, Path), Waiting),
+    params(("id" = String, Path, description = "Its id, or its name: of a living one, else of the newest."), Waiting),
     responses((status = 200, body = Context), (status = 202, body = Context)))]
 async fn delete(
     State(doors): State<Doors>,
     Who(who): Who,
-    Named(id): Named<Uuid>,
+    Named(called): Named<String>,
     Asked(waiting): Asked<Waiting>,
 ) -> Result<Response, Fault> {
     let wait = waiting.time(doors.limits.wait.0)?.unwrap_or_default();
-    let context = doors.contexts.open::<Manage>(&who, &id.to_string()).await?;
+    let context = doors.contexts.open::<Manage>(&who, &called).await?;
     doors.contexts.stop(&context, "deleted").await?;
     let is_over = |c: &context::Context| c.state == context::State::Ended;
     let context = doors.contexts.wait(context.id, wait, is_over).await?.unwrap_or_else(|| context.clone());
@@ -244,14 +245,14 @@ async fn restart(
 
 /// What the context's application has logged.
 #[utoipa::path(get, path = "/contexts/{id}/log", tag = "contexts", operation_id = "get_context_log",
-    params(("id" = Uuid, Path), Lines), responses((status = 200, body = Log)))]
+    params(("id" = String, Path, description = "Its id, or its name: of a living one, else of the newest."), Lines), responses((status = 200, body = Log)))]
 async fn log(
     State(doors): State<Doors>,
     Who(who): Who,
-    Named(id): Named<Uuid>,
+    Named(called): Named<String>,
     Asked(lines): Asked<Lines>,
 ) -> Result<Json<Log>, Fault> {
     let wanted = lines.wanted()?;
-    let context = doors.contexts.open::<View>(&who, &id.to_string()).await?;
+    let context = doors.contexts.open::<View>(&who, &called).await?;
     Ok(Json(doors.contexts.log(&context, wanted).await?.into()))
 }

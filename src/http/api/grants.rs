@@ -123,7 +123,7 @@ impl TryFrom<NewGrant> for grant::NewGrant {
 /// be literals for their description.
 macro_rules! grants_on {
     (
-        $noun:ident, ($doors:ident, $who:ident, $id:ident) => $opened:expr,
+        $noun:ident, ($doors:ident, $who:ident, $id:ident: $called:ty) => $opened:expr,
         $all:literal: $list:literal, $list_text:literal, $give:literal, $give_text:literal,
         $one:literal: $revoke:literal, $revoke_text:literal
     ) => {
@@ -135,11 +135,11 @@ macro_rules! grants_on {
             }
 
             #[utoipa::path(get, path = $all, tag = "grants", operation_id = $list, summary = $list_text,
-                                params(("id" = Uuid, Path), Paged), responses((status = 200, body = List<Grant>)))]
+                                params(("id" = $called, Path), Paged), responses((status = 200, body = List<Grant>)))]
             async fn list(
                 State($doors): State<Doors>,
                 Who($who): Who,
-                Named($id): Named<Uuid>,
+                Named($id): Named<$called>,
                 Asked(paged): Asked<Paged>,
                 address: Address,
             ) -> Result<Response, Fault> {
@@ -150,12 +150,12 @@ macro_rules! grants_on {
             }
 
             #[utoipa::path(post, path = $all, tag = "grants", operation_id = $give, summary = $give_text,
-                                params(("id" = Uuid, Path)), request_body = NewGrant,
+                                params(("id" = $called, Path)), request_body = NewGrant,
                                 responses((status = 201, body = Grant, description = "It is granted.")))]
             async fn give(
                 State($doors): State<Doors>,
                 Who($who): Who,
-                Named($id): Named<Uuid>,
+                Named($id): Named<$called>,
                 Body { said, key }: Body<NewGrant>,
             ) -> Result<Response, Fault> {
                 let on: Allowed<Share, _> = $opened.await?;
@@ -164,12 +164,12 @@ macro_rules! grants_on {
             }
 
             #[utoipa::path(delete, path = $one, tag = "grants", operation_id = $revoke, summary = $revoke_text,
-                                params(("id" = Uuid, Path), ("grant" = Uuid, Path)),
+                                params(("id" = $called, Path), ("grant" = Uuid, Path)),
                                 responses((status = 200, body = Grant, description = "It was in force until now.")))]
             async fn revoke(
                 State($doors): State<Doors>,
                 Who($who): Who,
-                Named(($id, grant)): Named<(Uuid, Uuid)>,
+                Named(($id, grant)): Named<($called, Uuid)>,
             ) -> Result<Json<Grant>, Fault> {
                 let on: Allowed<Share, _> = $opened.await?;
                 Ok(Json($doors.contexts.access().revoke(&$who, &on, grant.into()).await?.into()))
@@ -179,7 +179,7 @@ macro_rules! grants_on {
 }
 
 grants_on! {
-    context, (doors, who, id) => doors.contexts.open(&who, &id.to_string()),
+    context, (doors, who, id: String) => doors.contexts.open(&who, &id),
     "/contexts/{id}/grants":
         "list_context_grants", "Whom the context is shared with, oldest grant first.",
         "grant_context", "Shares the context with a user or a group.",
@@ -187,7 +187,7 @@ grants_on! {
         "revoke_context_grant", "Takes a grant on the context back."
 }
 grants_on! {
-    session, (doors, who, id) => doors.sessions.open(&who, sessions::Called::Id(id.into())),
+    session, (doors, who, id: Uuid) => doors.sessions.open(&who, sessions::Called::Id(id.into())),
     "/sessions/{id}/grants":
         "list_session_grants", "Whom the session is shared with, oldest grant first.",
         "grant_session", "Shares the session with a user or a group.",
@@ -195,7 +195,7 @@ grants_on! {
         "revoke_session_grant", "Takes a grant on the session back."
 }
 grants_on! {
-    batch, (doors, who, id) => doors.batches.open(&who, batches::Called::Id(id.into())),
+    batch, (doors, who, id: Uuid) => doors.batches.open(&who, batches::Called::Id(id.into())),
     "/batches/{id}/grants":
         "list_batch_grants", "Whom the batch is shared with, oldest grant first.",
         "grant_batch", "Shares the batch with a user or a group.",
@@ -203,7 +203,7 @@ grants_on! {
         "revoke_batch_grant", "Takes a grant on the batch back."
 }
 grants_on! {
-    handle, (doors, who, id) => doors.handles.open(&who, id.into()),
+    handle, (doors, who, id: Uuid) => doors.handles.open(&who, id.into()),
     "/handles/{id}/grants":
         "list_handle_grants", "Whom the handle is shared with, oldest grant first. Whoever may attach to its context needs no grant.",
         "grant_handle", "Shares the handle with a user or a group, who need no right in its context.",
