@@ -23,8 +23,10 @@ const FORGET: Duration = Duration::from_secs(600);
 const PAIRS: u64 = 100_000;
 /// Wrong credentials of one address, of whatever users, after which it shares the narrow way to whoever is asked.
 const SUSPECT: u32 = 50;
-/// How many of those who share it ask at once.
+/// How many of those who share it ask a directory at once.
 const SUSPECTS_AT_ONCE: usize = 2;
+/// How many of them show a token or a ticket at once, for which nobody far away is asked: passwords do not stand in their way.
+const QUICK_AT_ONCE: usize = 8;
 /// How long they wait for a place.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// What one is told to wait who found none.
@@ -53,7 +55,9 @@ impl Tried {
 pub struct Brake {
     pairs: Cache<(Tried, Option<IpAddr>), (u32, Instant)>,
     addresses: Cache<Option<IpAddr>, u32>,
-    narrow: Arc<Semaphore>,
+    directory: Arc<Semaphore>,
+    tickets: Arc<Semaphore>,
+    tokens: Arc<Semaphore>,
 }
 
 impl Default for Brake {
@@ -61,7 +65,9 @@ impl Default for Brake {
         Self {
             pairs: Cache::builder().max_capacity(PAIRS).time_to_idle(FORGET).build(),
             addresses: Cache::builder().max_capacity(PAIRS).time_to_idle(FORGET).build(),
-            narrow: Arc::new(Semaphore::new(SUSPECTS_AT_ONCE)),
+            directory: Arc::new(Semaphore::new(SUSPECTS_AT_ONCE)),
+            tickets: Arc::new(Semaphore::new(QUICK_AT_ONCE)),
+            tokens: Arc::new(Semaphore::new(QUICK_AT_ONCE)),
         }
     }
 }
@@ -90,7 +96,12 @@ impl Brake {
         if !self.suspects(address) {
             return Ok(None);
         }
-        let place = tokio::time::timeout(PATIENCE, self.narrow.acquire()).await.ok().and_then(Result::ok);
+        let narrow = match scheme {
+            Scheme::Basic => &self.directory,
+            Scheme::Negotiate => &self.tickets,
+            _ => &self.tokens,
+        };
+        let place = tokio::time::timeout(PATIENCE, narrow.acquire()).await.ok().and_then(Result::ok);
         place.map(Some).ok_or(Refusal::Slow { scheme, wait: NO_PLACE })
     }
 
@@ -156,6 +167,23 @@ mod tests {
         }
         assert!(brake.suspects(here) && !brake.suspects(None));
         assert_eq!(brake.wait(&user("user1"), here), None);
+    }
+
+    #[tokio::test]
+    async fn suspects_with_passwords_leave_the_way_of_tokens_and_tickets_free() {
+        let brake = Brake::default();
+        for number in 0..SUSPECT {
+            brake.failed(&user(&format!("user{number}")), None);
+        }
+        let mut held = Vec::new();
+        for _ in 0..SUSPECTS_AT_ONCE {
+            held.push(brake.place(Scheme::Basic, None).await.unwrap());
+        }
+        assert!(futures_util::FutureExt::now_or_never(brake.place(Scheme::Basic, None)).is_none());
+        for scheme in [Scheme::Token, Scheme::Negotiate] {
+            let place = futures_util::FutureExt::now_or_never(brake.place(scheme, None));
+            assert!(place.is_some_and(|place| place.is_ok_and(|place| place.is_some())), "{scheme:?}");
+        }
     }
 
     #[test]
