@@ -1,7 +1,7 @@
 //! The composition root: configuration in, running gateway out. The only file that knows every part.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -11,6 +11,7 @@ use anyhow::{Context as _, bail};
 use dashmap::DashMap;
 use nix::unistd::Uid;
 use sqlx::PgPool;
+use tokio::time::Instant;
 use tracing::{info, warn};
 
 use crate::access::Access;
@@ -42,6 +43,8 @@ use crate::store::notify::Notifier;
 use crate::telemetry::metrics::Metrics;
 use crate::{access, batch, context, handle, session, statement, store};
 
+/// How long a start waits for the database.
+const DATABASE_COMES: Duration = Duration::from_secs(60);
 /// How long Ctrl-C waits for drivers to end.
 const DRIVERS_END: Duration = Duration::from_secs(20);
 
@@ -50,7 +53,7 @@ const DRIVERS_END: Duration = Duration::from_secs(20);
 /// # Errors
 /// Whatever keeps it from starting, with what to do about it.
 pub async fn serve(config: Config, attached: bool) -> anyhow::Result<ExitCode> {
-    let signals = Signals::listen()?;
+    let signals = Signals::listen(config.access.policies.is_empty())?;
     let authenticates = !config.auth.schemes.is_empty();
     check_address(config.http.listen, config.http.tls.is_on(), authenticates)?;
     let (life, watch) = Life::new();
@@ -86,9 +89,13 @@ async fn run(
     pool: &PgPool,
     own_database: bool,
 ) -> anyhow::Result<ExitCode> {
+    await_database(pool).await?;
     if config.database.migrate || own_database {
         migrate(pool).await?;
     }
+    let mut db = pool.acquire().await.context("asking for the schema")?;
+    store::check_schema(&mut db).await.context("asking for the schema")??;
+    drop(db);
     let me = GatewayId::generate();
     let former = succeed(home.path(), me)?;
     let tls = config.http.tls.is_on().then(|| Tls::load(config.http.tls.clone(), home.path())).transpose()?;
@@ -98,6 +105,13 @@ async fn run(
             format!("listening on {} (http.listen): is another Hearth or Livy running there?", config.http.listen)
         })?;
     let local = listener.local();
+    let dialled = dialled(local);
+    if let Some(from) = config.http.proxy_protocol_from.iter().find(|network| network.contains(&dialled.ip())) {
+        bail!(
+            "http.proxy_protocol_from has {from}, from where the drivers of this machine dial, and they do not speak that protocol: let the proxy \
+             come by another address, such as 127.0.0.2 (HAProxy: `source 127.0.0.2`; nginx: `proxy_bind 127.0.0.2`)"
+        );
+    }
     let others = Notifier::new(pool.clone(), life);
     let access = Access::new(
         pool.clone(),
@@ -137,7 +151,7 @@ async fn run(
         cache: config.cache.clone(),
         environment: crate::config::environment(),
         config: config.launch.clone(),
-        gateways: format!("{scheme}://{local}"),
+        gateways: format!("{scheme}://{dialled}"),
         certificate: tls.as_ref().map(|tls| tls.driver_fingerprint()),
         launcher,
         life: life.clone(),
@@ -205,6 +219,22 @@ async fn run(
     Ok(if stop == Stop::Failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
+/// Waits for a database that is still away, as after the start of a machine.
+async fn await_database(pool: &PgPool) -> anyhow::Result<()> {
+    let end = Instant::now() + DATABASE_COMES;
+    loop {
+        match store::ask(pool).await {
+            Err(store::Error::Away(e)) if Instant::now() < end => {
+                warn!(error = %e, "The database does not answer yet: Hearth waits for it");
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+            Err(store::Error::Away(e)) => return Err(e).context("the database (database.url) does not answer"),
+            // Such as one without the right to come in: to wait changes nothing.
+            other => return other.context("the database (database.url)"),
+        }
+    }
+}
+
 /// The launcher, where there is one. The gateway does not go on without the one that was started with it.
 fn launcher(config: &Config, attached: bool, life: &Life) -> anyhow::Result<Option<Client>> {
     if attached {
@@ -264,6 +294,16 @@ pub fn check_address(address: SocketAddr, has_tls: bool, has_scheme: bool) -> an
         (false, true) => "there is no TLS: everybody between could read passwords and results. Set http.tls",
     };
     bail!("http.listen is {address}, which others can reach, but {lacks}, or listen on 127.0.0.1 or [::1]")
+}
+
+/// Where the drivers of this machine reach a socket that is bound to an address: all addresses are no address.
+fn dialled(mut local: SocketAddr) -> SocketAddr {
+    match local.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => local.set_ip(Ipv4Addr::LOCALHOST.into()),
+        IpAddr::V6(ip) if ip.is_unspecified() => local.set_ip(Ipv6Addr::LOCALHOST.into()),
+        _ => {}
+    }
+    local
 }
 
 /// The name of this host.

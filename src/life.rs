@@ -1,10 +1,11 @@
 //! The life of the process: named, supervised tasks, and how it stops.
 //!
 //! Two stops. **Drain** (SIGTERM): stop accepting, finish what is being answered, leave the drivers to the gateway that comes
-//! next. **Shut** (SIGINT, Ctrl-C): the same, and end every driver that runs on this host first. A task that ends by itself or
+//! next. **Shut** (SIGINT, Ctrl-C, a terminal that closes): the same, and end every driver that runs on this host first. A task that ends by itself or
 //! panics stops the gateway, by name: nothing dies in silence.
 
 use std::future::Future;
+use std::io::IsTerminal;
 use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -43,15 +44,18 @@ pub struct Watch(mpsc::UnboundedReceiver<&'static str>);
 pub struct Signals {
     term: Signal,
     int: Signal,
+    /// Of a terminal that closes, which ends what was run in it as Ctrl-C does.
+    hangup: Option<Signal>,
 }
 
 impl Signals {
-    /// Listens from now on.
+    /// Listens from now on. Without `hangup` SIGHUP does not end what runs in a terminal: it is for the policies.
     ///
     /// # Errors
     /// When signal handlers cannot be installed.
-    pub fn listen() -> std::io::Result<Self> {
-        Ok(Self { term: signal(SignalKind::terminate())?, int: signal(SignalKind::interrupt())? })
+    pub fn listen(hangup: bool) -> std::io::Result<Self> {
+        let hangup = (hangup && std::io::stdin().is_terminal()).then(|| signal(SignalKind::hangup())).transpose()?;
+        Ok(Self { term: signal(SignalKind::terminate())?, int: signal(SignalKind::interrupt())?, hangup })
     }
 }
 
@@ -117,7 +121,14 @@ impl Life {
 
     /// Waits until a signal or a failed task asks for the end.
     pub async fn until_stop(&self, watch: &mut Watch, signals: &mut Signals) -> Stop {
+        let hung_up = async {
+            match &mut signals.hangup {
+                Some(hangup) => drop(hangup.recv().await),
+                None => std::future::pending().await,
+            }
+        };
         let stop = tokio::select! {
+            () = hung_up => Stop::Shut,
             _ = signals.term.recv() => Stop::Drain,
             _ = signals.int.recv() => Stop::Shut,
             name = watch.0.recv() => {

@@ -208,9 +208,24 @@ async fn without_the_audit_nothing_is_done() {
     let pool = PgPool::connect(gateway.database().url()).await.unwrap();
     let ann = gateway.token("ann", &[]);
     pool.execute("alter table audit_event add constraint closed check (event = 'never') not valid").await.unwrap();
-    let refused = call(&gateway, &ann, Method::POST, "/sessions", Some(json!({"kind": "sql"}))).await;
-    assert!(refused.status >= 500, "{refused}");
-    let made: i64 = sqlx::query_scalar("select count(*) from session").fetch_one(&pool).await.unwrap();
+    for (path, body) in [
+        ("/sessions", json!({"kind": "sql"})),
+        ("/batches", json!({"file": "hdfs:///etl.py"})),
+        ("/api/v1/sessions", json!({"kind": "sql"})),
+        ("/api/v1/contexts", json!({"name": "etl"})),
+        ("/api/v1/tokens", json!({"name": "more", "ttl": "1h"})),
+    ] {
+        let refused = call(&gateway, &ann, Method::POST, path, Some(body)).await;
+        assert_eq!((refused.status, refused.header("retry-after")), (503, "2"), "{path}: {refused}");
+        assert!(refused.text.contains("the audit cannot be written, so nothing was done"), "{path}: {refused}");
+    }
+    let made: i64 = sqlx::query_scalar(
+        "select (select count(*) from session) + (select count(*) from batch) + (select count(*) from context where owner = 'ann')
+              + (select count(*) from api_token where name = 'more')",
+    )
+    .fetch_one(&pool)
+    .await
+    .unwrap();
     assert_eq!(made, 0, "no audit, no action");
     pool.execute("alter table audit_event drop constraint closed").await.unwrap();
     call(&gateway, &ann, Method::POST, "/sessions", Some(json!({"kind": "sql"}))).await.expect(201);

@@ -16,6 +16,7 @@ use std::os::unix::net::UnixListener;
 use harness::certificates::Authority;
 use harness::kdc::{Kdc, REALM};
 use harness::openid::{CLIENT_SECRET, Provider, REDIRECT};
+use harness::postgres::Database;
 use harness::slapd::{ACCOUNT, ACCOUNT_PASSWORD, BASE, Slapd};
 use harness::{Gateway, Setup};
 
@@ -111,5 +112,30 @@ async fn the_ways_in_are_looked_at() {
     }
     provider.stop();
     assert!(doctor(&gateway, &[]).1.contains("FAIL  the OpenID provider"));
+    gateway.end().await;
+}
+
+#[tokio::test]
+async fn a_schema_that_is_not_there_or_of_before_is_told() {
+    let gateway = Setup::new().start().await;
+    let (empty, home) = (Database::shared().await, tempfile::tempdir().unwrap());
+    let home = home.path().to_str().unwrap();
+    let mut db = gateway.database().connect().await;
+    sqlx::query("delete from _sqlx_migrations where version = (select max(version) from _sqlx_migrations)")
+        .execute(&mut db)
+        .await
+        .unwrap();
+    for (url, line) in [
+        (empty.url(), "the database is empty: run `hearth migrate`"),
+        (gateway.database().url(), "1 migrations behind"),
+    ] {
+        let keys = [("database.url", url), ("database.migrate", "false"), ("http.listen", "localhost:0")];
+        let (well, said) = doctor(&gateway, &keys);
+        assert!(!well && said.contains(line), "{said}");
+        let served = gateway.hearth_with(&keys, &["serve", "--home", home]);
+        let said = String::from_utf8_lossy(&[served.stdout, served.stderr].concat()).into_owned();
+        assert!(!served.status.success() && said.contains(line), "{said}");
+    }
+    empty.drop_it().await;
     gateway.end().await;
 }

@@ -21,7 +21,7 @@ pub mod verify;
 
 use serde::Deserialize;
 use sqlx::PgConnection;
-use tracing::warn;
+use tracing::{error, warn};
 
 use crate::id::GatewayId;
 use crate::identity::Principal;
@@ -108,7 +108,13 @@ impl Audit {
     /// The database's: then the action must not be done. Without `audit.required` a failure is told in the log alone.
     pub async fn record(&self, db: &mut PgConnection, entry: Entry<'_>) -> Result<(), sqlx::Error> {
         if self.required {
-            return store::insert(db, self.gateway, &entry).await;
+            return store::insert(db, self.gateway, &entry).await.map_err(|e| match crate::store::Error::from(e) {
+                crate::store::Error::Failed(e) => {
+                    error!(error = %e, event = entry.event.as_str(), "The audit cannot be written: nothing is done");
+                    crate::store::Error::Unaudited(e).into_sqlx()
+                }
+                other => other.into_sqlx(),
+            });
         }
         // A failed statement would spoil the whole transaction but for the savepoint.
         let mut savepoint = sqlx::Connection::begin(db).await?;

@@ -134,8 +134,11 @@ async fn database(config: &Config, environment: &Environment) -> Finding {
         Ok(address) => address,
         Err(e) => return Finding::Fail(e.to_string()),
     };
-    match timeout(PATIENCE, address.server_version()).await {
-        Ok(Ok(version)) => Finding::Ok(format!("database, Postgres {version}")),
+    match timeout(PATIENCE, address.look()).await {
+        Ok(Ok((version, Err(e)))) if !config.database.migrate => {
+            Finding::Fail(format!("database, Postgres {version}: {e}"))
+        }
+        Ok(Ok((version, _))) => Finding::Ok(format!("database, Postgres {version}")),
         Ok(Err(e)) => Finding::Fail(format!("the database of database.url: {e}")),
         Err(_) => {
             Finding::Fail(format!("the database of database.url does not answer within {} s", PATIENCE.as_secs()))

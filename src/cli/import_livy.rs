@@ -1,6 +1,6 @@
 //! `hearth import-livy`: what a `livy.conf` says, in Hearth's words: each key mapped, ignored with a notice, or refused with the reason.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 use std::process::ExitCode;
@@ -33,7 +33,9 @@ pub(super) fn run(folder: &Path) -> anyhow::Result<ExitCode> {
             Mapped(to, notice) => {
                 for (section, name, value) in to {
                     tell("mapped", key, &format!("{section}.{name}. {notice}"));
-                    sections.entry(section).or_default().insert(name, value);
+                    let keys = sections.entry(section).or_default();
+                    let both = keys.get(name).filter(|_| name == "operators").and_then(|before| joined(before, &value));
+                    keys.insert(name, both.unwrap_or(value));
                 }
             }
             Ignored(why) => tell("ignored", key, why),
@@ -45,6 +47,13 @@ pub(super) fn run(folder: &Path) -> anyhow::Result<ExitCode> {
     }
     say(&render(&sections));
     Ok(if refused == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Two lists of names as one; both are JSON, as TOML's lists of texts are.
+fn joined(one: &str, other: &str) -> Option<String> {
+    let names = |list: &str| serde_json::from_str::<BTreeSet<String>>(list).ok();
+    let all: BTreeSet<String> = names(one)?.into_iter().chain(names(other)?).collect();
+    serde_json::to_string(&all).ok()
 }
 
 /// Keys and values as Spark's properties files have them: `key value`, `key = value`, `#` begins a comment. The last of a key counts.
@@ -156,7 +165,17 @@ fn fate(key: &str, value: &str, all: &BTreeMap<String, String>) -> Fate {
             Ignored("everything is in Postgres: set database.url")
         }
         _ if key.starts_with("livy.server.thrift.") => Refused("there is no JDBC door"),
-        _ => Ignored("nothing in Hearth depends on it"),
+        "livy.server.session.timeout-check" if value.trim() == "false" => one("session", "idle_timeout", text("0s")),
+        "livy.server.session.max-creation" => {
+            Ignored("launches stand in line: see launch.concurrency and launch.queue")
+        }
+        "livy.spark.deploy-mode" if value.trim() == "cluster" => {
+            Refused("drivers run beside the gateway (client mode) and outlive it; there is no cluster mode")
+        }
+        _ if key.starts_with("livy.server.access") || key.contains("auth") || key.contains("csrf") => Refused(
+            "Hearth knows no such key of Livy's, and it may be about security: take it out, or set what it meant by hand",
+        ),
+        _ => Ignored("Hearth has no such setting"),
     }
 }
 

@@ -34,7 +34,7 @@ pub(super) fn launcher(settings: &Settings, attached: bool) -> anyhow::Result<Ex
     // One thread: capabilities and the user are a thread's own to the kernel, and there is little to do.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
-        let mut signals = Signals::listen()?;
+        let mut signals = Signals::listen(false)?;
         let (life, mut watch) = Life::new();
         let socket = config.launch.launcher.clone();
         let server = Server::new(Parts {

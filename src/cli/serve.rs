@@ -11,7 +11,7 @@ use anyhow::Context as _;
 use nix::unistd::Uid;
 
 use super::launcher;
-use crate::config::{Config, Overrides};
+use crate::config::{self, Config, Overrides};
 use crate::{gateway, telemetry};
 
 /// Flags that every command takes which reads the configuration.
@@ -24,7 +24,7 @@ pub(super) struct Settings {
     #[arg(long, global = true)]
     home: Option<PathBuf>,
     /// Address to listen on, host:port.
-    #[arg(long, global = true)]
+    #[arg(long, global = true, value_parser = config::address)]
     listen: Option<SocketAddr>,
     /// postgres:// URL; everybody on this machine can read a command line, so give a password by HEARTH__DATABASE__URL or the file.
     #[arg(long, global = true)]

@@ -4,7 +4,7 @@
 //! Unknown keys are refused, by name and origin.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 
 use figment::Figment;
@@ -61,7 +61,8 @@ pub struct Config {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Http {
-    /// Address and port to listen on. Port 0 takes any free one.
+    /// Address (or a name of this host) and port to listen on. Port 0 takes any free one.
+    #[serde(deserialize_with = "listened")]
     pub listen: SocketAddr,
     /// Path before every route, as a reverse proxy may leave it (`/livy`); requests without it are served too.
     pub prefix: String,
@@ -160,6 +161,23 @@ impl Config {
         config.cache = absolute(&config.cache);
         Ok(config)
     }
+}
+
+fn listened<'de, D: serde::Deserializer<'de>>(from: D) -> Result<SocketAddr, D::Error> {
+    address(&String::deserialize(from)?).map_err(serde::de::Error::custom)
+}
+
+/// Reads `host:port`. Of a name that has several addresses it is the first of IPv4, else the first.
+///
+/// # Errors
+/// When it is none, or the name has no address.
+pub fn address(text: &str) -> Result<SocketAddr, String> {
+    let all: Vec<SocketAddr> = text
+        .to_socket_addrs()
+        .map_err(|e| format!("{text:?} is no address: write host:port, such as 127.0.0.1:8998 or [::1]:8998 ({e})"))?
+        .collect();
+    let found = all.iter().find(|address| address.is_ipv4()).or(all.first());
+    found.copied().ok_or_else(|| format!("{text:?} has no address"))
 }
 
 fn describe(e: figment::Error) -> String {

@@ -187,19 +187,19 @@ impl Service {
         Ok(Page { rows: page.rows.into_iter().map(fresh).collect(), total: page.total })
     }
 
-    /// Waits until a statement has ended, or the time is over; gives it either way.
+    /// Waits until a statement has ended, the time is over, or the gateway stops; gives it either way.
     ///
     /// # Errors
     /// Not found, the database.
     pub async fn wait(&self, session: SessionId, number: i32, limit: Duration) -> Result<Arc<Statement>, Error> {
-        let until = Instant::now() + limit;
+        let (until, stopping) = (Instant::now() + limit, self.life.stopping());
         loop {
             let live = self.sessions.live().get(session);
             // Whoever waits is there, so the clock of the heartbeat stands still.
             let _attending = live.as_ref().map(|l| l.attend());
             let mut changes = live.as_ref().map(|l| l.changes());
             let statement = self.load(session, number).await?.ok_or(Error::NotFound(number))?;
-            if statement.state.is_over() || Instant::now() >= until {
+            if statement.state.is_over() || Instant::now() >= until || stopping.is_cancelled() {
                 return Ok(statement);
             }
             let pause = if changes.is_some() { until } else { until.min(Instant::now() + LOOK) };
@@ -209,7 +209,10 @@ impl Service {
                     None => std::future::pending().await,
                 }
             };
-            let _ = tokio::time::timeout_at(pause, change).await;
+            tokio::select! {
+                _ = tokio::time::timeout_at(pause, change) => {}
+                () = stopping.cancelled() => {}
+            }
         }
     }
 

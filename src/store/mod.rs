@@ -9,10 +9,13 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
+use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{Connection, PgConnection, PgPool};
 
 use crate::kind::{Classify, Kind};
+
+static MIGRATOR: Migrator = sqlx::migrate!("./migrations");
 
 /// How long a caller is asked to wait while the database is away.
 pub const RETRY_AFTER: Duration = Duration::from_secs(2);
@@ -26,6 +29,9 @@ pub enum Error {
     /// It refused a value, such as a text with a NUL character.
     #[error("the database refuses this value: {0}")]
     Refused(String),
+    /// What is about to be done cannot be written into the audit, so it is not done.
+    #[error("the audit cannot be written, so nothing was done; tell those who run Hearth, and try again later")]
+    Unaudited(#[source] sqlx::Error),
     /// A defect, or a schema of another version.
     #[error("the database answered with an error")]
     Failed(#[source] sqlx::Error),
@@ -34,7 +40,7 @@ pub enum Error {
 impl Classify for Error {
     fn kind(&self) -> Kind {
         match self {
-            Self::Away(_) => Kind::Unavailable { retry_after: RETRY_AFTER },
+            Self::Away(_) | Self::Unaudited(_) => Kind::Unavailable { retry_after: RETRY_AFTER },
             Self::Refused(_) => Kind::Invalid,
             Self::Failed(_) => Kind::Internal,
         }
@@ -77,7 +83,7 @@ impl Error {
     pub fn into_sqlx(self) -> sqlx::Error {
         match self {
             Self::Away(e) | Self::Failed(e) => e,
-            Self::Refused(_) => sqlx::Error::Decode(Box::new(self)),
+            Self::Refused(_) | Self::Unaudited(_) => sqlx::Error::Decode(Box::new(self)),
         }
     }
 }
@@ -116,15 +122,16 @@ impl Address {
         self.0.clone().application_name("hearth")
     }
 
-    /// Asks the server for its version, over a connection of its own.
+    /// Asks the server for its version, and what it lacks of the schema, over a connection of its own.
     ///
     /// # Errors
     /// When it does not answer, or not to this user.
-    pub async fn server_version(&self) -> Result<String, sqlx::Error> {
+    pub async fn look(&self) -> Result<(String, Result<(), NotMigrated>), sqlx::Error> {
         let mut db = PgConnection::connect_with(&self.options()).await?;
         let version = sqlx::query_scalar("show server_version").fetch_one(&mut db).await?;
+        let schema = check_schema(&mut db).await?;
         db.close().await?;
-        Ok(version)
+        Ok((version, schema))
     }
 }
 
@@ -133,7 +140,7 @@ impl Address {
 #[error("the database URL is not of the form postgres://user:password@host:port/database")]
 pub struct BadUrl;
 
-/// Opens a pool. It connects when first used, so a gateway starts while its database is still away.
+/// Opens a pool. It connects when first used.
 #[must_use]
 pub fn pool(address: &Address, connections: u32) -> PgPool {
     PgPoolOptions::new()
@@ -150,7 +157,39 @@ pub fn pool(address: &Address, connections: u32) -> PgPool {
 /// # Errors
 /// When the database is away or a migration fails.
 pub async fn migrate(pool: &PgPool) -> Result<(), sqlx::migrate::MigrateError> {
-    sqlx::migrate!("./migrations").run(pool).await
+    MIGRATOR.run(pool).await
+}
+
+/// Whether the schema is one that this version can work on: its own, or a newer one.
+///
+/// # Errors
+/// [`NotMigrated`] within `Ok`; the database's.
+pub async fn check_schema(db: &mut PgConnection) -> Result<Result<(), NotMigrated>, sqlx::Error> {
+    let there: bool =
+        sqlx::query_scalar("select to_regclass('_sqlx_migrations') is not null").fetch_one(&mut *db).await?;
+    let done: Vec<i64> = match there {
+        true => sqlx::query_scalar("select version from _sqlx_migrations where success").fetch_all(db).await?,
+        false => Vec::new(),
+    };
+    let missing = MIGRATOR.iter().filter(|migration| !done.contains(&migration.version)).count();
+    Ok(match (done.len(), missing) {
+        (_, 0) => Ok(()),
+        (0, _) => Err(NotMigrated::Empty),
+        (_, missing) => Err(NotMigrated::Old(missing)),
+    })
+}
+
+/// The schema is not what this version needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NotMigrated {
+    /// There is nothing yet.
+    #[error("the database is empty: run `hearth migrate` once, or set database.migrate")]
+    Empty,
+    /// That of an older version lacks this many steps.
+    #[error(
+        "the schema is that of an older Hearth, {0} migrations behind: run `hearth migrate`, or set database.migrate"
+    )]
+    Old(usize),
 }
 
 /// Whether the database answers now.

@@ -10,6 +10,7 @@ import com.fasterxml.jackson.databind.JsonNode
 import com.fasterxml.jackson.databind.node.ObjectNode
 import hearth.agent.handle.{Addresses, HandleLink}
 import hearth.agent.link.{Door, Envelope, Link}
+import org.apache.spark.SparkContext
 import org.apache.spark.scheduler.{SparkListener, SparkListenerApplicationEnd}
 import org.apache.spark.sql.SparkSession
 
@@ -61,11 +62,15 @@ final class Application(override val settings: Settings) extends Link.Owner with
     })
     jobs = Some(cancelling)
     val body = Json.obj().put("state", "ready").put("app_id", context.applicationId)
-    body.put("ui_url", context.uiWebUrl.orNull).put("reason", null: String)
+    body.put("ui_url", shownUi(context).orNull).put("reason", null: String)
     link.send("context_state", None, None, body)
     handles.started(spark)
     spark0.complete(spark)
   }
+
+  /** The Spark UI's address, if anybody may open it: where the gateway has closed it to all, nobody is sent there. */
+  private def shownUi(context: SparkContext): Option[String] =
+    context.uiWebUrl.filterNot(_ => context.getConf.get("spark.ui.filters", "").split(',').contains(classOf[ui.GatewayOnly].getName))
 
   /** Spark could not be started. */
   def failed(failure: Throwable): Unit = {
