@@ -10,10 +10,9 @@
 
 mod harness;
 
-use std::path::Path;
 use std::process::Command;
 
-use harness::{Gateway, Setup, python};
+use harness::{Gateway, Setup};
 use serde_json::{Value, json};
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
@@ -26,11 +25,11 @@ fn commands(marker: &str, gateway: &Gateway) -> Vec<String> {
     blocks.map(|block| block.replace("http://127.0.0.1:8998", &gateway.url())).collect()
 }
 
-/// What a shell in the repository's folder says; `first` is the folder that it looks for programs in first.
-async fn shell(commands: String, first: Option<&Path>) -> String {
-    let path = std::env::var_os("PATH").unwrap().into_string().unwrap();
-    let path = first.map_or_else(|| path.clone(), |first| format!("{}:{path}", first.display()));
-    let run = move || Command::new("bash").args(["-euc", &commands]).env("PATH", path).current_dir(ROOT).output();
+/// What a shell in the repository's folder says, of somebody who has nothing in their home folder yet.
+async fn shell(commands: String) -> String {
+    let home = tempfile::tempdir().unwrap();
+    let run =
+        move || Command::new("bash").args(["-euc", &commands]).env("HOME", home.path()).current_dir(ROOT).output();
     let output = tokio::task::spawn_blocking(run).await.unwrap().unwrap();
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
@@ -46,7 +45,7 @@ async fn the_words_of_shakespeare_are_counted() {
     let gateway = Setup::new().start().await;
     let commands = commands("word count", &gateway).concat();
     assert_eq!(commands.matches("curl ").count(), 3, "{commands}");
-    let last = last_answer(&shell(commands, None).await);
+    let last = last_answer(&shell(commands).await);
     let table = &last["output"]["data"]["application/vnd.livy.table.v1+json"];
     let types: Vec<_> = table["headers"].as_array().unwrap().iter().map(|header| header["type"].clone()).collect();
     assert_eq!(types, ["STRING_TYPE", "BIGINT_TYPE"], "{last}");
@@ -59,15 +58,16 @@ async fn the_words_of_shakespeare_are_counted() {
 async fn three_terminals_share_an_rdd() {
     let gateway = Setup::new().start().await;
     let terminals = commands("three terminals", &gateway);
-    assert_eq!(terminals.len(), 3, "{terminals:?}");
-    let [first, second, third] = [0, 1, 2].map(|at: usize| terminals[at].clone());
-    let put = last_answer(&shell(first, None).await);
+    assert_eq!(terminals.len(), 4, "{terminals:?}");
+    let [first, second, third, http] = [0, 1, 2, 3].map(|at: usize| terminals[at].clone());
+    let put = last_answer(&shell(first).await);
     assert_eq!(put["output"]["status"], "ok", "{put}");
-    let got = last_answer(&shell(second, None).await);
+    let got = last_answer(&shell(second).await);
     assert!(got["output"]["data"]["text/plain"].as_str().unwrap().contains("Alaska"), "{got}");
-    // A Python of its own, which has nothing but what the commands install.
-    let own = python("tests-readme", &[&["pip"]]).await;
-    let said = shell(third, own.parent()).await;
+    let said = shell(third).await;
     assert_eq!(said.trim().lines().last(), Some("{'ak': 'Alaska'} {'ny': 'New York'}"), "{said}");
+    let said = shell(http).await;
+    assert!(said.contains("\nca,California\r\n"), "{said}");
+    assert_eq!(last_answer(&said)["level"], "read", "{said}");
     gateway.end().await;
 }

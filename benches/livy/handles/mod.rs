@@ -33,7 +33,7 @@ pub async fn measure(plan: &Plan, target: &Target, report: &mut Report) -> anyho
     entries::measure(plan, target, session, report).await?;
     livy.delete(session).await?;
 
-    let session = livy.session(json!({ "kind": "pyspark" })).await?;
+    let session = livy.session(json!({ "kind": "pyspark", "driverMemory": rows::MEMORY })).await?;
     rows::measure(plan, target, session, report).await?;
     livy.delete(session).await
 }

@@ -14,7 +14,9 @@ use crate::{Plan, knob};
 
 /// The type of an Arrow IPC stream.
 const ARROW: &str = "application/vnd.apache.arrow.stream";
-/// Where the frame is kept: what the memory of a driver of the shipped size does not hold is on its disk.
+/// Memory of the driver: `toPandas()` of all these rows needs it, the stream does with the shipped 1 GiB.
+pub const MEMORY: &str = "6g";
+/// Where the frame is kept.
 const STORAGE: &str = "MEMORY_AND_DISK";
 /// Rows of a partition. A driver has a few whole partitions of a stream in its memory.
 const PARTITION: usize = 250_000;
