@@ -15,7 +15,7 @@ use std::process::Command;
 
 use harness::certificates::Authority;
 use harness::kdc::Kdc;
-use harness::{Gateway, Setup};
+use harness::{BOUND, Gateway, Setup, until};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -142,6 +142,16 @@ async fn a_ticket_is_taken_once_and_errors_show_the_server_too() {
     let (head, refused) = last(&kdc.curl("hue", &[&localhost(&gateway, "/sessions?doAs=bob")]));
     assert!(head.starts_with("HTTP/1.1 403"), "{head}");
     assert_eq!(refused["msg"], "User 'hue' not allowed to impersonate 'Some(bob)'.");
+    until("the refusal is in the audit", BOUND, async || {
+        let told: i64 = sqlx::query_scalar(
+            "select count(*) from audit_event where event = 'act_for' and actor = 'hue' and outcome = 'refused' and detail like '%bob%'",
+        )
+        .fetch_one(&mut gateway.database().connect().await)
+        .await
+        .unwrap();
+        (told > 0).then_some(())
+    })
+    .await;
     for stranger in ["bob", "elsewhere"] {
         assert!(last(&kdc.curl(stranger, &[&as_alice])).0.starts_with("HTTP/1.1 403"), "{stranger}");
     }

@@ -15,6 +15,7 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
 use harness::certificates::Authority;
@@ -110,6 +111,41 @@ async fn a_new_certificate_serves_new_connections_and_a_broken_one_changes_nothi
     until("the broken file is told", BOUND, async || gateway.log().contains("the last good one stays").then_some(()))
         .await;
     assert_eq!(shown(&client(&authority, None)).await, second);
+    gateway.end().await;
+}
+
+#[tokio::test]
+async fn both_versions_of_tls_and_of_http_are_spoken_and_all_are_asked_who_they_are() {
+    let folder = tempfile::tempdir().unwrap();
+    let (authority, setup) = with_certificates(folder.path());
+    let (certificate, key) = authority.sign("alice", &[]);
+    let gateway = setup.runs_nothing().start().await;
+    let (url, ca) = (format!("{}/api/v1/login", gateway.url()), authority.pem());
+    let identity = ["--cert", certificate.to_str().unwrap(), "--key", key.to_str().unwrap()];
+    for tls in ["1.2", "1.3"] {
+        for (http, version) in [("--http1.1", "1.1"), ("--http2", "2")] {
+            for (status, identity) in [("401", &[][..]), ("200", &identity[..])] {
+                let said = Command::new("curl")
+                    .args([
+                        "-sS",
+                        "--noproxy",
+                        "*",
+                        "--max-time",
+                        "60",
+                        "-o",
+                        "/dev/null",
+                        "-w",
+                        "%{http_code} %{http_version}",
+                    ])
+                    .args(["--cacert", ca.to_str().unwrap(), &format!("--tlsv{tls}"), "--tls-max", tls, http, &url])
+                    .args(identity)
+                    .output()
+                    .unwrap();
+                let (out, err) = (String::from_utf8_lossy(&said.stdout), String::from_utf8_lossy(&said.stderr));
+                assert_eq!(out, format!("{status} {version}"), "TLS {tls}: {err}");
+            }
+        }
+    }
     gateway.end().await;
 }
 
