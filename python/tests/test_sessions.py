@@ -8,6 +8,9 @@ import os
 import signal
 import threading
 import unittest
+import unittest.mock
+
+import httpx
 
 import hearth
 
@@ -110,6 +113,25 @@ class Sessions(unittest.TestCase):
             newest = self.session.statements(1, newest_first=True)[0]
             newest.wait(30)
             self.assertEqual(newest.state, "cancelled", f"live: {live}")
+
+    def test_ctrl_c_while_the_code_is_sent_leaves_nothing_running(self) -> None:
+        before = self.session.submit("1").number
+        transport = self.session._awaited._exchange.transport
+        send, cut = transport.send, []
+
+        async def interrupted(request: httpx.Request, *, is_stream: bool) -> httpx.Response:
+            answer = await send(request, is_stream=is_stream)
+            if not cut:
+                cut.append(request)
+                raise KeyboardInterrupt
+            return answer
+
+        with unittest.mock.patch.object(transport, "send", interrupted), self.assertRaises(KeyboardInterrupt):
+            self.session.run("import time\ntime.sleep(600)", live=False)
+        newest = self.session.statements(1, newest_first=True)[0]
+        self.assertEqual(newest.number, before + 1)
+        newest.wait(60)
+        self.assertEqual(newest.state, "cancelled")
 
     def test_tables(self) -> None:
         query = "select id, cast(id / 4 as decimal(20, 2)) as part, date'2020-01-02' as day from range(3)"

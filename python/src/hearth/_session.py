@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from types import TracebackType
 from typing import Any, Optional
 
 from . import _lists, _living
 from ._blocking import blocking, each
 from ._display import Live
-from ._errors import SessionEndedError
+from ._errors import HearthError, SessionEndedError
 from ._exchange import Exchange
 from ._handle import AsyncHandle, Handle
 from ._records import SessionInfo, StatementInfo, read
-from ._request import get, path_of, post
+from ._request import Request, get, path_of, post
 from ._sharing import AsyncShared, Shared
 from ._statement import AsyncStatement, Statement
 from ._waiting import Deadline, until
@@ -120,15 +122,27 @@ class AsyncSession(SessionFacts, AsyncShared):
         @param progress  whether there is a progress bar; None: on a terminal and in a notebook
         @param check     whether a failure of the code is raised (`StatementError`) here, not first by `result()`
         """
-        statement = await self.submit(code, kind)
+        request = self._submission(code, kind)
+        try:
+            statement = await self._submit(request)
+        except (KeyboardInterrupt, asyncio.CancelledError):
+            # It may have come all the same. Sent again it is no other, and tells which statement is to end.
+            with contextlib.suppress(HearthError):
+                await (await self._submit(request)).cancel()
+            raise
         await statement.show(live, progress)
         return await statement.result() if check else statement
 
     async def submit(self, code: str, kind: Optional[str] = None) -> AsyncStatement:
         """Sends code and does not wait. It runs in its turn, also when the session still starts, or this program ends."""
+        return await self._submit(self._submission(code, kind))
+
+    def _submission(self, code: str, kind: Optional[str]) -> Request:
         body = {"code": code} if kind is None else {"code": code, "kind": kind}
-        said = await self._exchange.call(post(f"{self._path}/statements", body))
-        return AsyncStatement(self._exchange, read(StatementInfo, said))
+        return post(f"{self._path}/statements", body)
+
+    async def _submit(self, request: Request) -> AsyncStatement:
+        return AsyncStatement(self._exchange, read(StatementInfo, await self._exchange.call(request)))
 
     async def statement(self, number: int) -> AsyncStatement:
         """A statement by its number."""
