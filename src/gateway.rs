@@ -129,7 +129,7 @@ async fn run(
     let scheme = if tls.is_some() { "https" } else { "http" };
     let contexts = context::service::Service::new(
         pool.clone(),
-        launch::Site { gateway: me, host, launches: Folder::all(&config.home) },
+        launch::Site { gateway: me, host, launches: Folder::all(&config.home), stopping: life.stopping() },
         config.profiles.clone(),
         config.launch.clone(),
         Admission { authenticates: identity.is_on(), users: config.launch.users.clone(), launcher: launcher.clone() },

@@ -110,15 +110,33 @@ async fn a_drained_gateway_leaves_its_drivers() {
     let mut gateway = Setup::new().start().await;
     let livy = gateway.livy();
     let session = livy.session(json!({ "kind": "spark" })).await;
-    let code = "for (i <- 1 to 20) { println(s\"part $i\"); Thread.sleep(100) }";
+    let code = "for (i <- 1 to 50) { println(s\"part $i\"); Thread.sleep(100) }";
     livy.post(&format!("{session}/statements"), json!({ "code": code })).await.expect(201);
     running(&gateway, &format!("{session}/statements/0")).await;
     let before = driver(&gateway);
+    // Who waits is answered with what is known, and does not hold the gateway up.
+    let (statement, other) = (format!("{session}/statements/0?wait=120"), format!("{session}/statements?wait=120"));
+    let waits = [
+        tokio::spawn(async move { livy.get(&statement).await }),
+        tokio::spawn({
+            let livy = gateway.livy();
+            async move { livy.post(&other, json!({"code": "1"})).await }
+        }),
+    ];
+    running(&gateway, &format!("{session}/statements/0")).await;
+    until("the second one is taken", BOUND, async || {
+        (gateway.livy().get(&format!("{session}/statements/1")).await.status == 200).then_some(())
+    })
+    .await;
     assert!(gateway.terminate().await.success());
+    for wait in waits {
+        let told = wait.await.unwrap();
+        assert!(matches!(told.status, 200 | 201), "{told}");
+    }
     assert_eq!(driver(&gateway), before, "the driver lives on");
     gateway.restart().await;
     let done = gateway.livy().get(&format!("{session}/statements/0?wait=60")).await.expect(200);
-    let text: String = (1..=20).map(|i| format!("part {i}\n")).collect();
+    let text: String = (1..=50).map(|i| format!("part {i}\n")).collect();
     assert_eq!(done["output"]["data"]["text/plain"].as_str().unwrap().trim_end(), text.trim_end(), "{done}");
     assert_eq!(driver(&gateway), before);
     gateway.end().await;

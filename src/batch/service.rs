@@ -190,10 +190,12 @@ impl Service {
         loop {
             changes.mark_unchanged();
             let view = self.view(id).await?;
-            if view.as_ref().is_none_or(&done) || Instant::now() >= until {
+            let stopping = self.0.contexts.stopping();
+            if view.as_ref().is_none_or(&done) || Instant::now() >= until || stopping.is_cancelled() {
                 return Ok(view);
             }
-            let _ = tokio::time::timeout_at(until.min(Instant::now() + LOOK), changes.changed()).await;
+            let change = tokio::time::timeout_at(until.min(Instant::now() + LOOK), changes.changed());
+            let _ = stopping.run_until_cancelled(change).await;
         }
     }
 

@@ -48,7 +48,7 @@ impl Desk {
             .context("reading the policies (access.policies)")?;
         let contexts = context::service::Service::new(
             pool.clone(),
-            Site { gateway: me, host, launches: Folder::all(&config.home) },
+            Site { gateway: me, host, launches: Folder::all(&config.home), stopping: life.stopping() },
             config.profiles.clone(),
             config.launch.clone(),
             // Without a launcher it looks at no files: no command names any.

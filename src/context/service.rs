@@ -9,6 +9,7 @@ use std::time::Duration;
 use sqlx::{PgConnection, PgPool};
 use tokio::sync::Notify;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::driver::wire::ContextState;
@@ -299,6 +300,12 @@ impl Service {
         Ok(Admitted { by: profile.policies().to_vec(), ..admitted })
     }
 
+    /// Cancelled when the gateway stops.
+    #[must_use]
+    pub fn stopping(&self) -> &CancellationToken {
+        &self.0.site.stopping
+    }
+
     /// Refuses every launch from now on.
     pub fn refuse_new(&self) {
         self.0.refuses_new.store(true, Ordering::Relaxed);
@@ -383,7 +390,7 @@ impl Service {
         self.0.access.page(who, range, fetch).await
     }
 
-    /// Waits until `done` holds of the context, or the time is over; gives the last row either way.
+    /// Waits until `done` holds of the context, the time is over, or the gateway stops; gives the last row either way.
     ///
     /// # Errors
     /// The database's.
@@ -398,10 +405,11 @@ impl Service {
             let mut db = self.0.pool.acquire().await?;
             let context = store::load_context(&mut db, id).await?;
             drop(db);
-            if context.as_ref().is_none_or(&done) || Instant::now() >= until {
+            if context.as_ref().is_none_or(&done) || Instant::now() >= until || self.0.site.stopping.is_cancelled() {
                 return Ok(context);
             }
-            tokio::time::sleep_until(until.min(Instant::now() + LOOK)).await;
+            let pause = tokio::time::sleep_until(until.min(Instant::now() + LOOK));
+            let _ = self.0.site.stopping.run_until_cancelled(pause).await;
         }
     }
 

@@ -363,7 +363,7 @@ impl Service {
         Ok(Page { rows: self.views(&mut db, rows).await?, total })
     }
 
-    /// Waits until `done` holds of the session's view, or the time is over; gives the last view either way.
+    /// Waits until `done` holds of the session's view, the time is over, or the gateway stops; gives the last view either way.
     ///
     /// # Errors
     /// The database's.
@@ -380,7 +380,8 @@ impl Service {
             let _attending = live.as_ref().map(|l| l.attend());
             let mut changes = live.as_ref().map(|l| l.changes());
             let view = self.view(id).await?;
-            if view.as_ref().is_none_or(&done) || Instant::now() >= until {
+            let stopping = self.0.contexts.stopping();
+            if view.as_ref().is_none_or(&done) || Instant::now() >= until || stopping.is_cancelled() {
                 return Ok(view);
             }
             let pause = if changes.is_some() { until } else { until.min(Instant::now() + LOOK) };
@@ -390,7 +391,7 @@ impl Service {
                     None => std::future::pending().await,
                 }
             };
-            let _ = tokio::time::timeout_at(pause, change).await;
+            let _ = stopping.run_until_cancelled(tokio::time::timeout_at(pause, change)).await;
         }
     }
 

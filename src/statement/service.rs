@@ -209,10 +209,7 @@ impl Service {
                     None => std::future::pending().await,
                 }
             };
-            tokio::select! {
-                _ = tokio::time::timeout_at(pause, change) => {}
-                () = stopping.cancelled() => {}
-            }
+            let _ = stopping.run_until_cancelled(tokio::time::timeout_at(pause, change)).await;
         }
     }
 

@@ -35,6 +35,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::Deserialize;
+use tokio_util::sync::CancellationToken;
 
 pub use self::admission::{Admission, Admitted, Error as NotAdmitted};
 use self::conf_policy::Unknown;
@@ -83,6 +84,8 @@ pub struct Site {
     pub host: String,
     /// Where the launch folders of the gateway's state folder lie.
     pub launches: PathBuf,
+    /// Cancelled when the gateway stops: whoever waits is answered then.
+    pub stopping: CancellationToken,
 }
 
 /// A named template of a context.
