@@ -8,6 +8,7 @@ import scala.util.control.NonFatal
 
 import hearth.agent.{Jobs, Log}
 import org.apache.spark.sql.SparkSession
+import org.apache.spark.sql.hearth.Readers
 
 /** All handles of the context, by name.
   *
@@ -26,7 +27,7 @@ final class Handles(spark: () => SparkSession, news: Handles.News, timer: Schedu
   private var shows = Option.empty[SparkSession]
   val creations = new Creations
   val work = new Work(spark)
-  val merges = new Merges(work)
+  val merges = new Merges(work, new Bases(() => store, work))
   val caches = new Caches
   @volatile private[handle] var store: Option[Store] = None
   @volatile private var jobs = Option.empty[Jobs]
@@ -45,6 +46,7 @@ final class Handles(spark: () => SparkSession, news: Handles.News, timer: Schedu
     val cancelling = new Jobs(root.sparkContext)
     root.sparkContext.addSparkListener(cancelling)
     jobs = Some(cancelling)
+    Readers.started(root)
     synchronized {
       shows = Some(root)
       byName.values.foreach(shown)
