@@ -169,7 +169,8 @@ class Streams(unittest.TestCase):
             DOOR.elsewhere["/driver/handles/other/%s?format=arrow" % name] = stream(name, "arrow")[2]
             self.assertEqual(DRIVER.text("hearth.shared('other/%s').collect() == hearth.df('%s').collect(), hearth.df('other/%s').schema.simpleString() == hearth.df('%s').schema.simpleString()"
                                          % (name, name, name, name)), "(True, True)")
-        self.assertEqual(DRIVER.text("SharedRdd('https://host:8998/contexts/other', 'small').count()"), "3")
+        DOOR.elsewhere["/driver/handles/my%20team%2B/small?format=arrow"] = stream("small", "arrow")[2]
+        self.assertEqual(DRIVER.text("hearth.shared('my team+/small').count()"), "3")
         DOOR.elsewhere["/driver/handles/other/secret?format=arrow"] = (403, {"detail": "you may not read it"})
         self.assertIn("you may not read it", DRIVER.run("hearth.shared('other/secret')")["evalue"])
         self.assertIn("there is no such handle", DRIVER.run("hearth.shared('other/nowhere')")["evalue"])

@@ -137,7 +137,7 @@ private[agent] final class HandleLink(
 
   private def read[T](context: String, name: String)(take: java.io.InputStream => T): T = {
     val answer =
-      try door.get(s"/driver/handles/${URLEncoder.encode(context, "UTF-8")}/$name?format=arrow")
+      try door.get(s"/driver/handles/${part(context)}/$name?format=arrow")
       catch { case failure: java.io.IOException => throw HandleException.failed(s"no gateway answers: ${failure.getMessage}") }
     val stream = answer.body
     try
@@ -158,6 +158,9 @@ private[agent] final class HandleLink(
 }
 
 private object HandleLink {
+
+  /** A part of a path, in which, other than in a form, a plus is a plus. */
+  private def part(text: String): String = URLEncoder.encode(text, "UTF-8").replace("+", "%20")
 
   /** How long puts are joined before they are told, and how often use is. */
   private val joinMillis = 250L
