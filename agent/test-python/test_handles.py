@@ -105,6 +105,17 @@ class Values(unittest.TestCase):
             self.assertIn("cannot go from one language to another: make it of", error("class Own: pass\n" + code))
         self.assertIn("cannot go from one language", error('hearth.share(new Thread, "no")', SCALA))
 
+    def test_names_that_differ_by_case_alone(self):
+        python("hearth.share(spark.range(2), 'Case')")
+        for code in ("hearth.share(1, 'case')", "hearth.getOrElseCreate('CASE', lambda: made.append(1))"):
+            text = error("made = []\n" + code)
+            self.assertIn("there is a handle Case, and SQL would know", text)
+            self.assertIn("take another name, or unshare Case first", text)
+        self.assertEqual(python("made, hearth.shared('Case').count(), hearth.getOrElseCreate('Case', lambda: 1).count()"), "([], 2, 2)")
+        self.assertEqual(sql("select count(*) from global_temp.case"), [[2]])
+        self.assertEqual(python("hearth.unshare('Case')\nhearth.share(1, 'case')\nhearth.shared('case')"), "1")
+        python("hearth.unshare('case')")
+
     def test_names(self):
         for name in ("a b", "1a", "a.b", "", "x" * 129):
             self.assertIn("cannot be a handle's name", error("hearth.share(1, %r)" % name))

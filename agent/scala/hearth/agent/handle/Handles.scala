@@ -66,6 +66,7 @@ final class Handles(spark: () => SparkSession, news: Handles.News, timer: Schedu
   def share(name: String, maker: Maker, options: Options)(make: => Handle.Data): Handle = {
     Handle.checkName(name)
     room(name)
+    checkFree(name)
     val to = if (options.durable) Some(writable) else None
     val made = make
     val content = made.fold(identity, _.now.content)
@@ -127,7 +128,10 @@ final class Handles(spark: () => SparkSession, news: Handles.News, timer: Schedu
   private def add(name: String)(make: Long => Handle): Handle = {
     val (old, made) = synchronized {
       val old = byName.get(name)
-      if (old.isEmpty) room(name)
+      if (old.isEmpty) {
+        room(name)
+        checkFree(name)
+      }
       old.foreach(collectable)
       val made = old.fold(make(1))(_.next(make))
       byName(name) = made
@@ -176,6 +180,17 @@ final class Handles(spark: () => SparkSession, news: Handles.News, timer: Schedu
   private def room(name: String): Unit = synchronized {
     if (byName.size >= Handles.most && !byName.contains(name))
       throw HandleException.failed(s"this context has ${Handles.most} handles already, the most that it may have: unshare some")
+  }
+
+  /** Makes sure that SQL, to which large and small letters are the same, would not take one handle for another.
+    *
+    * @throws HandleException `failed` where there is one whose name differs by these alone
+    */
+  def checkFree(name: String): Unit = synchronized {
+    if (!byName.contains(name)) byName.keysIterator.find(_.equalsIgnoreCase(name)).foreach { other =>
+      throw HandleException.failed(
+        s"there is a handle $other, and SQL would know $name by the same name, global_temp.${name.toLowerCase}: take another name, or unshare $other first")
+    }
   }
 
   /** A view that cannot be made is no reason to refuse the handle. */

@@ -95,8 +95,11 @@ final class SessionHandles(workspace: Workspace, statement: () => Option[Int]) {
     }
   }
 
-  def begin(name: String, waitMillis: Long): Option[Long] =
-    handles.creations.begin(Handle.checkName(name), maker, waitMillis)(handles.get(name).isDefined)
+  def begin(name: String, waitMillis: Long): Option[Long] = {
+    Handle.checkName(name)
+    handles.checkFree(name)
+    handles.creations.begin(name, maker, waitMillis)(handles.get(name).isDefined)
+  }
 
   def end(id: Long, failure: Option[Throwable]): Unit = handles.creations.end(id, failure)
 
