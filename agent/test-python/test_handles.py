@@ -236,6 +236,14 @@ class Lives(unittest.TestCase):
         self.assertEqual(python("hearth.getOrElseCreate('fails', lambda: spark.range(2)).count()"), "2")
         self.assertIn("= 2", scala('hearth.getOrElseCreate("fails")(spark.range(9).toDF).count'))
 
+    def test_what_is_created_is_kept_as_it_is_asked_for(self):
+        python("n = hearth.getOrElseCreate('kept_here', lambda: spark.range(2), storage='DISK_ONLY', force=True, ttl=3600)")
+        scala('hearth.getOrElseCreate("kept_there", storage = "DISK_ONLY", force = true, ttl = scala.concurrent.duration.Duration("1 h"))(spark.range(2).toDF)')
+        found = eval(python("[[h[key] for key in ('storage', 'cached_fraction', 'ttl_ms')] for h in hearth.handles() if h['name'].startswith('kept_')]"))
+        self.assertEqual(found, [["DISK_ONLY", 1.0, 3600000]] * 2)
+        for code, session in (("hearth.getOrElseCreate('kept_not', lambda: 1, durable=True)", PYTHON), ('hearth.getOrElseCreate("kept_not", durable = true)(1)', SCALA)):
+            self.assertIn("has no handle store", error(code, session))
+
     def test_a_creator_s_death_is_an_error_of_those_who_wait(self):
         DRIVER.begin("import os, time\nhearth.getOrElseCreate('orphan', lambda: print('go', flush=True) or time.sleep(1) or os._exit(3))", session=OTHER)
         DRIVER.receive("output")

@@ -132,15 +132,16 @@ class Namespace:
         """What there is: name, kind, version, columns and more of each, newest version only."""
         return json.loads(self._handles.call("list"))
 
-    def get_or_else_create(self, name, make, timeout=600):
+    def get_or_else_create(self, name, make, timeout=600, storage=_STORAGE, force=False, ttl=None, durable=False):
         """What has this name; if nothing has, `make()` makes it, in one session of the context only, and all others wait for that.
 
         timeout  seconds to wait for another session that makes it
+        The others are those of `share`, for what is made.
         """
         creation = self._handles.call("begin", name, int(timeout * 1000))
         if creation:
             try:
-                self.share(make(), name)
+                self.share(make(), name, storage, force, ttl, durable)
             except BaseException as error:
                 self._handles.call("end", creation, name, "%s: %s" % (type(error).__name__, error))
                 raise

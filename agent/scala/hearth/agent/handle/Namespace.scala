@@ -69,10 +69,17 @@ final class Namespace(workspace: Workspace) {
 
   /** What has this name; if nothing has, `make` makes it, in one session of the context only, and all others wait for that.
     *
+    * @param timeout how long to wait for another session that makes it; the others are those of `share`, for what is made
     * @throws Throwable what `make` threw, in every session that has waited for it
     */
-  def getOrElseCreate[T](name: String, timeout: Duration = 10.minutes)(make: => T): T = {
-    session.getOrElseCreate(name, Namespace.millis(timeout))(share(make, name))
+  def getOrElseCreate[T](
+      name: String,
+      timeout: Duration = 10.minutes,
+      storage: String = Namespace.usual,
+      force: Boolean = false,
+      ttl: Duration = Duration.Inf,
+      durable: Boolean = false)(make: => T): T = {
+    session.getOrElseCreate(name, Namespace.millis(timeout))(share(make, name, storage, force, ttl, durable))
     shared(name).asInstanceOf[T]
   }
 
