@@ -95,6 +95,17 @@ class Requests(unittest.TestCase):
         self.assertEqual(result("delete", "states", keys=["ny", "none"]), {"version": self.version + 2})
         self.assertEqual(result("count", "states")["count"], 2)
 
+    def test_addresses(self):
+        id = str(uuid.uuid4())
+        message("handles", context={"id": id, "name": "my team"}, store=None, durable=[])
+        for place in ("sessions/101", "sessions/session-1", "sessions/named%201/", "contexts/my%20team", "hearth/contexts/" + id.upper()):
+            for scheme in ("https://", ""):
+                found = DRIVER.text("found = SharedRdd('%shost:8998/%s', 'states')\nv = found.put({'or': 'Oregon'})\nfound.get('or'), v == found.version" % (scheme, place))
+                self.assertEqual(found, "({'or': 'Oregon'}, True)", place)
+        for place, said in (("contexts/other", 'take hearth.shared("other/states")'), ("sessions/7", "session 7 is not of this context"),
+                            ("sessions/named%202", "session named 2 is not of this context"), ("batches/1", "is no address of a session or context")):
+            self.assertIn(said, DRIVER.run("SharedRdd('https://host:8998/%s', 'states')" % place)["evalue"])
+
     def test_a_repeat_is_answered_but_not_done_again(self):
         id = str(uuid.uuid4())
         first = ask("put", "states", id=id, entries=[["tx", "Texas"]])

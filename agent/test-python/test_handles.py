@@ -141,6 +141,7 @@ class Pairs(unittest.TestCase):
     def test_the_example(self):
         python('r = sc.parallelize([("ak", "Alaska"), ("ca", "California")])\nstates = ShareableRdd(r)')
         self.assertEqual(python("SharedRdd('states').get('ak'), SharedRdd('https://host:8998/sessions/101', 'states').get('no')", OTHER), "({'ak': 'Alaska'}, {})")
+        self.assertIn("Map(ak -> Alaska)", scala('SharedRdd("http://host/hearth/sessions/named%201", "states").get("ak")'))
         self.assertIn("Map(ak -> Alaska)", scala('SharedRdd[String, String]("states").get("ak")'))
         self.assertEqual(python('states.put({"ny": "New York", "ak": "ALASKA"}), states.version, states.count()'), "(2, 2, 3)")
         self.assertEqual(sql("select * from global_temp.states order by key"), [["ak", "ALASKA"], ["ca", "California"], ["ny", "New York"]])

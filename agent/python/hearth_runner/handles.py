@@ -5,7 +5,6 @@ The agent's side is hearth.agent.handle.PythonHandles; values go there and back 
 
 import json
 import pickle
-import re
 
 # The agent's side of this module.
 _HANDLES = "hearth.agent.handle.PythonHandles"
@@ -180,13 +179,9 @@ class Handles:
         return made
 
     def shared_rdd(self, address, name=None):
-        """A key-value handle by its name; or by the address of its session or context, with or without https://, and its name."""
+        """A key-value handle by its name; or by the address of this context or of a session of it, with or without https://, and its name."""
         if name is not None:
-            kind, place = _place(address)
-            if kind == "contexts":
-                return self.frame("%s/%s" % (place, name))
-            if not self.call("isHere", place):
-                raise HandleError("not_found", "session %s is not of this context: for another context's handle take hearth.shared('context/name')" % place)
+            self.call("checkAddress", address, name)
         else:
             name = address
         if self.call("kind", name) != "pairs":
@@ -258,13 +253,6 @@ class Handles:
 
     def _agent(self):
         return self._spark.agent(_HANDLES)
-
-
-def _place(address):
-    found = re.match(r"^(?:https?://)?[^/]+(?:/.*)?/(sessions|contexts)/([^/?#]+)/*$", address)
-    if not found:
-        raise HandleError("failed", "%r is no address of a session or context: take one like https://host:8998/sessions/0" % address)
-    return found.group(1), found.group(2)
 
 
 def _is_rdd(obj):

@@ -125,8 +125,9 @@ private[agent] final class HandleLink(
     }
   }
 
-  /** Takes the store, and the durable handles of earlier applications, which are opened when they are first used. */
+  /** Takes the context's names, the store, and the durable handles of earlier applications, which are opened when they are first used. */
   private def durable(body: JsonNode): Unit = {
+    Addresses.here(Seq("id", "name").map(body.path("context").path(_)).filter(_.isTextual).map(_.asText))
     val durable = body.path("durable").elements.asScala.toSeq
     val told = Option(body.path("store").asText(null))
     // It may be told again in the same application, which goes on with what it has written.

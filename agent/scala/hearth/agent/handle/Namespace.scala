@@ -142,8 +142,15 @@ final class ShareableRdds(namespace: Namespace) {
 
 /** What Scala code knows as `SharedRdd`: finds a key-value handle of the context. */
 final class SharedRdds(namespace: Namespace) {
-  def apply[K, V](name: String)(implicit keys: ClassTag[K] = ClassTag.Any.asInstanceOf[ClassTag[K]]): SharedRdd[K, V] = {
-    namespace.session.pairs(name)(_ => ())
-    new SharedRdd[K, V](namespace.session, Some(name))(keys)
+
+  /** @param place the handle's name; or the address of the context, or of a session of it, with or without https://
+    * @param name  the handle's name, where there is an address
+    */
+  def apply[K, V](place: String, name: String = null)(
+      implicit keys: ClassTag[K] = ClassTag.Any.asInstanceOf[ClassTag[K]]): SharedRdd[K, V] = {
+    if (name != null) Addresses.check(place, name)
+    val known = Option(name).getOrElse(place)
+    namespace.session.pairs(known)(_ => ())
+    new SharedRdd[K, V](namespace.session, Some(known))(keys)
   }
 }
