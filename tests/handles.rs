@@ -59,7 +59,7 @@ impl Team {
         let api = gateway.livy();
         api.post(&format!("{API}/contexts"), json!({"name": "team", "profile": "kept"})).await.expect(201);
         let python = session(&api, json!({"kind": "pyspark", "context": "team"})).await;
-        let scala = session(&api, json!({"kind": "spark", "context": "team"})).await;
+        let scala = session(&api, json!({"kind": "spark", "context": "team", "name": "scala-side"})).await;
         Self { api, python, scala }
     }
 
@@ -70,6 +70,10 @@ impl Team {
         assert_eq!(run(&self.api, &self.python, "print(srdd.get('ak'))").await, "{'ak': 'Alaska'}");
         let scala = run(&self.api, &self.scala, r#"println(SharedRdd("srdd").get("ak"))"#).await;
         assert!(scala.contains("Alaska"), "{scala}");
+        for place in ["contexts/team", "sessions/scala-side"] {
+            let code = format!("print(SharedRdd('https://host:8998/{place}', 'srdd').get('ak'))");
+            assert_eq!(run(&self.api, &self.python, &code).await, "{'ak': 'Alaska'}");
+        }
         // A session of the Livy door comes into the context by name.
         let livy = self.api.session(json!({"kind": "sql", "conf": {"hearth.context": "team"}})).await;
         let table = self.api.run(&livy, json!({"code": "select value from global_temp.srdd where key = 'ca'"})).await;

@@ -42,23 +42,23 @@ class Door:
 
             def _chunks(self):
                 """The body, and whether its end has come."""
-                body = b""
+                body = bytearray()
                 if self.headers.get("Transfer-Encoding") != "chunked":
                     return self.rfile.read(int(self.headers.get("Content-Length", 0))), True
                 try:
                     while True:
                         line = self.rfile.readline()
                         if not line:
-                            return body, False
+                            return bytes(body), False
                         size = int(line, 16)
                         body += self.rfile.read(size)
                         self.rfile.readline()
                         if not size:
-                            return body, True
+                            return bytes(body), True
                         if door.hang_up_after is not None and len(body) > door.hang_up_after:
-                            return body, False
+                            return bytes(body), False
                 except ConnectionError:
-                    return body, False
+                    return bytes(body), False
 
             def log_message(self, *_arguments):
                 pass

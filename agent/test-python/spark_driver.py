@@ -49,22 +49,24 @@ def eventually(check):
 
 
 class SparkDriver:
-    def __init__(self, python=PYTHON, gateway=None):
+    """conf  of Spark, beyond that of all tests"""
+
+    def __init__(self, python=PYTHON, gateway=None, conf=()):
         self.folder = tempfile.mkdtemp(prefix="hearth-test-")
         try:
-            self._start(compile_driver(self.folder), python, gateway)
+            self._start(compile_driver(self.folder), python, gateway, dict(conf))
         except BaseException:
             shutil.rmtree(self.folder)
             raise
 
-    def _start(self, path, python, gateway):
+    def _start(self, path, python, gateway, more):
         scratch = os.path.join(self.folder, "scratch")
         opened = ["--add-opens=java.base/%s=ALL-UNNAMED" % package for package in OPENED]
         conf = {
             "spark.master": "local[2]", "spark.app.name": "hearth-test", "spark.ui.enabled": "false", "spark.scheduler.mode": "FAIR",
             "spark.repl.class.outputDir": os.path.join(scratch, "classes"), "spark.sql.artifact.isolation.enabled": "false",
             "spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1",
-            "spark.sql.warehouse.dir": os.path.join(self.folder, "warehouse"), "spark.sql.shuffle.partitions": "2"}
+            "spark.sql.warehouse.dir": os.path.join(self.folder, "warehouse"), "spark.sql.shuffle.partitions": "2", **more}
         self.log = open(os.path.join(self.folder, "log"), "w+")
         self.process = subprocess.Popen(
             ["java", "-XX:TieredStopAtLevel=1", "-Djava.io.tmpdir=" + self.folder] + opened + ["-D%s=%s" % item for item in conf.items()]

@@ -258,5 +258,144 @@ class Cancelling(unittest.TestCase):
         self.assertEqual(answer(ask("unshare", "full"))["error"], None)
 
 
+class Reading(unittest.TestCase):
+    """A version of a frame stays as it is as long as something that was made of it is in use."""
+
+    def kept_by(self, make):
+        """What is made of the first version keeps that cached after the handle is gone; then it is freed."""
+        before = set(DRIVER.cached())
+        python("import gc\nhearth.share(spark.range(9).selectExpr('id as read_%d'), 'read', force=True)" % DRIVER.number)
+        first = set(DRIVER.cached()) - before
+        self.assertEqual(len(first), 1)
+        python(make + "\nn = gc.collect()")
+        self.assertEqual(python("'InMemoryTableScan' in derived._jdf.queryExecution().executedPlan().toString()"), "True")
+        python("hearth.share(spark.range(3), 'read', storage='NONE')")
+        for _ in range(3):
+            self.assertLessEqual(first, set(DRIVER.cached(collect=True)))
+        self.assertEqual(python("n = derived.count(), hearth.df('read').count()\ngc.collect()\nn"), "(6, 3)")
+        python("hearth.unshare('read')")
+        self.assertLessEqual(first, set(DRIVER.cached(collect=True)))
+        python("del derived\nn = gc.collect()")
+        eventually(lambda: not first & set(DRIVER.cached(collect=True)))
+
+    def test_what_is_made_of_a_frame(self):
+        self.kept_by("derived = (lambda df: df.filter(df[0] > 2).select('*').limit(100))(hearth.df('read'))")
+
+    def test_what_is_joined_with_itself(self):
+        self.kept_by("derived = (lambda a, b: a.join(b, a.columns).filter(a[0] > 2))(hearth.df('read'), hearth.df('read'))")
+
+    def test_what_sql_makes_of_it(self):
+        self.kept_by("derived = (lambda df: df.filter(df[0] > 2))(spark.sql('select * from global_temp.read'))")
+
+    def test_what_sql_asks_of_it_within(self):
+        self.kept_by("name = hearth.df('read').columns[0]\n"
+                     "derived = spark.sql('select id from range(100) where id in (select %s from global_temp.read where %s > 2)' % (name, name))")
+
+    def test_versions_that_are_asked_of_within_each_other_do_not_pile_up(self):
+        before = set(DRIVER.cached())
+        python("import gc\nhearth.share(spark.range(11).selectExpr('id as within'), 'within', force=True)\n"
+               "for n in range(3):\n"
+               "    hearth.share(spark.sql('select id as within from range(11) where id in (select within from global_temp.within)'), 'within', force=True)\nn = gc.collect()")
+        eventually(lambda: len(set(DRIVER.cached(collect=True)) - before) == 1)
+        self.assertEqual(python("n = hearth.df('within').count()\nhearth.unshare('within')\ngc.collect()\nn"), "11")
+        eventually(lambda: set(DRIVER.cached(collect=True)) <= before)
+
+    def test_files_of_a_durable_handle(self):
+        path = os.path.join(STORE, "read_files", "first")
+        python("import gc\nspark.range(9).write.parquet(%r)" % path)
+        DRIVER.message("handles", store=None, durable=[durable("read_files", path)])
+        python("derived = hearth.df('read_files').filter('id > 2')\nhearth.share(derived.limit(4), 'of_files')\nhearth.unshare('read_files')\nn = gc.collect()")
+        for _ in range(3):
+            DRIVER.cached(collect=True)
+        self.assertEqual(python("n = derived.count()\ndel derived\ngc.collect()\nn"), "6")
+        # A handle that was made of it needs the files as well.
+        for _ in range(3):
+            DRIVER.cached(collect=True)
+        self.assertEqual(python("hearth.df('of_files').count()"), "4")
+        python("hearth.unshare('of_files')\nn = gc.collect()")
+
+        def gone():
+            DRIVER.cached(collect=True)
+            return not os.path.exists(path)
+
+        eventually(gone)
+
+    def test_versions_that_are_made_of_each_other_do_not_pile_up(self):
+        before = set(DRIVER.cached())
+        python("import gc\nhearth.share(spark.range(9).selectExpr('id as piled'), 'piled', force=True)\n"
+               "for source in (\"hearth.df('piled')\", \"spark.table('global_temp.piled')\") * 2:\n"
+               "    hearth.share(eval(source).selectExpr('piled + 1 as piled'), 'piled', force=True)\nn = gc.collect()")
+        eventually(lambda: len(set(DRIVER.cached(collect=True)) - before) == 1)
+        self.assertEqual(python("n = hearth.df('piled').head()[0]\nhearth.unshare('piled')\ngc.collect()\nn"), "4")
+        eventually(lambda: set(DRIVER.cached(collect=True)) <= before)
+
+
+class Merging(unittest.TestCase):
+    """Of what is put again and again: what has been overwritten takes no room."""
+
+    @classmethod
+    def setUpClass(cls):
+        # Of the index: the sets of changes over its base, and what the base is; nothing while it is merged.
+        DRIVER.text("""
+            import _root_.hearth.agent.handle.{Handles, MergedIndex, PairContent}
+            def merged(name: String): String = Handles.here(name).opened match {
+              case Some(content: PairContent) if content.overlay.isEmpty => content.index match {
+                case index: MergedIndex =>
+                  val all = classOf[MergedIndex].getDeclaredFields.find(_.getName.endsWith("all")).get
+                  all.setAccessible(true)
+                  s"${all.get(index).asInstanceOf[Seq[_]].size} ${index.dependencies.head.rdd.getClass.getSimpleName}"
+                case source => s"0 ${source.getClass.getSimpleName}"
+              }
+              case _ => ""
+            }""", session=SCALA)
+
+    def rounds(self, name, count, put):
+        """Puts that many times, and returns what became of the index each time."""
+        found = []
+        for n in range(1, count + 1):
+            DRIVER.text(put % n, session=SCALA)
+            eventually(lambda: self.merged(name))
+            found.append(self.merged(name))
+        return found
+
+    def merged(self, name):
+        return DRIVER.text('println(merged("%s"))' % name, session=SCALA).strip()
+
+    def test_an_old_handle_holds_no_data(self):
+        DRIVER.text("""
+            def fresh(n: Int) = ShareableRdd(sc.parallelize(Seq(0 -> n), 1), "replaced", storage = "NONE")
+            fresh(0)
+            val old = Handles.here("replaced")
+            val data = (1 to 3).map { n =>
+              val held = new java.lang.ref.WeakReference[AnyRef](Handles.here("replaced").opened.get)
+              fresh(n)
+              held
+            }""", session=SCALA)
+        eventually(lambda: DRIVER.text("System.gc()\nprintln(data.forall(_.get == null))", session=SCALA).strip() == "true")
+        self.assertEqual(DRIVER.text('println((old.reading(_.number), Handles.here("replaced").version))', session=SCALA).strip(), "(4,4)")
+        DRIVER.text('hearth.unshare("replaced")', session=SCALA)
+
+    def test_many_entries(self):
+        DRIVER.text('val many = ShareableRdd(sc.parallelize(Seq("k0" -> "")), "many")', session=SCALA)
+        found = self.rounds("many", 7, 'many.put((0 until 25000).map(i => s"k$i" -> s"${"%d" * 400}$i"): _*)')
+        self.assertEqual({line.split()[0] for line in found}, {"1"}, found)
+        DRIVER.text("many.unshare()", session=SCALA)
+
+    def test_large_entries(self):
+        folder = os.path.join(STORE, "merged-indexes")
+        DRIVER.text('val large = ShareableRdd(sc.parallelize(Seq("k0" -> Array[Byte](0)), 2), "large")', session=SCALA)
+        found = self.rounds("large", 7, 'large.put((0 until 8).map(i => s"k$i" -> Array.fill(5000000)(%d.toByte)): _*)')
+        self.assertTrue(all(int(line.split()[0]) <= 4 for line in found), found)
+        self.assertTrue(found[-1].endswith("ReliableCheckpointRDD"), found)
+        # The handle store is swept, and all that is cached is lost: it is made anew of what was written and the changes after that.
+        sweep([])
+        DRIVER.text('Handles.here("large").opened.get.asInstanceOf[PairContent].index.unpersist(true)', session=SCALA)
+        told = DRIVER.text('println((large.count(), large.getAll((0 until 8).map(i => s"k$i")).values.map(v => (v.length, v(0))).toSet))', session=SCALA)
+        self.assertEqual(told.strip(), "(8,Set((5000000,7)))")
+        self.assertEqual(len(os.listdir(folder)), 1)
+        DRIVER.text("large.unshare()", session=SCALA)
+        eventually(lambda: not os.listdir(folder))
+
+
 if __name__ == "__main__":
     unittest.main()

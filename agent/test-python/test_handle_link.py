@@ -11,12 +11,15 @@ from spark_driver import PATIENCE, SparkDriver, eventually
 
 DRIVER = None
 DOOR = None
+# Streams that may come or not.
+CANCELLED = set()
 
 
 def setUpModule():
     global DRIVER, DOOR
     DOOR = Door()
-    DRIVER = SparkDriver(gateway=DOOR.address)
+    # Less than a large partition.
+    DRIVER = SparkDriver(gateway=DOOR.address, conf={"spark.driver.maxResultSize": "32m"})
     DRIVER.open(1)
 
 
@@ -52,8 +55,15 @@ def stream(name, format, **more):
     id = str(uuid.uuid4())
     message("open_stream", stream=id, name=name, format=format, **more)
     found = DOOR.streams.get(timeout=PATIENCE)
+    while found[0] in CANCELLED:
+        found = DOOR.streams.get(timeout=PATIENCE)
     assert found[0] == id
     return found
+
+
+def blocks():
+    """What streams have left on the executors' disks."""
+    return glob.glob(os.path.join(DRIVER.folder, "blockmgr-*", "*", "rdd_*"))
 
 
 class Requests(unittest.TestCase):
@@ -84,6 +94,17 @@ class Requests(unittest.TestCase):
         self.assertEqual(result("count", "states"), {"version": self.version + 1, "count": 3})
         self.assertEqual(result("delete", "states", keys=["ny", "none"]), {"version": self.version + 2})
         self.assertEqual(result("count", "states")["count"], 2)
+
+    def test_addresses(self):
+        id = str(uuid.uuid4())
+        message("handles", context={"id": id, "name": "my team"}, store=None, durable=[])
+        for place in ("sessions/101", "sessions/session-1", "sessions/named%201/", "contexts/my%20team", "hearth/contexts/" + id.upper()):
+            for scheme in ("https://", ""):
+                found = DRIVER.text("found = SharedRdd('%shost:8998/%s', 'states')\nv = found.put({'or': 'Oregon'})\nfound.get('or'), v == found.version" % (scheme, place))
+                self.assertEqual(found, "({'or': 'Oregon'}, True)", place)
+        for place, said in (("contexts/other", 'take hearth.shared("other/states")'), ("sessions/7", "session 7 is not of this context"),
+                            ("sessions/named%202", "session named 2 is not of this context"), ("batches/1", "is no address of a session or context")):
+            self.assertIn(said, DRIVER.run("SharedRdd('https://host:8998/%s', 'states')" % place)["evalue"])
 
     def test_a_repeat_is_answered_but_not_done_again(self):
         id = str(uuid.uuid4())
@@ -159,7 +180,8 @@ class Streams(unittest.TestCase):
             DOOR.elsewhere["/driver/handles/other/%s?format=arrow" % name] = stream(name, "arrow")[2]
             self.assertEqual(DRIVER.text("hearth.shared('other/%s').collect() == hearth.df('%s').collect(), hearth.df('other/%s').schema.simpleString() == hearth.df('%s').schema.simpleString()"
                                          % (name, name, name, name)), "(True, True)")
-        self.assertEqual(DRIVER.text("SharedRdd('https://host:8998/contexts/other', 'small').count()"), "3")
+        DOOR.elsewhere["/driver/handles/my%20team%2B/small?format=arrow"] = stream("small", "arrow")[2]
+        self.assertEqual(DRIVER.text("hearth.shared('my team+/small').count()"), "3")
         DOOR.elsewhere["/driver/handles/other/secret?format=arrow"] = (403, {"detail": "you may not read it"})
         self.assertIn("you may not read it", DRIVER.run("hearth.shared('other/secret')")["evalue"])
         self.assertIn("there is no such handle", DRIVER.run("hearth.shared('other/nowhere')")["evalue"])
@@ -168,6 +190,44 @@ class Streams(unittest.TestCase):
         DRIVER.text("hearth.share(spark.range(0, 200000, 1, 50).selectExpr('id', 'repeat(\"x\", 20) as s'), 'many')")
         body = stream("many", "jsonl", columns=["id"])[2]
         self.assertEqual(body, b"".join(b'{"id":%d}\n' % i for i in range(200000)))
+
+    def large(self):
+        """Shares a frame of two partitions of 40 MB, and returns it as CSV."""
+        DRIVER.text("hearth.share(spark.range(0, 4000, 1, 2).selectExpr('id', 'repeat(\"x\", 20000) as s'), 'large', storage='NONE')")
+        return b"id,s\r\n" + b"".join(b"%d,%s\r\n" % (i, b"x" * 20000) for i in range(4000))
+
+    def test_large_partitions(self):
+        wanted = self.large()
+        _, headers, body, whole = stream("large", "csv")
+        self.assertNotIn("X-Hearth-Error", headers)
+        # Not in words: what is shown of a difference would be all of it.
+        self.assertTrue(whole and body == wanted, (whole, len(body), len(wanted)))
+        eventually(lambda: not blocks())
+        # As one record batch each, larger than anything that the driver takes at once.
+        body = stream("large", "arrow")[2]
+        self.assertGreater(len(body), 4000 * 20000)
+        DOOR.elsewhere["/driver/handles/other/large?format=arrow"] = body
+        self.assertEqual(DRIVER.text("hearth.df('other/large').selectExpr('count(distinct id)', 'sum(length(s))').head()"),
+                         "Row(count(DISTINCT id)=4000, sum(length(s))=80000000)")
+        del DOOR.elsewhere["/driver/handles/other/large?format=arrow"]
+        eventually(lambda: not blocks())
+
+    def test_a_large_partition_that_nobody_takes(self):
+        self.large()
+        for taken in (1, 50000000):
+            DOOR.hang_up_after = taken
+            try:
+                self.assertFalse(stream("large", "csv")[3])
+            finally:
+                DOOR.hang_up_after = None
+            eventually(lambda: not blocks())
+        id = str(uuid.uuid4())
+        CANCELLED.add(id)
+        message("open_stream", stream=id, name="large", format="csv")
+        eventually(blocks)
+        message("cancel_request", request=id)
+        eventually(lambda: not blocks())
+        self.assertTrue(stream("small", "csv")[3])
 
     def test_what_fails_at_once_says_so(self):
         DRIVER.text("from pyspark.sql.functions import udf\nhearth.share(spark.range(3).select(udf(lambda i: 1 // 0)('id')), 'broken')")

@@ -105,6 +105,17 @@ class Values(unittest.TestCase):
             self.assertIn("cannot go from one language to another: make it of", error("class Own: pass\n" + code))
         self.assertIn("cannot go from one language", error('hearth.share(new Thread, "no")', SCALA))
 
+    def test_names_that_differ_by_case_alone(self):
+        python("hearth.share(spark.range(2), 'Case')")
+        for code in ("hearth.share(1, 'case')", "hearth.getOrElseCreate('CASE', lambda: made.append(1))"):
+            text = error("made = []\n" + code)
+            self.assertIn("there is a handle Case, and SQL would know", text)
+            self.assertIn("take another name, or unshare Case first", text)
+        self.assertEqual(python("made, hearth.shared('Case').count(), hearth.getOrElseCreate('Case', lambda: 1).count()"), "([], 2, 2)")
+        self.assertEqual(sql("select count(*) from global_temp.case"), [[2]])
+        self.assertEqual(python("hearth.unshare('Case')\nhearth.share(1, 'case')\nhearth.shared('case')"), "1")
+        python("hearth.unshare('case')")
+
     def test_names(self):
         for name in ("a b", "1a", "a.b", "", "x" * 129):
             self.assertIn("cannot be a handle's name", error("hearth.share(1, %r)" % name))
@@ -130,6 +141,7 @@ class Pairs(unittest.TestCase):
     def test_the_example(self):
         python('r = sc.parallelize([("ak", "Alaska"), ("ca", "California")])\nstates = ShareableRdd(r)')
         self.assertEqual(python("SharedRdd('states').get('ak'), SharedRdd('https://host:8998/sessions/101', 'states').get('no')", OTHER), "({'ak': 'Alaska'}, {})")
+        self.assertIn("Map(ak -> Alaska)", scala('SharedRdd("http://host/hearth/sessions/named%201", "states").get("ak")'))
         self.assertIn("Map(ak -> Alaska)", scala('SharedRdd[String, String]("states").get("ak")'))
         self.assertEqual(python('states.put({"ny": "New York", "ak": "ALASKA"}), states.version, states.count()'), "(2, 2, 3)")
         self.assertEqual(sql("select * from global_temp.states order by key"), [["ak", "ALASKA"], ["ca", "California"], ["ny", "New York"]])
@@ -224,6 +236,14 @@ class Lives(unittest.TestCase):
         self.assertTrue(all("no data" in text for text in failed), failed)
         self.assertEqual(python("hearth.getOrElseCreate('fails', lambda: spark.range(2)).count()"), "2")
         self.assertIn("= 2", scala('hearth.getOrElseCreate("fails")(spark.range(9).toDF).count'))
+
+    def test_what_is_created_is_kept_as_it_is_asked_for(self):
+        python("n = hearth.getOrElseCreate('kept_here', lambda: spark.range(2), storage='DISK_ONLY', force=True, ttl=3600)")
+        scala('hearth.getOrElseCreate("kept_there", storage = "DISK_ONLY", force = true, ttl = scala.concurrent.duration.Duration("1 h"))(spark.range(2).toDF)')
+        found = eval(python("[[h[key] for key in ('storage', 'cached_fraction', 'ttl_ms')] for h in hearth.handles() if h['name'].startswith('kept_')]"))
+        self.assertEqual(found, [["DISK_ONLY", 1.0, 3600000]] * 2)
+        for code, session in (("hearth.getOrElseCreate('kept_not', lambda: 1, durable=True)", PYTHON), ('hearth.getOrElseCreate("kept_not", durable = true)(1)', SCALA)):
+            self.assertIn("has no handle store", error(code, session))
 
     def test_a_creator_s_death_is_an_error_of_those_who_wait(self):
         DRIVER.begin("import os, time\nhearth.getOrElseCreate('orphan', lambda: print('go', flush=True) or time.sleep(1) or os._exit(3))", session=OTHER)

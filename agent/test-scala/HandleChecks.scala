@@ -195,6 +195,9 @@ object HandleChecks {
     same("tuples of other lengths", Seq[Any]((1, "a", 2), Tuple1(1), Vector(1)).map(one => code(Schemas.cell(one, pair))).distinct, Seq("bad_columns"))
     same("null as a key", (Schemas.cell(Map((null, 1)), MapType(StringType, LongType)), code(Schemas.cell(Map((null, 1)), MapType(LongType, LongType)))), (Map("null" -> 1L), "bad_columns"))
     same("what has no columns of its own", Seq[Any](org.apache.spark.sql.Row.fromSeq(Nil), Schemas.named(Nil, Nil), Schemas.named(Seq("a", "A"), Seq(1, 2))).map(one => Schemas.of(Seq(one))).distinct, Seq(StringType))
+    val own = new java.util.ArrayList[Any]
+    own.add(own)
+    same("a put of what holds itself", code(ChangeCheck.fits(Seq("a" -> Some(own)), PairContent.columns(Seq("a" -> 1L)))), "bad_value")
     same("numbers of Spark's own types", Schemas.cell(1, IntegerType), 1)
     same("no number for a column", Seq[(Any, DataType)](2.5 -> LongType, (1L << 40) -> IntegerType, Double.NaN -> DecimalType(38, 18), BigDecimal("1e30") -> DecimalType(38, 18))
       .map { case (one, kind) => code(Schemas.cell(one, kind)) }.distinct, Seq("bad_columns"))

@@ -12,10 +12,10 @@ use tracing::warn;
 use super::said::concerns;
 use super::service::Service;
 use super::store;
-use crate::context::Ending;
-use crate::context::driver::wire::handle::{Handles, Kept};
+use crate::context::driver::wire::handle::{Handles, Kept, Place};
 use crate::context::driver::wire::{Envelope, Outgoing};
 use crate::context::driver::{AfterCommit, Owed, Sink, Untaken};
+use crate::context::{self, Ending};
 use crate::id::{ContextId, GatewayId, SessionId};
 
 type Sql<T> = Result<T, sqlx::Error>;
@@ -35,6 +35,7 @@ impl Everything {
 
     async fn welcome(&self, db: &mut PgConnection, context: ContextId) -> Sql<Outgoing> {
         let store = self.handles.store_of(db, context).await?;
+        let name = context::store::load_context(db, context).await.map_err(|e| e.into_sqlx())?.and_then(|c| c.name);
         let kept = |d: store::Durable| Kept {
             columns: d.columns.and_then(|c| serde_json::from_slice::<Box<RawValue>>(&c).ok()),
             name: d.name,
@@ -46,7 +47,7 @@ impl Everything {
             ttl_ms: d.ttl_ms,
         };
         let durable = store::durable_in(db, context).await?.into_iter().map(kept).collect();
-        Ok(Outgoing::new("handles", &Handles { store, durable }))
+        Ok(Outgoing::new("handles", &Handles { context: Place { id: context, name }, store, durable }))
     }
 }
 

@@ -5,7 +5,6 @@ The agent's side is hearth.agent.handle.PythonHandles; values go there and back 
 
 import json
 import pickle
-import re
 
 # The agent's side of this module.
 _HANDLES = "hearth.agent.handle.PythonHandles"
@@ -132,15 +131,16 @@ class Namespace:
         """What there is: name, kind, version, columns and more of each, newest version only."""
         return json.loads(self._handles.call("list"))
 
-    def get_or_else_create(self, name, make, timeout=600):
+    def get_or_else_create(self, name, make, timeout=600, storage=_STORAGE, force=False, ttl=None, durable=False):
         """What has this name; if nothing has, `make()` makes it, in one session of the context only, and all others wait for that.
 
         timeout  seconds to wait for another session that makes it
+        The others are those of `share`, for what is made.
         """
         creation = self._handles.call("begin", name, int(timeout * 1000))
         if creation:
             try:
-                self.share(make(), name)
+                self.share(make(), name, storage, force, ttl, durable)
             except BaseException as error:
                 self._handles.call("end", creation, name, "%s: %s" % (type(error).__name__, error))
                 raise
@@ -179,13 +179,9 @@ class Handles:
         return made
 
     def shared_rdd(self, address, name=None):
-        """A key-value handle by its name; or by the address of its session or context, with or without https://, and its name."""
+        """A key-value handle by its name; or by the address of this context or of a session of it, with or without https://, and its name."""
         if name is not None:
-            kind, place = _place(address)
-            if kind == "contexts":
-                return self.frame("%s/%s" % (place, name))
-            if not self.call("isHere", place):
-                raise HandleError("not_found", "session %s is not of this context: for another context's handle take hearth.shared('context/name')" % place)
+            self.call("checkAddress", address, name)
         else:
             name = address
         if self.call("kind", name) != "pairs":
@@ -257,13 +253,6 @@ class Handles:
 
     def _agent(self):
         return self._spark.agent(_HANDLES)
-
-
-def _place(address):
-    found = re.match(r"^(?:https?://)?[^/]+(?:/.*)?/(sessions|contexts)/([^/?#]+)/*$", address)
-    if not found:
-        raise HandleError("failed", "%r is no address of a session or context: take one like https://host:8998/sessions/0" % address)
-    return found.group(1), found.group(2)
 
 
 def _is_rdd(obj):

@@ -67,7 +67,7 @@ object PythonDriver {
           if (kind == "pyspark") spare = None
           val session = root.newSession()
           val place = new Place(number, session, settings)
-          Addresses.add(Seq(place.session) ++ place.livyId.map(_.toString))
+          Addresses.add(Seq(place.session, s"named $number") ++ place.livyId.map(_.toString))
           val interpreter = prepared.open(place)
           sessions.put(number, new Session(interpreter, session, Executors.newSingleThreadExecutor()))
           answer("open", "session" -> number, "ms" -> (System.nanoTime - start) / 1000000)

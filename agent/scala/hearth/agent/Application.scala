@@ -161,6 +161,7 @@ final class Application(override val settings: Settings) extends Link.Owner with
       body.path("number").asInt,
       Option(body.get("kind")).filter(_.isTextual).map(_.asText),
       Option(body.get("livy_id")).filter(_.isIntegralNumber).map(_.asInt),
+      Option(body.get("name")).filter(_.isTextual).map(_.asText),
       body.path("max_rows").asInt(1000),
       body.path("max_output").asInt(1024 * 1024),
       body.path("conf").properties.asScala.map(entry => entry.getKey -> entry.getValue.asText).toMap)

@@ -244,12 +244,13 @@ object Session {
       number: Int,
       kind: Option[String],
       livyId: Option[Int],
+      name: Option[String],
       maxRows: Int,
       maxOutput: Int,
       conf: Map[String, String]) {
 
-    /** By what an address may call it: its uuid, and the number by which Livy's clients know it. */
-    def names: Seq[String] = session +: livyId.map(_.toString).toSeq
+    /** By what an address may call it: its uuid, the number by which Livy's clients know it, and its name. */
+    def names: Seq[String] = session +: (livyId.map(_.toString).toSeq ++ name)
   }
 
   /** What a session needs of the application around it. */

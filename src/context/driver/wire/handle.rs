@@ -4,6 +4,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
+use crate::id::ContextId;
+
 /// `handle` of the agent: a handle has a new version, or none any longer.
 #[derive(Debug, Deserialize)]
 pub struct Handle<'a> {
@@ -166,10 +168,21 @@ pub struct OpenStream<'a> {
 /// `handles` to the agent of a new application: what those before it have left.
 #[derive(Debug, Serialize)]
 pub struct Handles {
+    /// The context that it is.
+    pub context: Place,
     /// Where durable handles are to be written; none: nowhere.
     pub store: Option<String>,
     /// Those that were, to be opened when they are first used.
     pub durable: Vec<Kept>,
+}
+
+/// By what a context is called.
+#[derive(Debug, Serialize)]
+pub struct Place {
+    /// Its id.
+    pub id: ContextId,
+    /// Its name.
+    pub name: Option<String>,
 }
 
 /// A durable handle.
@@ -292,7 +305,9 @@ mod tests {
             storage: "MEMORY_AND_DISK".to_owned(),
             ttl_ms: None,
         };
-        let told = Handles { store: Some("hdfs:///hearth/handles".to_owned()), durable: vec![kept] };
+        let context =
+            Place { id: "0190a3c4-0000-7000-8000-000000000002".parse().unwrap(), name: Some("team".to_owned()) };
+        let told = Handles { context, store: Some("hdfs:///hearth/handles".to_owned()), durable: vec![kept] };
         same(&Outgoing::new("handles", &told), "handles");
     }
 }

@@ -12,7 +12,7 @@ private[handle] object ChangeCheck {
   /** @param entries keys in their normal form
     * @throws HandleException `bad_key` or `bad_value` for what does not fit into the columns
     */
-  def fits(entries: Seq[(Any, Option[Any])], columns: StructType): Unit = {
+  def fits(entries: Seq[(Any, Option[Any])], columns: StructType): Unit = Values.bounded {
     val Array(keys, values) = columns.fields
     entries.foreach {
       case (key, Some(value)) =>

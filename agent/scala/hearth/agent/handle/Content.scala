@@ -4,7 +4,7 @@ import org.apache.spark.hearth.Pickled
 import org.apache.spark.rdd.RDD
 import org.apache.spark.sql.{DataFrame, Row, SparkSession}
 import org.apache.spark.sql.catalyst.plans.logical.LogicalPlan
-import org.apache.spark.sql.hearth.{Plans, SparkSql}
+import org.apache.spark.sql.hearth.{Plans, Readers, SparkSql}
 import org.apache.spark.sql.types.StructType
 
 /** What one version of a handle holds; it never changes. */
@@ -31,8 +31,8 @@ trait Content {
     */
   def frame(session: SparkSession): DataFrame
 
-  /** As a frame in the hands of session code, which is a reader as long as it has it. */
-  def lent(session: SparkSession): DataFrame = kept.lend(frame(session))
+  /** As a frame in the hands of session code, which is a reader as long as it has it, or something that was made of it. */
+  def lent(session: SparkSession): DataFrame
 
   /** The most bytes of the driver's own memory that it takes. */
   def driverBytes: Long = 0
@@ -40,15 +40,18 @@ trait Content {
 
 /** A frame, by its plan.
   *
-  * @param made as it was given; it knows whether it is cached
+  * @param made   as it was given; it knows whether it is cached
+  * @param opened whether it reads what was written of the handle
   */
-final class FrameContent(made: DataFrame, override val kept: Kept) extends Content {
+final class FrameContent(made: DataFrame, opened: Boolean, override val kept: Kept) extends Content {
   val plan: LogicalPlan = Plans.of(made)
   override def kind: String = "dataframe"
   override def schema: Option[StructType] = Some(plan.schema)
   override def storedIn: Option[Int] = Plans.cachedIn(made)
   override val partitions: Int = Plans.partitions(made)
   override def frame(session: SparkSession): DataFrame = SparkSql.frame(session, plan)
+  override def lent(session: SparkSession): DataFrame = Readers.lent(session, plan, kept, opened)
+  Readers.ofView(plan, kept, opened)
 }
 
 /** An RDD of Scala's, or of Python's in its own pickled form. */
@@ -93,4 +96,5 @@ final class ValueContent(val value: Any, bytes: Long) extends Content {
   override def driverBytes: Long = bytes
   override def frame(session: SparkSession): DataFrame =
     throw new HandleException("bad_columns", "a value has no columns: read it by hearth.shared(name)")
+  override def lent(session: SparkSession): DataFrame = frame(session)
 }

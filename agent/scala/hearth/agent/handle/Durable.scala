@@ -26,7 +26,8 @@ private[handle] object Durable {
     case rdd: RddContent =>
       val columns = rdd.table
       made(session, columns, rdd.elements.map { element =>
-        val isWhole = if (isSingle(columns)) Schemas.isSingle(element, columns) && isPlain(element, columns.head.dataType) else isPlain(element, columns)
+        val isWhole =
+          if (isSingle(columns)) Schemas.isSingle(element, columns) && isPlain(element, columns.head.dataType) else isPlain(element, columns)
         Row.fromSeq(Schemas.row(element, columns).toSeq :+ (if (isWhole && element != null) null else Exact.write(element)))
       })
     case other => other.frame(session)
@@ -97,7 +98,8 @@ private[handle] object Durable {
       row.schema != null && row.schema.fieldNames.sameElements(struct.fieldNames) && !Values.isOfTuple(struct.fieldNames) &&
       arePlain(row.toSeq, struct)
     case (struct: StructType, tuple: Product) =>
-      Values.isTuple(tuple) && Values.isOfTuple(struct.fieldNames) && tuple.productArity == struct.size && arePlain(tuple.productIterator.toSeq, struct)
+      Values.isTuple(tuple) && Values.isOfTuple(struct.fieldNames) && tuple.productArity == struct.size &&
+      arePlain(tuple.productIterator.toSeq, struct)
     case _ => false
   }
 

@@ -125,8 +125,9 @@ private[agent] final class HandleLink(
     }
   }
 
-  /** Takes the store, and the durable handles of earlier applications, which are opened when they are first used. */
+  /** Takes the context's names, the store, and the durable handles of earlier applications, which are opened when they are first used. */
   private def durable(body: JsonNode): Unit = {
+    Addresses.here(Seq("id", "name").map(body.path("context").path(_)).filter(_.isTextual).map(_.asText))
     val durable = body.path("durable").elements.asScala.toSeq
     val told = Option(body.path("store").asText(null))
     // It may be told again in the same application, which goes on with what it has written.
@@ -137,7 +138,7 @@ private[agent] final class HandleLink(
 
   private def read[T](context: String, name: String)(take: java.io.InputStream => T): T = {
     val answer =
-      try door.get(s"/driver/handles/${URLEncoder.encode(context, "UTF-8")}/$name?format=arrow")
+      try door.get(s"/driver/handles/${part(context)}/$name?format=arrow")
       catch { case failure: java.io.IOException => throw HandleException.failed(s"no gateway answers: ${failure.getMessage}") }
     val stream = answer.body
     try
@@ -158,6 +159,9 @@ private[agent] final class HandleLink(
 }
 
 private object HandleLink {
+
+  /** A part of a path, in which, other than in a form, a plus is a plus. */
+  private def part(text: String): String = URLEncoder.encode(text, "UTF-8").replace("+", "%20")
 
   /** How long puts are joined before they are told, and how often use is. */
   private val joinMillis = 250L

@@ -8,6 +8,7 @@ import scala.util.control.NonFatal
 
 import hearth.agent.{Jobs, Log}
 import org.apache.spark.sql.SparkSession
+import org.apache.spark.sql.hearth.Readers
 
 /** All handles of the context, by name.
   *
@@ -26,7 +27,7 @@ final class Handles(spark: () => SparkSession, news: Handles.News, timer: Schedu
   private var shows = Option.empty[SparkSession]
   val creations = new Creations
   val work = new Work(spark)
-  val merges = new Merges(work)
+  val merges = new Merges(work, new Bases(() => store, work))
   val caches = new Caches
   @volatile private[handle] var store: Option[Store] = None
   @volatile private var jobs = Option.empty[Jobs]
@@ -45,6 +46,7 @@ final class Handles(spark: () => SparkSession, news: Handles.News, timer: Schedu
     val cancelling = new Jobs(root.sparkContext)
     root.sparkContext.addSparkListener(cancelling)
     jobs = Some(cancelling)
+    Readers.started(root)
     synchronized {
       shows = Some(root)
       byName.values.foreach(shown)
@@ -64,6 +66,7 @@ final class Handles(spark: () => SparkSession, news: Handles.News, timer: Schedu
   def share(name: String, maker: Maker, options: Options)(make: => Handle.Data): Handle = {
     Handle.checkName(name)
     room(name)
+    checkFree(name)
     val to = if (options.durable) Some(writable) else None
     val made = make
     val content = made.fold(identity, _.now.content)
@@ -125,7 +128,10 @@ final class Handles(spark: () => SparkSession, news: Handles.News, timer: Schedu
   private def add(name: String)(make: Long => Handle): Handle = {
     val (old, made) = synchronized {
       val old = byName.get(name)
-      if (old.isEmpty) room(name)
+      if (old.isEmpty) {
+        room(name)
+        checkFree(name)
+      }
       old.foreach(collectable)
       val made = old.fold(make(1))(_.next(make))
       byName(name) = made
@@ -174,6 +180,17 @@ final class Handles(spark: () => SparkSession, news: Handles.News, timer: Schedu
   private def room(name: String): Unit = synchronized {
     if (byName.size >= Handles.most && !byName.contains(name))
       throw HandleException.failed(s"this context has ${Handles.most} handles already, the most that it may have: unshare some")
+  }
+
+  /** Makes sure that SQL, to which large and small letters are the same, would not take one handle for another.
+    *
+    * @throws HandleException `failed` where there is one whose name differs by these alone
+    */
+  def checkFree(name: String): Unit = synchronized {
+    if (!byName.contains(name)) byName.keysIterator.find(_.equalsIgnoreCase(name)).foreach { other =>
+      throw HandleException.failed(
+        s"there is a handle $other, and SQL would know $name by the same name, global_temp.${name.toLowerCase}: take another name, or unshare $other first")
+    }
   }
 
   /** A view that cannot be made is no reason to refuse the handle. */

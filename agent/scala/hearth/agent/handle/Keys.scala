@@ -41,7 +41,8 @@ object Keys {
     case tuple: Product if Values.isTuple(tuple)                        => Values.tuple(tuple.productIterator.map(normal).toVector)
     case other =>
       throw HandleException.badKey(
-        s"a key cannot be a ${Values.nameOf(other)}: make it a string, a whole number, a double, a boolean, bytes or a tuple of at most 22 of these")
+        s"a key cannot be a ${Values.nameOf(other)}: make it a string, a whole number, a double, a boolean, bytes or a tuple of at most 22 of " +
+          "these")
   }
 
   /** What a normal key is in the words of the link. */

@@ -7,7 +7,7 @@ import scala.collection.JavaConverters._
 /** Merges of key-value handles in the background, and the room that changes may take in the driver until then, those of all handles
   * together.
   */
-final class Merges(work: Work) {
+final class Merges(work: Work, private[handle] val bases: Bases) {
   private val changing = ConcurrentHashMap.newKeySet[Pairs]
 
   /** Bytes that changes may take. */

@@ -69,10 +69,17 @@ final class Namespace(workspace: Workspace) {
 
   /** What has this name; if nothing has, `make` makes it, in one session of the context only, and all others wait for that.
     *
+    * @param timeout how long to wait for another session that makes it; the others are those of `share`, for what is made
     * @throws Throwable what `make` threw, in every session that has waited for it
     */
-  def getOrElseCreate[T](name: String, timeout: Duration = 10.minutes)(make: => T): T = {
-    session.getOrElseCreate(name, Namespace.millis(timeout))(share(make, name))
+  def getOrElseCreate[T](
+      name: String,
+      timeout: Duration = 10.minutes,
+      storage: String = Namespace.usual,
+      force: Boolean = false,
+      ttl: Duration = Duration.Inf,
+      durable: Boolean = false)(make: => T): T = {
+    session.getOrElseCreate(name, Namespace.millis(timeout))(share(make, name, storage, force, ttl, durable))
     shared(name).asInstanceOf[T]
   }
 
@@ -135,8 +142,15 @@ final class ShareableRdds(namespace: Namespace) {
 
 /** What Scala code knows as `SharedRdd`: finds a key-value handle of the context. */
 final class SharedRdds(namespace: Namespace) {
-  def apply[K, V](name: String)(implicit keys: ClassTag[K] = ClassTag.Any.asInstanceOf[ClassTag[K]]): SharedRdd[K, V] = {
-    namespace.session.pairs(name)(_ => ())
-    new SharedRdd[K, V](namespace.session, Some(name))(keys)
+
+  /** @param place the handle's name; or the address of the context, or of a session of it, with or without https://
+    * @param name  the handle's name, where there is an address
+    */
+  def apply[K, V](place: String, name: String = null)(
+      implicit keys: ClassTag[K] = ClassTag.Any.asInstanceOf[ClassTag[K]]): SharedRdd[K, V] = {
+    if (name != null) Addresses.check(place, name)
+    val known = Option(name).getOrElse(place)
+    namespace.session.pairs(known)(_ => ())
+    new SharedRdd[K, V](namespace.session, Some(known))(keys)
   }
 }

@@ -61,31 +61,31 @@ object PairIndex {
   private val mostPartitions = 10000
 }
 
-/** An index with changes merged in. It depends on the source's own index alone, however often changes have been merged, so that its
-  * lineage stays as short as it began and what an executor loses is computed anew. As long as the index before it is cached it is made
-  * from that and the last changes.
+/** An index with changes merged in. It depends on its base alone, however often changes have been merged, so that its lineage stays as
+  * short as it began and what an executor loses is computed anew. As long as the index before it is cached it is made from that and the last
+  * changes.
   *
-  * @param source   the index that was made of the source
+  * @param base     the index that was made of the source, or a later one that was written
   * @param previous id of the index before this one
   * @param last     what has changed since that one
-  * @param all      what has changed since the source, in order; `last` is the end of it
+  * @param all      what has changed since the base, in order; `last` is the end of it
   */
 final class MergedIndex(
-    source: RDD[PairIndex.Index],
+    base: RDD[PairIndex.Index],
     previous: Int,
     last: Broadcast[Map[Int, PairIndex.Changes]],
     all: Seq[Broadcast[Map[Int, PairIndex.Changes]]])
-    extends RDD[PairIndex.Index](source) {
+    extends RDD[PairIndex.Index](base) {
 
-  override val partitioner = source.partitioner
+  override val partitioner = base.partitioner
 
-  override protected def getPartitions: Array[Partition] = source.partitions
+  override protected def getPartitions: Array[Partition] = firstParent[PairIndex.Index].partitions
 
   override def compute(split: Partition, context: TaskContext): Iterator[PairIndex.Index] = {
     def changes(from: Broadcast[Map[Int, PairIndex.Changes]]) = from.value.getOrElse(split.index, PairIndex.unchanged)
     val made = CachedPartitions.get(previous, split.index) match {
       case Some(found: HashMap[_, _]) => PairIndex.merge(found.asInstanceOf[PairIndex.Index], changes(last))
-      case _ => all.foldLeft(PairIndex.only(source.iterator(split, context)))((index, next) => PairIndex.merge(index, changes(next)))
+      case _ => all.foldLeft(PairIndex.only(firstParent[PairIndex.Index].iterator(split, context)))((index, next) => PairIndex.merge(index, changes(next)))
     }
     Iterator.single(made)
   }

@@ -1,9 +1,11 @@
 package hearth.agent.handle
 
 import scala.annotation.tailrec
+import scala.util.control.NonFatal
 
-import hearth.agent.Trace
+import hearth.agent.{Log, Trace}
 import org.apache.spark.broadcast.Broadcast
+import org.apache.spark.hearth.CachedPartitions
 import org.apache.spark.rdd.RDD
 import org.apache.spark.sql.types.StructType
 import org.apache.spark.storage.StorageLevel
@@ -12,7 +14,7 @@ import org.apache.spark.util.SizeEstimator
 /** The life of a key-value handle between two `share`s: its newest content, changed by puts and deletes, and now and then merged into a
   * new index.
   *
-  * @param source the index as it was made; never cached itself but as the first index
+  * @param source the index as it was made
   * @param key    the kind of the keys, if there are some
   * @param isOwn  whether the values are of a class that has no columns, so that they are for those alone who know it
   */
@@ -20,10 +22,13 @@ final class Pairs(
     source: RDD[PairIndex.Index], key: Option[String], columns: StructType, level: StorageLevel, merges: Merges, isOwn: Boolean = false) {
   import Pairs._
 
-  @volatile private var newest = PairVersion(0, new PairContent(keep(source), PairIndex.unchanged, 0, key, columns, keptBy(source)))
+  /** What all indexes are made of, were nothing cached; never cached itself but as the first index. */
+  private var base = new Base(source, Kept.nothing)
 
-  /** What has been merged since the source was made, in order. */
+  /** What has been merged since that was made, in order. */
   private var merged = Vector.empty[Merged]
+
+  @volatile private var newest = PairVersion(0, new PairContent(keep(source), PairIndex.unchanged, 0, key, columns, keptBy(source, base)))
   private var merging = false
   private var closed = false
   private var retired = false
@@ -85,16 +90,25 @@ final class Pairs(
     try if (begun.kept.enter())
       try {
         val context = begun.index.sparkContext
-        val last = context.broadcast(PairIndex.split(begun.overlay, begun.partitioner))
-        val all = compact(merged :+ Merged(last, begun.bytes))
-        val made = keep(new MergedIndex(source, begun.index.id, last, all.map(_.changes)))
-        try context.runJob(made, (parts: Iterator[PairIndex.Index]) => parts.foreach(_ => ()))
-        catch {
+        val changes = PairIndex.split(begun.overlay, begun.partitioner)
+        val last = Merged(context.broadcast(changes), SizeEstimator.estimate(changes))
+        val fresh = rebased(begun.index)
+        val (from, before) = fresh.fold((base, merged))((_, Vector.empty))
+        try {
+          val all = compact(before :+ last)
+          val made = keep(new MergedIndex(from.index, begun.index.id, last.changes, all.map(_.changes)))
+          try context.runJob(made, (parts: Iterator[PairIndex.Index]) => parts.foreach(_ => ()))
+          catch {
+            case thrown: Throwable =>
+              made.unpersist(blocking = false)
+              throw thrown
+          }
+          take(begun, made, from, all)
+        } catch {
           case thrown: Throwable =>
-            made.unpersist(blocking = false)
+            fresh.foreach(_.kept.leave())
             throw thrown
         }
-        take(begun, made, all)
       } finally begun.kept.leave()
     catch {
       case thrown: Throwable =>
@@ -108,16 +122,35 @@ final class Pairs(
     }
   }
 
-  private def take(begun: PairContent, made: RDD[PairIndex.Index], all: Vector[Merged]): Unit = synchronized {
-    if (retired) made.unpersist(blocking = false)
-    else {
-      merged = all
+  private def take(begun: PairContent, made: RDD[PairIndex.Index], from: Base, all: Vector[Merged]): Unit = synchronized {
+    if (retired) {
+      made.unpersist(blocking = false)
+      if (from ne base) from.kept.leave()
+    } else {
       val content = newest.content
       val rest = content.overlay.filter { case (key, change) => !begun.overlay.get(key).exists(_ eq change) }
       val size = if (rest.isEmpty) 0L else SizeEstimator.estimate(rest)
-      newest = newest.copy(content = new PairContent(made, rest, size, content.key, content.columns, keptBy(made)))
+      newest = newest.copy(content = new PairContent(made, rest, size, content.key, content.columns, keptBy(made, from)))
+      if (from ne base) base.kept.leave()
+      base = from
+      merged = all
       content.kept.leave()
     }
+  }
+
+  /** An index as what later ones are made of, when what has been merged since the last base takes more than it is worth: much of that has been
+    * overwritten by now, or deleted.
+    */
+  private def rebased(index: RDD[PairIndex.Index]): Option[Base] = {
+    val taken = merged.map(_.bytes).sum
+    if (taken <= mostJoined || taken <= 2 * CachedPartitions.bytes(index)) None
+    else
+      try merges.bases.write(index)
+      catch {
+        case NonFatal(thrown) =>
+          Log.warn(s"an index could not be written, and its changes pile up: ${Trace.headline(thrown)}")
+          None
+      }
   }
 
   /** The handle no longer needs it. */
@@ -126,6 +159,7 @@ final class Pairs(
     retired = true
     merges.forget(this)
     newest.content.kept.leave()
+    base.kept.leave()
   }
 
   private def awaitRoom(size: Long, isCancelled: () => Boolean): Unit = {
@@ -166,14 +200,20 @@ final class Pairs(
       val (old, late) = (before.changes.value, last.changes.value)
       val joined = (old.keySet ++ late.keySet).map(part =>
         part -> PairIndex.after(old.getOrElse(part, PairIndex.unchanged), late.getOrElse(part, PairIndex.unchanged))).toMap
-      compact(earlier :+ Merged(source.sparkContext.broadcast(joined), before.bytes + last.bytes))
+      compact(earlier :+ Merged(base.index.sparkContext.broadcast(joined), SizeEstimator.estimate(joined)))
     case few => few
   }
 
   private def keep(index: RDD[PairIndex.Index]): RDD[PairIndex.Index] =
     if (level == StorageLevel.NONE) index else index.persist(level)
 
-  private def keptBy(index: RDD[PairIndex.Index]) = new Kept(() => index.unpersist(blocking = false))
+  private def keptBy(index: RDD[PairIndex.Index], from: Base): Kept = {
+    from.kept.enter()
+    new Kept(() => {
+      index.unpersist(blocking = false)
+      from.kept.leave()
+    })
+  }
 }
 
 /** A version's number and its entries. */

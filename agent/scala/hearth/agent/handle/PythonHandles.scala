@@ -83,8 +83,11 @@ object PythonHandles {
   def end(number: Int, id: Long, name: String, error: String): Unit =
     session(number).end(id, Option(error).map(why => HandleException.failed(s"making the handle $name failed: $why")))
 
-  /** Whether an address like `host/sessions/7` names a session of this context. */
-  def isHere(number: Int, session: String): Boolean = Addresses.isHere(session)
+  /** Makes sure that an address like `host/sessions/7` means this context.
+    *
+    * @throws HandleException which says the way out
+    */
+  def checkAddress(number: Int, address: String, name: String): Unit = Addresses.check(address, name)
 
   private def items(pickle: Array[Byte]): Seq[Any] = Pickled.read(pickle).asInstanceOf[Seq[Any]]
 

@@ -4,6 +4,7 @@ import hearth.agent.{Json, Workspace}
 import org.apache.spark.hearth.{CachedPartitions, Pickled}
 import org.apache.spark.rdd.RDD
 import org.apache.spark.sql.{DataFrame, Dataset}
+import org.apache.spark.sql.hearth.Readers
 
 /** The context's handles as one session uses them, in whatever language.
   *
@@ -17,11 +18,11 @@ final class SessionHandles(workspace: Workspace, statement: () => Option[Int]) {
   def spark = workspace.spark
 
   def shareFrame(name: String, options: Options, frame: Dataset[_]): Handle = handles.share(name, maker, options) {
-    val rows = frame.toDF()
+    val rows = Readers.held(frame)
     val kept = handles.caches.frame(rows, options.level)
     orFreed(kept) {
       if (options.force) HandleException.unwrapped(rows.count())
-      Left(new FrameContent(rows, kept))
+      Left(new FrameContent(rows, opened = false, kept))
     }
   }
 
@@ -94,8 +95,11 @@ final class SessionHandles(workspace: Workspace, statement: () => Option[Int]) {
     }
   }
 
-  def begin(name: String, waitMillis: Long): Option[Long] =
-    handles.creations.begin(Handle.checkName(name), maker, waitMillis)(handles.get(name).isDefined)
+  def begin(name: String, waitMillis: Long): Option[Long] = {
+    Handle.checkName(name)
+    handles.checkFree(name)
+    handles.creations.begin(name, maker, waitMillis)(handles.get(name).isDefined)
+  }
 
   def end(id: Long, failure: Option[Throwable]): Unit = handles.creations.end(id, failure)
 

@@ -57,6 +57,16 @@ private[handle] final class Store(base: String, work: Work, spark: () => SparkSe
   /** What handles of this application are read from stays until [[forget]], whatever the catalogue names by then. */
   def keep(path: String): Unit = ours.synchronized(ours.add(path))
 
+  /** A new folder for what is of use to this application alone; it is the caller's to delete. */
+  def folder(): String = {
+    val path = s"${base.stripSuffix("/")}/${Store.indexes}/${UUID.randomUUID}"
+    keep(path)
+    path
+  }
+
+  /** It is there no longer, or may be swept away. */
+  def leave(path: String): Unit = ours.synchronized(ours.remove(path))
+
   /** Deletes folders of versions that nobody needs any more, some time. */
   def forget(paths: Set[String]): Unit =
     if (paths.nonEmpty) work.inBackground(s"deletion of ${paths.mkString(", ")}")(paths.foreach { path =>
@@ -84,6 +94,9 @@ private[handle] final class Store(base: String, work: Work, spark: () => SparkSe
 private[handle] object Store {
   private val pauseMillis = 30000L
 
+  /** No handle can have this name. */
+  private val indexes = "merged-indexes"
+
   /** What was written, opened again. */
   def open(path: String, known: Handle.Known, level: StorageLevel, handles: Handles): Handle.Data = {
     val rows = handles.root.read.parquet(path)
@@ -94,7 +107,7 @@ private[handle] object Store {
       case "rdd" =>
         val elements = Durable.elements(rows)
         Left(new RddContent(elements, false, Some(Durable.columns(rows)), handles.caches.rdd(elements, level)))
-      case _ => Left(new FrameContent(rows, handles.caches.frame(rows, level)))
+      case _ => Left(new FrameContent(rows, opened = true, handles.caches.frame(rows, level)))
     }
   }
 }

@@ -7,9 +7,11 @@ import scala.concurrent.Await
 import scala.concurrent.duration.Duration
 
 import org.apache.spark.FutureAction
+import org.apache.spark.hearth.Chunks
 import org.apache.spark.rdd.RDD
 
-/** The bytes of a stream: made partition by partition on one thread, taken on another; never more than a few partitions are there at once.
+/** The bytes of a stream: made partition by partition on one thread, taken on another. The driver never holds more than a few chunks of
+  * them at once, and the executors no more than a few partitions, on disk.
   *
   * @param over whether nobody takes any more
   */
@@ -17,8 +19,8 @@ private[handle] final class StreamBody(source: Formatted, over: () => Boolean) e
   import StreamBody._
 
   private val parts: RDD[Array[Byte]] = source.parts
-  private val queue = new ArrayBlockingQueue[Part](16)
-  private val ahead = mutable.Queue.empty[(Array[Option[Array[Array[Byte]]]], FutureAction[Unit])]
+  private val queue = new ArrayBlockingQueue[Part](waiting)
+  private val ahead = mutable.Queue.empty[Ahead]
   private var next = 0
 
   /** Begins, and waits for the first partition that has something, so that what fails at once fails here.
@@ -30,7 +32,10 @@ private[handle] final class StreamBody(source: Formatted, over: () => Boolean) e
     first = take()
   }
 
-  private var first: Option[Array[Array[Byte]]] = None
+  private var first: Option[Ahead] = None
+
+  /** The partition that is being sent. */
+  private var current: Option[Ahead] = None
 
   /** Makes all of it; returns when the last part is there to be taken, or nobody takes any more. */
   def produce(): Unit = {
@@ -40,7 +45,7 @@ private[handle] final class StreamBody(source: Formatted, over: () => Boolean) e
       var found = first
       first = None
       while (found.isDefined && !over()) {
-        found.get.foreach(bytes => give(Bytes(bytes)))
+        send(found.get)
         found = take()
       }
       give(Bytes(source.tail))
@@ -52,8 +57,14 @@ private[handle] final class StreamBody(source: Formatted, over: () => Boolean) e
     }
   }
 
-  /** Computes no more. */
-  def close(): Unit = ahead.foreach(_._2.cancel())
+  /** Computes no more, and leaves nothing behind. */
+  def close(): Unit = {
+    ahead.foreach { partition =>
+      partition.job.cancel()
+      Chunks.freeAlsoLater(parts.sparkContext, partition.id)
+    }
+    current.foreach(partition => Chunks.free(parts.sparkContext, partition.id))
+  }
 
   /** Takes it; once. */
   override def iterator: java.util.Iterator[Array[Byte]] = new java.util.Iterator[Array[Byte]] {
@@ -85,22 +96,37 @@ private[handle] final class StreamBody(source: Formatted, over: () => Boolean) e
       isGiven
   }
 
-  /** The next partition's parts, and a job for one more partition; None after the last. */
-  private def take(): Option[Array[Array[Byte]]] =
+  private def send(partition: Ahead): Unit = {
+    val made = partition.made.get
+    if (made.isWhole) give(Bytes(made.whole))
+    else {
+      var block = made.first
+      while (block < made.first + made.count && give(Bytes(Chunks.read(partition.id, block)))) {
+        Chunks.drop(partition.id, block)
+        block += 1
+      }
+      Chunks.free(parts.sparkContext, partition.id)
+    }
+  }
+
+  /** The next partition, and a job for one more; None after the last. */
+  private def take(): Option[Ahead] = {
+    current = None
     if (ahead.isEmpty) None
     else {
-      val (result, job) = ahead.dequeue()
-      try Await.result(job, Duration.Inf)
+      try Await.result(ahead.head.job, Duration.Inf)
       catch { case failed: ExecutionException => throw failed.getCause }
+      current = Some(ahead.dequeue())
       advance()
-      result(0)
+      current
     }
+  }
 
   private def advance(): Unit = while (ahead.size < window && next < parts.getNumPartitions) {
-    val result = Array[Option[Array[Array[Byte]]]](None)
-    val job = parts.sparkContext.submitJob[Array[Byte], Array[Array[Byte]], Unit](
-      parts, (found: Iterator[Array[Byte]]) => found.toArray, Seq(next), (_, made) => result(0) = Some(made), ())
-    ahead.enqueue((result, job))
+    val partition = new Ahead(Chunks.id(parts.sparkContext))
+    partition.job = parts.sparkContext.submitJob[Array[Byte], Chunks.Made, Unit](
+      parts, Chunks.making(partition.id), Seq(next), (_, made) => partition.made = Some(made), ())
+    ahead.enqueue(partition)
     next += 1
   }
 }
@@ -111,7 +137,16 @@ private object StreamBody {
   private case object BrokenOff extends Part
   private case object End extends Part
 
+  /** A partition that is computed, and then waits to be sent. */
+  private final class Ahead(val id: Int) {
+    var job: FutureAction[Unit] = _
+    @volatile var made = Option.empty[Chunks.Made]
+  }
+
   /** Partitions that are computed at the same time, or wait to be sent. */
   private val window = 2
+
+  /** Chunks that have been fetched and wait to be taken. */
+  private val waiting = 4
   private val waitMillis = 200L
 }

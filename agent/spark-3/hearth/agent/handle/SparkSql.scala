@@ -3,7 +3,7 @@ package org.apache.spark.sql.hearth
 import java.io.OutputStream
 
 import org.apache.spark.rdd.RDD
-import org.apache.spark.sql.{DataFrame, Dataset, SparkSession}
+import org.apache.spark.sql.{DataFrame, Dataset, SparkSession, SparkSessionExtensions}
 import org.apache.spark.sql.catalyst.plans.logical.LogicalPlan
 import org.apache.spark.sql.execution.CachedData
 import org.apache.spark.sql.execution.arrow.{ArrowBatchStreamWriter, ArrowConverters}
@@ -14,6 +14,8 @@ object SparkSql {
   def frame(session: SparkSession, plan: LogicalPlan): DataFrame = Dataset.ofRows(session, plan)
 
   def cached(frame: Dataset[_]): Option[CachedData] = frame.sparkSession.sharedState.cacheManager.lookupCachedData(frame)
+
+  def extensions(session: SparkSession): SparkSessionExtensions = session.extensions
 
   /** The rows as serialized Arrow record batches. */
   def arrow(frame: DataFrame): RDD[Array[Byte]] = frame.toArrowBatchRdd

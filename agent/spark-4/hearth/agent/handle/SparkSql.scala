@@ -3,7 +3,7 @@ package org.apache.spark.sql.hearth
 import java.io.OutputStream
 
 import org.apache.spark.rdd.RDD
-import org.apache.spark.sql.{DataFrame, Dataset, SparkSession}
+import org.apache.spark.sql.{DataFrame, Dataset, SparkSession, SparkSessionExtensions}
 import org.apache.spark.sql.catalyst.plans.logical.LogicalPlan
 import org.apache.spark.sql.classic
 import org.apache.spark.sql.execution.CachedData
@@ -16,6 +16,8 @@ object SparkSql {
 
   def cached(frame: Dataset[_]): Option[CachedData] =
     own(frame.sparkSession).sharedState.cacheManager.lookupCachedData(frame.asInstanceOf[classic.Dataset[_]])
+
+  def extensions(session: SparkSession): SparkSessionExtensions = own(session).extensions
 
   /** The rows as serialized Arrow record batches. */
   def arrow(frame: DataFrame): RDD[Array[Byte]] = frame.asInstanceOf[classic.Dataset[_]].toArrowBatchRdd
