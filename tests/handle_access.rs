@@ -77,6 +77,14 @@ impl World {
         self.agent.say("handle", Some(self.sessions[session]), body).await;
     }
 
+    /// The agent is asked for rows of a handle; the share that is meant.
+    async fn asks(&mut self, who: &Livy, handle: &Value) -> Value {
+        let reader = rows(who, &id(handle));
+        let asked = self.agent.told("open_stream").await;
+        reader.abort();
+        asked["share"].clone()
+    }
+
     /// The handle of that name as somebody sees it, once it has this version.
     async fn find(&self, who: &Livy, version: i64) -> Value {
         until("the version is known", BOUND, async || {
@@ -314,5 +322,41 @@ async fn a_name_that_somebody_else_gives_to_other_data_is_theirs() {
         .await
         .unwrap();
     assert_eq!(ended, ("gone".to_owned(), "its name was given to other data by alice".to_owned()));
+    world.gateway.end().await;
+}
+
+/// What is allowed of one handle is not done to another that has come to bear its name.
+#[tokio::test]
+async fn what_is_asked_says_whose_data_are_meant() {
+    let mut world = World::new().await;
+    world.attach().await;
+    let (alice, bob) = (world.alice.clone(), world.bob.clone());
+    // An agent of before knows no shares, and is asked by name alone.
+    world.share(1, 1, json!({"shared": true})).await;
+    let his = world.find(&bob, 1).await;
+    assert_eq!(world.asks(&bob, &his).await, Value::Null);
+    let [first, second] = [(); 2].map(|()| Uuid::now_v7());
+    world.share(1, 2, json!({"shared": true, "share": first})).await;
+    world.share(0, 3, json!({"share": first})).await;
+    let same = world.find(&bob, 3).await;
+    assert_eq!((&same["id"], world.asks(&bob, &same).await), (&his["id"], json!(first)));
+
+    let (reader, path) = (bob.clone(), format!("{}/entries?key=ak", id(&his)));
+    let waits = tokio::spawn(async move { reader.get(&path).await });
+    let asked = world.agent.told("handle_request").await;
+    assert_eq!(asked["share"], json!(first));
+    world.share(0, 4, json!({"shared": true, "share": second})).await;
+    let hers = world.find(&alice, 4).await;
+    assert_eq!(world.asks(&alice, &hers).await, json!(second));
+    let error = json!({"code": "not_found", "message": "the name states stands for other data by now"});
+    let answer = json!({"request": asked["request"], "error": error, "result": null});
+    world.agent.say("handle_answer", None, answer).await;
+    let answer = waits.await.unwrap();
+    assert!(answer.expect(410)["detail"].as_str().unwrap().contains("other data"), "{answer}");
+    // What is no uuid is no share: the message is passed over.
+    world.share(0, 5, json!({"share": "second"})).await;
+    world.share(0, 6, json!({})).await;
+    assert_eq!(world.find(&alice, 6).await["id"], hers["id"]);
+    assert_eq!(world.asks(&alice, &hers).await, json!(second), "an agent that says none keeps it");
     world.gateway.end().await;
 }

@@ -18,6 +18,7 @@ pub mod streams;
 use std::time::Duration;
 
 use serde_json::value::RawValue;
+use uuid::Uuid;
 
 use crate::access::resource::Kind as Thing;
 use crate::access::{Owned, Refused, Shareable};
@@ -122,6 +123,8 @@ pub struct Handle {
     pub run_as: String,
     /// What it names.
     pub kind: Kind,
+    /// By which its agent knows that the name stands for these data and not for another's; agents of before name none.
+    pub share_id: Option<Uuid>,
     /// Its newest version.
     pub version: i64,
     /// Whether it can be read.

@@ -110,6 +110,7 @@ impl Service {
         let told = Told {
             name: &said.name,
             kind,
+            share_id: said.share,
             version: said.version,
             state,
             reason: reason.as_deref(),

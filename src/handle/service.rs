@@ -285,7 +285,8 @@ impl Service {
         check_alive(handle)?;
         let message = |stream| {
             let (format, columns) = (format.as_str(), wanted.columns.as_deref());
-            let body = OpenStream { stream, name: &handle.name, format, limit: wanted.limit, columns };
+            let (name, share) = (handle.name.as_str(), handle.share_id);
+            let body = OpenStream { stream, name, share, format, limit: wanted.limit, columns };
             Outgoing::new("open_stream", &body)
         };
         let opened = self.0.streams.open(self.contexts(), handle.who(), handle.context_id, message).await;
@@ -413,7 +414,16 @@ impl Service {
         check_alive(handle)?;
         self.touch(handle);
         let name = handle.name.as_str();
-        let bare = Request { request, op, name, keys: None, entries: None, limit: None, columns: None };
+        let bare = Request {
+            request,
+            op,
+            name,
+            share: handle.share_id,
+            keys: None,
+            entries: None,
+            limit: None,
+            columns: None,
+        };
         let message = Outgoing::new("handle_request", &fill(bare));
         let answer = match self.0.requests.ask(self.contexts(), handle.context_id, request, message).await {
             Ok(answer) => answer.map_err(|failure| Error::said(name, failure))?,

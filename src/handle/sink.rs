@@ -44,6 +44,8 @@ impl Everything {
             key: d.key_type,
             storage: d.storage,
             ttl_ms: d.ttl_ms,
+            owner: d.owner,
+            share: d.share_id,
         };
         let durable = store::durable_in(db, context).await?.into_iter().map(kept).collect();
         Ok(Outgoing::new("handles", &Handles { store, durable }))

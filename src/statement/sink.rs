@@ -244,6 +244,7 @@ impl Service {
             number: row.number,
             kind: row.kind.warm(),
             livy_id: row.livy_id,
+            owner: &row.owner,
             max_rows: limits.max_rows,
             max_output: limits.max_output,
         };

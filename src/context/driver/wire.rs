@@ -160,13 +160,15 @@ pub struct Ack {
 
 /// Starts a session in the context.
 #[derive(Debug, Serialize)]
-pub struct OpenSession {
+pub struct OpenSession<'a> {
     /// Small number, unique in the context.
     pub number: i32,
     /// The kind whose interpreter is wanted at once; none for `shared`.
     pub kind: Option<&'static str>,
     /// The id that Livy's clients know.
     pub livy_id: i32,
+    /// Whose it is: what another owner shares under the name of a handle is another handle.
+    pub owner: &'a str,
     /// Rows of a result at most.
     pub max_rows: u32,
     /// Bytes of text of one statement at most.

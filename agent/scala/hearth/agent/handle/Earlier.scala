@@ -21,7 +21,8 @@ private[handle] object Earlier {
     val ttl = Some(node.path("ttl_ms")).filter(_.isIntegralNumber).map(_.asLong)
     val options = Options(node.path("storage").asText(Namespace.usual), force = false, ttl, durable = true)
     def origin(handle: Handle) = new Folder(node.path("path").asText, handle, known, handles, news)
-    new Handle(node.path("name").asText, Maker.outside, options, node.path("version").asLong(1), known, Left(origin))
+    val claim = Claim(Option(node.path("owner").asText(null)), Option(node.path("share").asText(null)))
+    new Handle(node.path("name").asText, Maker.outside, options, claim, node.path("version").asLong(1), known, Left(origin))
   }
 
   private final class Folder(override val path: String, handle: Handle, known: Handle.Known, handles: Handles, news: Handles.News)

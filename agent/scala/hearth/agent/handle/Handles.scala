@@ -1,6 +1,6 @@
 package hearth.agent.handle
 
-import java.util.concurrent.{ScheduledExecutorService, TimeUnit}
+import java.util.concurrent.{ConcurrentHashMap, ScheduledExecutorService, TimeUnit}
 
 import scala.annotation.tailrec
 import scala.collection.mutable
@@ -22,6 +22,9 @@ final class Handles(spark: () => SparkSession, news: Handles.News, timer: Schedu
   /** The names that were taken away last: until the gateway has written that down it names what was durable of them again. */
   private val removed = new java.util.LinkedHashSet[String]
 
+  /** Whose the sessions are, as far as the gateway says so. */
+  private val owners = new ConcurrentHashMap[String, String]
+
   /** The SparkSession in which views are made, once there is one. */
   private var shows = Option.empty[SparkSession]
   val creations = new Creations
@@ -33,6 +36,12 @@ final class Handles(spark: () => SparkSession, news: Handles.News, timer: Schedu
 
   /** @throws HandleException `not_found` */
   def apply(name: String): Handle = get(name).getOrElse(throw HandleException.notFound(name))
+
+  /** What has a name, if it is what is meant by this id; see [[Claim]].
+    *
+    * @throws HandleException `not_found`
+    */
+  def apply(name: String, meant: Option[String]): Handle = this(name).meant(meant)
 
   def get(name: String): Option[Handle] = synchronized(byName.get(name))
 
@@ -56,6 +65,12 @@ final class Handles(spark: () => SparkSession, news: Handles.News, timer: Schedu
 
   def forgetJobs(group: String): Unit = jobs.foreach(_.forget(group))
 
+  /** A session is somebody's. */
+  private[agent] def owned(session: String, owner: String): Unit = owners.put(session, owner)
+
+  /** A session is no more. */
+  private[agent] def closed(session: String): Unit = owners.remove(session)
+
   /** Puts new data under a name, in the place of what was there, if it was. Who reads the old goes on reading it.
     *
     * @param make prepares the data; by the time it returns they are computed, if that is asked for, and nothing that is asked of them
@@ -65,12 +80,13 @@ final class Handles(spark: () => SparkSession, news: Handles.News, timer: Schedu
     Handle.checkName(name)
     room(name)
     val to = if (options.durable) Some(writable) else None
+    val owner = maker.session.flatMap(session => Option(owners.get(session)))
     val made = make
     val content = made.fold(identity, _.now.content)
     try {
       val path = to.map(_.write(name, content))
-      add(name) { number =>
-        val handle = new Handle(name, maker, options, number, Handle.Known.of(content), Right(made))
+      add(name, owner) { (claim, number) =>
+        val handle = new Handle(name, maker, options, claim, number, Handle.Known.of(content), Right(made))
         handle.written = path.map(Written(_, number))
         handle
       }
@@ -94,20 +110,25 @@ final class Handles(spark: () => SparkSession, news: Handles.News, timer: Schedu
   }
 
   /** Puts and deletes entries; see [[Handle.change]]. */
-  @tailrec def change(name: String, maker: Maker, changes: Seq[(Any, Option[Any])], isCancelled: () => Boolean = Handles.never): Long = {
-    val handle = this(name)
+  @tailrec def change(
+      name: String,
+      maker: Maker,
+      changes: Seq[(Any, Option[Any])],
+      isCancelled: () => Boolean = Handles.never,
+      meant: Option[String] = None): Long = {
+    val handle = this(name, meant)
     val to = if (handle.options.durable) Some(writable) else None
     handle.change(changes, isCancelled) match {
       case Some(version) =>
         news.put(handle, maker)
         to.foreach(_.later(handle, this, news))
         version
-      case None => change(name, maker, changes, isCancelled)
+      case None => change(name, maker, changes, isCancelled, meant)
     }
   }
 
   /** @throws HandleException `not_found` */
-  def unshare(name: String, maker: Maker): Unit = remove(this(name), maker, "unshared", "unshared")
+  def unshare(name: String, maker: Maker, meant: Option[String] = None): Unit = remove(this(name, meant), maker, "unshared", "unshared")
 
   /** Does `work` if the handle is still what its name stands for, which it stays meanwhile; returns whether it is. */
   private[handle] def whileCurrent(handle: Handle)(work: => Unit): Boolean = synchronized {
@@ -122,12 +143,12 @@ final class Handles(spark: () => SparkSession, news: Handles.News, timer: Schedu
   private def writable: Store = store.getOrElse(throw HandleException.failed(
     "this context's profile has no handle store, so a handle cannot be durable: leave durable out, or have the profile name a store"))
 
-  private def add(name: String)(make: Long => Handle): Handle = {
+  private def add(name: String, owner: Option[String])(make: (Claim, Long) => Handle): Handle = {
     val (old, made) = synchronized {
       val old = byName.get(name)
       if (old.isEmpty) room(name)
       old.foreach(collectable)
-      val made = old.fold(make(1))(_.next(make))
+      val made = old.fold(make(Claim.first(owner), 1))(before => before.next(make(before.claim.next(owner), _)))
       byName(name) = made
       shown(made)
       news.shared(made)
