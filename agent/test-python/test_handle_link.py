@@ -244,6 +244,8 @@ class Streams(unittest.TestCase):
 class Durable(unittest.TestCase):
     def test_a_durable_handle(self):
         self.assertIn("has no handle store", DRIVER.run("hearth.share(spark.range(3), 'd', durable=True)")["evalue"])
+        message("handles", store=None, unstored="it ends with its session", durable=[])
+        self.assertIn("it ends with its session", DRIVER.run("hearth.share(spark.range(3), 'd', durable=True)")["evalue"])
         with tempfile.TemporaryDirectory() as store:
             message("handles", store=store, durable=[])
             DRIVER.text("d = ShareableRdd(sc.parallelize([((1, 'a'), {'x': 1}), ((2, 'b'), {'x': 2})]), 'd', durable=True)\nhearth.share(spark.range(3), 'df', durable=True)")

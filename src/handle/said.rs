@@ -164,7 +164,7 @@ impl Service {
 
     /// Whether an address is below the folder that this context was told to write to.
     async fn is_stored(&self, db: &mut PgConnection, context: ContextId, path: &str) -> Result<bool, sqlx::Error> {
-        let Some(store) = self.store_of(db, context).await? else { return Ok(false) };
+        let Some(store) = self.folder_of(db, context).await? else { return Ok(false) };
         let below = path.strip_prefix(store.as_str()).and_then(|rest| rest.strip_prefix('/'));
         Ok(path.len() <= LONGEST_PATH
             && !path.chars().any(char::is_control)

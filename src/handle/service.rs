@@ -109,8 +109,8 @@ impl Service {
         &self.0.reads
     }
 
-    /// Where durable handles of a context are written, if its profile has such a place.
-    pub(super) async fn store_of(
+    /// The folder for durable handles of a context, if its profile has such a place.
+    pub(super) async fn folder_of(
         &self,
         db: &mut PgConnection,
         context: ContextId,

@@ -18,6 +18,11 @@ use crate::context::driver::wire::{Envelope, Outgoing};
 use crate::context::driver::{AfterCommit, Owed, Sink, Untaken};
 use crate::id::{ContextId, GatewayId, SessionId};
 
+/// Why nothing of a context is durable that ends with its session: there would be no next application to open it again.
+const UNSTORED: &str = "a handle of this context cannot be durable, for the context ends with its last session and never begins again: leave durable out, \
+                        or share it in a context that has a name (POST /api/v1/contexts {\"name\": \"NAME\"}, then a session with \
+                        \"context\": \"NAME\")";
+
 type Sql<T> = Result<T, sqlx::Error>;
 
 /// Understands every envelope.
@@ -34,7 +39,11 @@ impl Everything {
     }
 
     async fn welcome(&self, db: &mut PgConnection, context: ContextId) -> Sql<Outgoing> {
-        let store = self.handles.store_of(db, context).await?;
+        let folder = self.handles.folder_of(db, context).await?;
+        let (store, unstored) = match folder {
+            Some(_) if store::ends_with_session(db, context).await? => (None, Some(UNSTORED)),
+            folder => (folder, None),
+        };
         let kept = |d: store::Durable| Kept {
             columns: d.columns.and_then(|c| serde_json::from_slice::<Box<RawValue>>(&c).ok()),
             name: d.name,
@@ -48,7 +57,7 @@ impl Everything {
             share: d.share_id,
         };
         let durable = store::durable_in(db, context).await?.into_iter().map(kept).collect();
-        Ok(Outgoing::new("handles", &Handles { store, durable }))
+        Ok(Outgoing::new("handles", &Handles { store, unstored, durable }))
     }
 }
 

@@ -413,17 +413,22 @@ pub(super) async fn set_usage(db: &mut PgConnection, context: ContextId, used: &
     Ok(())
 }
 
-/// The application of a context has ended: what is durable waits for the next as it is written, the rest is lost.
+/// The application of a context has ended: what is durable waits for the next, if there can be one, as it is written; the rest is lost.
 pub(super) async fn lose_all(db: &mut PgConnection, context: ContextId, reason: &str) -> Result<(), sqlx::Error> {
     sqlx::query!(
-        "update handle set state = case when durable_path is null then 'lost' else 'ready' end
-              , reason = case when durable_path is null then $2
+        "with living as (
+           select h.handle_id, h.durable_path is not null and c.share <> 'session' as waits
+             from handle h join context c using (context_id) where h.context_id = $1 and h.ended_at is null)
+         update handle h set state = case when l.waits then 'ready' else 'lost' end
+              , reason = case when not l.waits and durable_path is not null
+                              then $2 || '; it was written, but its context ended with its session and does not begin again'
+                              when not l.waits then $2
                               when durable_version < version
                               then 'its versions after ' || durable_version || ' were not written yet, and are lost: ' || $2 end
-              , version = coalesce(durable_version, version)
-              , ended_at = case when durable_path is null then now() end
+              , version = case when l.waits then coalesce(durable_version, version) else version end
+              , ended_at = case when not l.waits then now() end
               , memory_bytes = 0, disk_bytes = 0, cached_fraction = 0, updated_at = now()
-          where context_id = $1 and ended_at is null",
+           from living l where h.handle_id = l.handle_id",
         context.0,
         reason
     )
@@ -456,6 +461,13 @@ pub(super) async fn durable_in(db: &mut PgConnection, context: ContextId) -> Res
     )
     .fetch_all(db)
     .await
+}
+
+/// Whether a context ends with its session, so that no other application follows its one.
+pub(super) async fn ends_with_session(db: &mut PgConnection, context: ContextId) -> Result<bool, sqlx::Error> {
+    let ends =
+        sqlx::query_scalar!(r#"select share = 'session' as "ends!" from context where context_id = $1"#, context.0);
+    Ok(ends.fetch_optional(db).await?.unwrap_or_default())
 }
 
 /// The profile of a context.

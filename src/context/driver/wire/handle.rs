@@ -178,6 +178,9 @@ pub struct OpenStream<'a> {
 pub struct Handles {
     /// Where durable handles are to be written; none: nowhere.
     pub store: Option<String>,
+    /// Why nowhere, for people, where it is not that the profile names no place.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unstored: Option<&'static str>,
     /// Those that were, to be opened when they are first used.
     pub durable: Vec<Kept>,
 }
@@ -322,7 +325,7 @@ mod tests {
             owner: "ann".to_owned(),
             share: Some(share),
         };
-        let told = Handles { store: Some("hdfs:///hearth/handles".to_owned()), durable: vec![kept] };
+        let told = Handles { store: Some("hdfs:///hearth/handles".to_owned()), unstored: None, durable: vec![kept] };
         same(&Outgoing::new("handles", &told), "handles");
     }
 }

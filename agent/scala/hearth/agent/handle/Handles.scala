@@ -32,6 +32,9 @@ final class Handles(spark: () => SparkSession, news: Handles.News, timer: Schedu
   val merges = new Merges(work)
   val caches = new Caches
   @volatile private[handle] var store: Option[Store] = None
+
+  /** Why there is none, where the gateway says so. */
+  @volatile private[handle] var unstored = Option.empty[String]
   @volatile private var jobs = Option.empty[Jobs]
 
   /** @throws HandleException `not_found` */
@@ -140,8 +143,8 @@ final class Handles(spark: () => SparkSession, news: Handles.News, timer: Schedu
   /** Shows a handle to SQL as it is now. */
   private[handle] def show(handle: Handle): Unit = whileCurrent(handle)(shown(handle))
 
-  private def writable: Store = store.getOrElse(throw HandleException.failed(
-    "this context's profile has no handle store, so a handle cannot be durable: leave durable out, or have the profile name a store"))
+  private def writable: Store = store.getOrElse(throw HandleException.failed(unstored.getOrElse(
+    "this context's profile has no handle store, so a handle cannot be durable: leave durable out, or have the profile name a store")))
 
   private def add(name: String, owner: Option[String])(make: (Claim, Long) => Handle): Handle = {
     val (old, made) = synchronized {
