@@ -6,6 +6,7 @@
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
+    clippy::disallowed_methods,
     reason = "a test fails by panicking"
 )]
 
@@ -13,10 +14,12 @@ mod harness;
 
 use harness::agent::{Agent, Application};
 use harness::api::API;
-use harness::livy::Livy;
+use harness::livy::{Answer, Livy};
 use harness::{BOUND, Gateway, Setup, until};
+use reqwest::Method;
 use serde_json::{Value, json};
 use sqlx::PgConnection;
+use tokio::task::JoinHandle;
 use uuid::Uuid;
 
 const STORE: &str = "file:///nowhere/handles";
@@ -63,6 +66,19 @@ impl Home {
     async fn find(&self) -> Option<Value> {
         let found = self.api.get(&format!("{API}/contexts/{}/handles/states", self.application.context)).await;
         (found.status == 200).then(|| found.json())
+    }
+
+    /// Puts an entry while the test goes on.
+    fn put(&self, path: &str) -> JoinHandle<Answer> {
+        let (api, path) = (self.api.clone(), path.to_owned());
+        tokio::spawn(async move { api.send(api.request(Method::PUT, &path).json(&json!({"entries": {"a": 1}}))).await })
+    }
+
+    /// The agent does what it is asked next, which makes a version.
+    async fn answer(&mut self, version: i64) {
+        let asked = self.agent.told("handle_request").await;
+        let answer = json!({"request": asked["request"], "error": null, "result": {"version": version}});
+        self.agent.say("handle_answer", None, answer).await;
     }
 
     /// Its application ends, and the gateway ends the context.
@@ -115,5 +131,52 @@ async fn what_ends_with_its_session_keeps_nothing() {
     lasting.share(1, Some(1), json!({"shared": true})).await;
     lasting.end(&mut db).await;
     assert_eq!(lasting.find().await.unwrap()["state"], "ready");
+    gateway.end().await;
+}
+
+/// A put is durable once the agent has told that it is written, and whoever asks is told so, or that it is not yet, or never.
+#[tokio::test]
+async fn a_put_says_whether_it_is_written() {
+    let gateway = gateway().await;
+    let mut db = gateway.database().connect().await;
+    let mut home = Home::new(&gateway, "").await;
+    let fleeting = home.share(1, None, json!({"shared": true})).await;
+    let entries = format!("{API}/handles/{}/entries", fleeting["id"].as_str().unwrap());
+    let refused = home.put(&format!("{entries}?durable=true")).await.unwrap();
+    assert!(refused.expect(400)["detail"].as_str().unwrap().contains("durable=True"), "{refused}");
+    let put = home.put(&entries);
+    home.answer(2).await;
+    let none = json!({"version": 2, "durable": false, "durable_version": null, "reason": null});
+    assert_eq!(put.await.unwrap().expect(200), none);
+
+    home.share(3, Some(3), json!({"shared": true})).await;
+    for (query, why) in [("?wait=1", "durable=true"), ("?durable=true&wait=-1", "wait"), ("?durable=2", "durable")] {
+        let refused = home.put(&format!("{entries}{query}")).await.unwrap();
+        assert!(refused.expect(400)["detail"].as_str().unwrap().contains(why), "{refused}");
+    }
+    let put = home.put(&entries);
+    home.answer(4).await;
+    let answer = put.await.unwrap().expect(200);
+    assert_eq!((&answer["durable"], &answer["durable_version"]), (&json!(false), &json!(3)), "{answer}");
+    // Not in time, and what to do.
+    let put = home.put(&format!("{entries}?durable=true&wait=0.1"));
+    home.answer(5).await;
+    let answer = put.await.unwrap().expect(202);
+    assert_eq!((&answer["version"], &answer["durable"]), (&json!(5), &json!(false)), "{answer}");
+    assert!(answer["reason"].as_str().unwrap().contains("durable_version"), "{answer}");
+    // In time.
+    let put = home.put(&format!("{entries}?durable=true&wait=60"));
+    home.answer(6).await;
+    home.share(6, Some(5), json!({})).await;
+    home.share(7, Some(6), json!({})).await;
+    let answer = put.await.unwrap().expect(200);
+    assert_eq!(answer, json!({"version": 6, "durable": true, "durable_version": 6, "reason": null}));
+    // Never, for its driver has ended.
+    let put = home.put(&format!("{entries}?durable=true&wait=60"));
+    home.answer(8).await;
+    home.end(&mut db).await;
+    let refused = put.await.unwrap();
+    let detail = refused.expect(409)["detail"].as_str().unwrap().to_owned();
+    assert!(detail.contains("version 8") && detail.contains("do it again"), "{refused}");
     gateway.end().await;
 }

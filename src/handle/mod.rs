@@ -5,6 +5,7 @@
 //! asks them, [`streams`] relays rows from a driver to a reader without keeping them, [`service`] decides and puts these together.
 
 mod answers;
+pub mod durable;
 mod fit;
 pub mod reads;
 pub mod requests;
@@ -221,6 +222,18 @@ pub enum Error {
         /// What it says.
         message: String,
     },
+    /// What was put died with its driver before it was written.
+    #[error(
+        "version {version} of handle {name} was made, but was not written before it was lost: {why}; look at the handle's version, and do it again"
+    )]
+    Unwritten {
+        /// Its name.
+        name: String,
+        /// The version that had the change.
+        version: i64,
+        /// Why it is lost.
+        why: String,
+    },
     /// Too large.
     #[error("keys and values of {0} bytes are more than one request may have: {1}; send them in parts")]
     TooLarge(usize, usize),
@@ -296,7 +309,7 @@ impl Classify for Error {
             Self::Denied(_) => ErrorKind::Denied,
             Self::Grants(e) => e.kind(),
             Self::Over { .. } | Self::ContextGone(..) => ErrorKind::Gone,
-            Self::ContextOver(..) | Self::Failed { .. } => ErrorKind::Conflict,
+            Self::ContextOver(..) | Self::Failed { .. } | Self::Unwritten { .. } => ErrorKind::Conflict,
             Self::Invalid(_) => ErrorKind::Invalid,
             Self::TooLarge(..) => ErrorKind::TooLarge,
             Self::Unanswered(_) => ErrorKind::Unanswered,

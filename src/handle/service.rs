@@ -8,6 +8,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 pub use super::answers::{Changed, Counted, Entries, Entry, Rows};
+use super::durable::Writes;
 use super::reads::Reads;
 use super::requests::{Requests, Unanswered};
 use super::rooms::Full;
@@ -40,6 +41,7 @@ struct Parts {
     requests: Requests,
     streams: Streams,
     reads: Reads,
+    writes: Writes,
 }
 
 /// Where a handle is looked for by name.
@@ -85,8 +87,9 @@ impl Service {
     /// The handles of the contexts that these sessions live in. A reader of a stream may take nothing of it for `patience`.
     #[must_use]
     pub fn new(sessions: session::service::Service, patience: Duration) -> Self {
-        let (requests, streams, reads) = (Requests::default(), Streams::new(patience), Reads::default());
-        Self(Arc::new(Parts { sessions, requests, streams, reads }))
+        let (requests, streams) = (Requests::default(), Streams::new(patience));
+        let (reads, writes) = (Reads::default(), Writes::default());
+        Self(Arc::new(Parts { sessions, requests, streams, reads, writes }))
     }
 
     /// The contexts that handles live in.
@@ -107,6 +110,10 @@ impl Service {
 
     pub(super) fn reads(&self) -> &Reads {
         &self.0.reads
+    }
+
+    pub(super) fn writes(&self) -> &Writes {
+        &self.0.writes
     }
 
     /// The folder for durable handles of a context, if its profile has such a place.

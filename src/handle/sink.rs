@@ -111,6 +111,8 @@ impl Sink for Everything {
                     after.append(&mut self.rest.apply(db, context, run).await?);
                     continue;
                 }
+                let handles = self.handles.clone();
+                after.push(Box::new(move || handles.writes().told()));
                 for envelope in run {
                     match self.handles.apply_one(db, context, envelope).await {
                         Ok(()) => {}
@@ -174,6 +176,7 @@ impl Sink for Everything {
             after.push(Box::new(move || {
                 handles.requests().forget(context);
                 handles.streams().forget(context);
+                handles.writes().forget(context);
             }));
             Ok(after)
         }
