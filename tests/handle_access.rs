@@ -360,3 +360,38 @@ async fn what_is_asked_says_whose_data_are_meant() {
     assert_eq!(world.asks(&alice, &hers).await, json!(second), "an agent that says none keeps it");
     world.gateway.end().await;
 }
+
+/// Whoever may read a handle may not keep the others from theirs by asking much at once.
+#[tokio::test]
+async fn one_reader_does_not_take_every_place() {
+    let mut world = World::new().await;
+    world.share(0, 1, json!({"shared": true})).await;
+    let handle = id(&world.find(&world.alice, 1).await);
+    world.alice.post(&format!("{handle}/grants"), json!({"level": "read", "user": "bob"})).await.expect(201);
+    let count = |who: &Livy| {
+        let (who, path) = (who.clone(), format!("{handle}/count"));
+        tokio::spawn(async move { who.get(&path).await })
+    };
+    let his: Vec<_> = (0..9).map(|_| count(&world.bob)).collect();
+    for _ in 0..8 {
+        world.agent.told("handle_request").await;
+    }
+    let hers = count(&world.alice);
+    let asked = world.agent.told("handle_request").await;
+    let answer = json!({"request": asked["request"], "error": null, "result": {"version": 1, "count": 7}});
+    world.agent.say("handle_answer", None, answer).await;
+    let hers = tokio::time::timeout(BOUND, hers).await.expect("hers is answered").unwrap();
+    assert_eq!(hers.expect(200)["count"], 7);
+    let (refused, _, rest) = futures_util::future::select_all(his).await;
+    let refused = refused.unwrap();
+    assert!(refused.expect(429)["detail"].as_str().unwrap().contains("one person"), "{refused}");
+    // Whoever leaves gives the place back.
+    rest.iter().for_each(JoinHandle::abort);
+    for _ in &rest {
+        world.agent.told("cancel_request").await;
+    }
+    let again = count(&world.bob);
+    world.agent.told("handle_request").await;
+    again.abort();
+    world.gateway.end().await;
+}

@@ -7,6 +7,7 @@
 mod answers;
 pub mod durable;
 mod fit;
+mod pace;
 pub mod reads;
 pub mod requests;
 mod rooms;

@@ -300,6 +300,9 @@ impl Service {
         opened.map_err(|e| match e {
             Unopened::Away => Error::Away(handle.name.clone()),
             Unopened::Busy(Full::Person) => Error::Busy("as many streams as one person may have (16)"),
+            Unopened::Busy(Full::PersonInContext) => {
+                Error::Busy("as many streams of one context as one person may have (4)")
+            }
             Unopened::Busy(Full::Context) => Error::Busy("as many streams as one context may have (16)"),
             Unopened::Busy(Full::All) => Error::Busy("as many streams as this gateway may relay (64)"),
             Unopened::Said(failure) => Error::said(&handle.name, failure),
@@ -432,11 +435,17 @@ impl Service {
             columns: None,
         };
         let message = Outgoing::new("handle_request", &fill(bare));
-        let answer = match self.0.requests.ask(self.contexts(), handle.context_id, request, message).await {
+        let answer = match self.0.requests.ask(self.contexts(), handle.who(), handle.context_id, request, message).await
+        {
             Ok(answer) => answer.map_err(|failure| Error::said(name, failure))?,
             Err(Unanswered::Away) => return Err(Error::Away(name.to_owned())),
             Err(Unanswered::Silent) => return Err(Error::Unanswered(name.to_owned())),
-            Err(Unanswered::Busy) => return Err(Error::Busy("too many requests for handles of this context")),
+            Err(Unanswered::Busy(Full::Context)) => {
+                return Err(Error::Busy("as many requests for handles as one context may have (32)"));
+            }
+            Err(Unanswered::Busy(_)) => {
+                return Err(Error::Busy("as many requests for handles of one context as one person may have (8)"));
+            }
         };
         // Whoever holds the application's token could answer anything.
         let unfit = |_| Error::Failed { name: name.to_owned(), message: "an answer of another shape".to_owned() };
