@@ -37,6 +37,7 @@ create table handle (
 );
 create unique index handle_name_per_context on handle (context_id, name) where ended_at is null;
 create index handle_by_context on handle (context_id, created_at);
+create index handle_by_expiry on handle (expires_at) where ended_at is null and expires_at is not null;
 create index handle_by_owner on handle (tenant, owner, created_at desc);
 
 alter table access_grant drop constraint access_grant_resource_kind_check;

@@ -180,3 +180,71 @@ async fn a_put_says_whether_it_is_written() {
     assert!(detail.contains("version 8") && detail.contains("do it again"), "{refused}");
     gateway.end().await;
 }
+
+/// The time to live runs from `share` on, over puts and applications, and ends without a driver, too.
+#[tokio::test]
+async fn a_time_to_live_runs_on() {
+    let gateway = gateway().await;
+    let mut db = gateway.database().connect().await;
+    let mut home = Home::new(&gateway, "").await;
+    let (hour, share) = (json!({"ttl_ms": 3_600_000, "share": Uuid::now_v7()}), Uuid::now_v7());
+    let shared = json!({"ttl_ms": 3_600_000, "share": share, "shared": true});
+    let first = home.share(1, Some(1), shared.clone()).await["expires_at"].clone();
+    assert!(first.is_string(), "{first}");
+    assert_eq!(
+        home.share(2, Some(1), json!({"ttl_ms": 3_600_000, "share": share})).await["expires_at"],
+        first,
+        "a put"
+    );
+    assert_eq!(
+        home.share(2, Some(2), json!({"ttl_ms": 3_600_000, "share": share})).await["expires_at"],
+        first,
+        "a file"
+    );
+    assert_ne!(home.share(3, Some(3), shared.clone()).await["expires_at"], first);
+    assert_eq!(
+        home.share(4, Some(4), json!({"ttl_ms": null, "share": share, "shared": true})).await["expires_at"],
+        Value::Null
+    );
+    // Nobody knows which of the versions of an agent of before was shared.
+    let before = home.share(5, Some(5), json!({"ttl_ms": 3_600_000})).await["expires_at"].clone();
+    assert_ne!(home.share(6, Some(6), json!({"ttl_ms": 3_600_000})).await["expires_at"], before);
+    home.share(7, Some(7), shared).await;
+
+    // The next application has what is left of it, and knows whose it is.
+    change(
+        &mut db,
+        "update handle set expires_at = now() + interval '30 minutes' where context_id = $1",
+        home.application.context,
+    )
+    .await;
+    home.application.end(&mut db).await;
+    let next = home.application.follow(&mut db).await;
+    let told = next.dial(0, json!({})).await.told("handles").await;
+    let kept = &told["durable"][0];
+    let owner = home.find().await.unwrap()["owner"].clone();
+    assert_eq!((&kept["ttl_ms"], &kept["owner"], &kept["share"]), (&json!(3_600_000), &owner, &json!(share)), "{told}");
+    let left = kept["left_ms"].as_i64().unwrap();
+    assert!((29 * 60_000..=30 * 60_000).contains(&left), "{told}");
+    next.end(&mut db).await;
+
+    // What is over is told to none, and goes whether there is a driver or not.
+    let over = "update handle set expires_at = now() - interval '1 hour' where context_id = $1";
+    home.end(&mut db).await;
+    assert_eq!(home.find().await.unwrap()["state"], "ready");
+    change(&mut db, over, home.application.context).await;
+    let mut other = Home::new(&gateway, "").await;
+    other.share(1, Some(1), hour).await;
+    change(&mut db, over, other.application.context).await;
+    other.application.end(&mut db).await;
+    let next = other.application.follow(&mut db).await;
+    assert_eq!(next.dial(0, json!({})).await.told("handles").await["durable"], json!([]));
+    for gone in [&home, &other] {
+        until("it is over", BOUND, async || gone.find().await.is_none().then_some(())).await;
+    }
+    let reasons: Vec<(String, String)> =
+        sqlx::query_as("select state, reason from handle order by handle_id").fetch_all(&mut db).await.unwrap();
+    let over = ("gone".to_owned(), "its time to live of 3600.0 s is over".to_owned());
+    assert_eq!(reasons, [over.clone(), over]);
+    gateway.end().await;
+}

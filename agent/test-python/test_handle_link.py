@@ -265,8 +265,10 @@ class Durable(unittest.TestCase):
             message("handles", store=store, durable=[
                 {**{k: found[k] for k in ("kind", "version", "columns", "key", "storage", "ttl_ms")}, "name": name, "path": found["durable"]["path"]}
                 for name, found in (("again", second), ("frame_again", frame), ("frame_too", {**frame, "columns": strange}))] + [
-                {**{k: frame[k] for k in ("kind", "version", "columns", "key", "storage", "ttl_ms")}, "name": name, "path": path, "ttl_ms": ttl}
-                    for name, path, ttl in (("lost", store + "/nowhere", None), ("brief", frame["durable"]["path"] + "-brief", 100))])
+                {**{k: frame[k] for k in ("kind", "version", "columns", "key", "storage", "ttl_ms")}, "name": name, "path": path, **ttl}
+                    for name, path, ttl in (
+                        ("lost", store + "/nowhere", {}), ("brief", frame["durable"]["path"] + "-brief", {"ttl_ms": 100}),
+                        ("ending", frame["durable"]["path"] + "-ending", {"ttl_ms": 3600000, "left_ms": 100}))])
             self.assertEqual(DRIVER.text("again = SharedRdd('again')\nagain.version, again.get_all([(1, 'a'), (3, 'c')]), again.count(), again.put({(1, 'a'): {}})"),
                              "(2, {(1, 'a'): {'x': 1}, (3, 'c'): {'x': 3}}, 3, 3)")
             self.assertEqual(DRIVER.text("spark.sql('select sum(id) from global_temp.frame_again').head()[0], hearth.df('frame_again').count()"), "(3, 3)")
@@ -277,7 +279,8 @@ class Durable(unittest.TestCase):
             self.assertIn("are lost", DRIVER.run("hearth.df('lost')")["evalue"])
             self.assertEqual(told("handle", lambda body: body["name"] == "lost")["body"]["state"], "lost")
             third = told("handle", lambda body: body["name"] == "again" and body["version"] == 3 and body["durable"]["path"] != second["durable"]["path"])["body"]
-            self.assertEqual(told("handle", lambda body: body["name"] == "brief" and body["state"] == "gone")["body"]["version"], 1)
+            for name in ("brief", "ending"):
+                self.assertEqual(told("handle", lambda body: body["name"] == name and body["state"] == "gone")["body"]["version"], 1)
             # What an executor loses is made anew of what was opened, which stays.
             DRIVER.text("again.put({(1, 'a'): {'x': 4}})")
             eventually(lambda: os.path.basename(third["durable"]["path"]) not in os.listdir(os.path.join(store, "again")) != [])

@@ -6,6 +6,7 @@
 
 mod answers;
 pub mod durable;
+pub mod expire;
 mod fit;
 mod pace;
 pub mod reads;

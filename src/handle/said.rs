@@ -119,6 +119,7 @@ impl Service {
             partitions: said.partitions,
             storage: &said.storage,
             ttl_ms: said.ttl_ms,
+            begins_to_live: said.shared || said.share.is_none(),
             durable_path: said.durable.as_ref().map(|d| d.path.as_str()),
             durable_version: said.durable.as_ref().map(|d| d.version),
         };

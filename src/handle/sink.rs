@@ -53,6 +53,7 @@ impl Everything {
             key: d.key_type,
             storage: d.storage,
             ttl_ms: d.ttl_ms,
+            left_ms: d.left_ms,
             owner: d.owner,
             share: d.share_id,
         };

@@ -241,6 +241,8 @@ pub(super) struct Told<'a> {
     pub partitions: i32,
     pub storage: &'a str,
     pub ttl_ms: Option<i64>,
+    /// Whether its time to live begins now: it was shared. Agents of before do not say which version was.
+    pub begins_to_live: bool,
     pub durable_path: Option<&'a str>,
     pub durable_version: Option<i64>,
 }
@@ -256,7 +258,8 @@ pub(super) async fn update_handle(
             , changed as (
               update handle h set kind = $3, version = $4, state = $5, reason = $6, columns = case when $14 or $5 = 'gone' then null else coalesce($7, h.columns) end
                    , key_type = coalesce($8, h.key_type), partitions = greatest($9, 0), storage = $10, ttl_ms = $11
-                   , durable_path = $12, durable_version = $13, updated_at = now(), expires_at = now() + $11::bigint * interval '1 millisecond'
+                   , durable_path = $12, durable_version = $13, updated_at = now()
+                   , expires_at = case when $16 then now() + $11::bigint * interval '1 millisecond' else h.expires_at end
                    , ended_at = case when $5 = 'gone' then now() end, share_id = coalesce($15, h.share_id)
                 from known k where h.handle_id = k.handle_id and k.version <= $4)
          select handle_id from known",
@@ -274,7 +277,8 @@ pub(super) async fn update_handle(
         told.durable_path,
         told.durable_version,
         matches!(told.columns, Columns::TooMany),
-        told.share_id
+        told.share_id,
+        told.begins_to_live
     )
     .fetch_optional(db)
     .await?;
@@ -447,16 +451,21 @@ pub(super) struct Durable {
     pub key_type: Option<String>,
     pub storage: String,
     pub ttl_ms: Option<i64>,
+    /// What is left of that, ms.
+    pub left_ms: Option<i64>,
     pub owner: String,
     pub share_id: Option<Uuid>,
 }
 
-/// The durable handles of a context.
+/// The durable handles of a context whose time is not over.
 pub(super) async fn durable_in(db: &mut PgConnection, context: ContextId) -> Result<Vec<Durable>, sqlx::Error> {
     sqlx::query_as!(
         Durable,
-        r#"select name, kind, version, durable_path as "path!", columns, key_type, storage, ttl_ms, owner, share_id from handle
-            where context_id = $1 and ended_at is null and durable_path is not null order by name"#,
+        r#"select name, kind, version, durable_path as "path!", columns, key_type, storage, ttl_ms
+                , ceil(extract(epoch from expires_at - now()) * 1000)::bigint as left_ms, owner, share_id
+             from handle
+            where context_id = $1 and ended_at is null and durable_path is not null and (expires_at is null or expires_at > now())
+            order by name"#,
         context.0
     )
     .fetch_all(db)
@@ -509,4 +518,23 @@ pub(super) async fn end_handle(db: &mut PgConnection, id: HandleId, reason: &str
     .execute(db)
     .await?;
     Ok(())
+}
+
+/// Ends the handles whose time to live has been over for so long that their drivers, if there are any, would have said so; how many. Contexts
+/// are locked first, as by what agents say; one that is being written to is looked at the next time.
+pub(super) async fn expire(db: &mut PgConnection) -> Result<u64, sqlx::Error> {
+    let done = sqlx::query!(
+        "with due as (
+           select handle_id, context_id from handle where ended_at is null and expires_at < now() - interval '10 seconds' limit 1000)
+            , locked as (
+           select context_id from context where context_id in (select context_id from due)
+            order by context_id for no key update skip locked)
+         update handle h set state = 'gone', reason = 'its time to live of ' || round(h.ttl_ms / 1000.0, 1) || ' s is over', columns = null
+              , ended_at = now(), updated_at = now()
+           from due d join locked using (context_id)
+          where h.handle_id = d.handle_id and h.ended_at is null and h.expires_at < now() - interval '10 seconds'"
+    )
+    .execute(db)
+    .await?;
+    Ok(done.rows_affected())
 }

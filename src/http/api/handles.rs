@@ -63,7 +63,9 @@ pub struct Handle {
     disk_bytes: i64,
     /// From 0 to 1.
     cached_fraction: f64,
+    /// How long it lives from then on when it was shared.
     ttl_ms: Option<i64>,
+    /// When it ends by itself, whatever is put until then and whether its driver is there or not.
     expires_at: Option<DateTime<Utc>>,
     /// Whether it opens again after its driver has died.
     durable: bool,

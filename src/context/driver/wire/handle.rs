@@ -204,6 +204,8 @@ pub struct Kept {
     pub storage: String,
     /// Its time to live, ms.
     pub ttl_ms: Option<i64>,
+    /// What is left of that, ms.
+    pub left_ms: Option<i64>,
     /// Who owns it.
     pub owner: String,
     /// As of [`Handle`].
@@ -321,7 +323,8 @@ mod tests {
             )),
             key: Some("string".to_owned()),
             storage: "MEMORY_AND_DISK".to_owned(),
-            ttl_ms: None,
+            ttl_ms: Some(3_600_000),
+            left_ms: Some(1_200_000),
             owner: "ann".to_owned(),
             share: Some(share),
         };

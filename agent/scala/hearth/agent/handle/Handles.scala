@@ -102,13 +102,15 @@ final class Handles(spark: () => SparkSession, news: Handles.News, timer: Schedu
 
   /** Registers a durable handle of an earlier application of this context; it is opened when it is first used. One that this
     * application knows, or has taken away, stays as it is.
+    *
+    * @param leftMillis what is left of its time to live; None: all of it
     */
-  private[handle] def register(handle: Handle): Unit = synchronized {
+  private[handle] def register(handle: Handle, leftMillis: Option[Long] = None): Unit = synchronized {
     if (!byName.contains(handle.name) && !removed.contains(handle.name)) {
       for (store <- store; path <- handle.origin) store.keep(path)
       byName(handle.name) = handle
       shown(handle)
-      expires(handle)
+      expires(handle, leftMillis)
     }
   }
 
@@ -162,7 +164,7 @@ final class Handles(spark: () => SparkSession, news: Handles.News, timer: Schedu
     made
   }
 
-  private def expires(handle: Handle): Unit = handle.options.ttlMillis.foreach { millis =>
+  private def expires(handle: Handle, leftMillis: Option[Long] = None): Unit = leftMillis.orElse(handle.options.ttlMillis).foreach { millis =>
     val due = timer.schedule((() => work.end(expire(handle))): Runnable, millis, TimeUnit.MILLISECONDS)
     handle.whenOver(() => due.cancel(false))
   }
