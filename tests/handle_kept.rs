@@ -130,7 +130,12 @@ async fn what_ends_with_its_session_keeps_nothing() {
     assert_eq!(lasting.told, json!({"store": format!("{STORE}/{}", lasting.application.context), "durable": []}));
     lasting.share(1, Some(1), json!({"shared": true})).await;
     lasting.end(&mut db).await;
-    assert_eq!(lasting.find().await.unwrap()["state"], "ready");
+    let handle = lasting.find().await.unwrap();
+    assert_eq!(handle["state"], "ready");
+    // Without a driver its files stay for now, and whoever deletes it is told so.
+    let deleted = lasting.api.delete(&format!("{API}/handles/{}", handle["id"].as_str().unwrap())).await.expect(200);
+    assert_eq!(deleted["state"], "gone");
+    assert!(deleted["reason"].as_str().unwrap().contains("deleted when its context begins again"), "{deleted}");
     gateway.end().await;
 }
 

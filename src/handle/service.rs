@@ -345,25 +345,33 @@ impl Service {
         self.ask_as(id, handle, |request| Request { keys: Some(keys), ..request }, Op::Delete).await
     }
 
-    /// Takes the name away. Where there is no driver that holds the data, the catalogue alone is told.
+    /// Takes the name away; what is kept as the reason. Where there is no driver that holds the data, the catalogue alone is told, and the files
+    /// of a durable handle stay until the next application of its context finds that nothing names them.
     ///
     /// # Errors
     /// See [`Error`].
-    pub async fn unshare(&self, handle: &Allowed<Manage, Handle>) -> Result<(), Error> {
+    pub async fn unshare(&self, handle: &Allowed<Manage, Handle>) -> Result<String, Error> {
+        let by = format!("it was unshared by {}", handle.who().user);
         if handle.context_ended_at.is_some() || handle.state == State::Lost {
-            let reason = format!("it was unshared by {}", handle.who().user);
+            let reason = match (&handle.durable_path, handle.context_restarts) {
+                (None, _) => by,
+                (Some(_), true) => format!("{by}; its files are deleted when its context begins again"),
+                (Some(_), false) => {
+                    format!("{by}; its files stay in the handle store, for its context does not begin again")
+                }
+            };
             let access = self.contexts().access();
             let mut tx = self.contexts().pool().begin().await?;
             store::end_handle(&mut tx, handle.id, &reason).await?;
             access.audit().record(&mut tx, handle.entry(Event::HandleUnshared)).await?;
             tx.commit().await?;
-            return Ok(());
+            return Ok(reason);
         }
         self.note(handle, Event::HandleUnshared, handle.name.clone()).await?;
         let _nothing: serde::de::IgnoredAny = self.ask(handle, |request| request, Op::Unshare).await?;
         let mut db = self.contexts().pool().acquire().await?;
-        store::end_handle(&mut db, handle.id, &format!("it was unshared by {}", handle.who().user)).await?;
-        Ok(())
+        store::end_handle(&mut db, handle.id, &by).await?;
+        Ok(by)
     }
 
     /// Writes down who reads: at once for others than the owner, and soon as the last reader.
