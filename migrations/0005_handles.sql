@@ -1,7 +1,8 @@
 -- expand: handles (named data in contexts) and grants on them; contexts that begin again, end by a clock of their own, and are found by whom
 -- they are shared with. A gateway of before goes on: it asks for none of this.
 
--- One living handle of a name per context. columns: the JSON array exactly as the agent sent it.
+-- One living handle of a name per context. columns: the JSON array exactly as the agent sent it. share_id: by which its agent knows that the
+-- name stands for these data and not for another's; agents of before name none.
 create table handle (
     handle_id       uuid primary key
   , context_id      uuid not null references context
@@ -32,9 +33,11 @@ create table handle (
   , updated_at      timestamptz not null default now()
   , expires_at      timestamptz
   , ended_at        timestamptz
+  , share_id        uuid
 );
 create unique index handle_name_per_context on handle (context_id, name) where ended_at is null;
 create index handle_by_context on handle (context_id, created_at);
+create index handle_by_expiry on handle (expires_at) where ended_at is null and expires_at is not null;
 create index handle_by_owner on handle (tenant, owner, created_at desc);
 
 alter table access_grant drop constraint access_grant_resource_kind_check;

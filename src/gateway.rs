@@ -185,6 +185,7 @@ async fn run(
     life.spawn("refusals", refusals.clone().run(life.clone()));
     life.spawn("clocks", session::expire::run(sessions.clone(), life.clone()));
     life.spawn("handle reads", handle::reads::run(handles.clone(), life.clone()));
+    life.spawn("handle clocks", handle::expire::run(handles.clone(), life.clone()));
     let doors = Doors::new(Parts {
         identity: identity.clone(),
         refusals,

@@ -77,6 +77,14 @@ impl World {
         self.agent.say("handle", Some(self.sessions[session]), body).await;
     }
 
+    /// The agent is asked for rows of a handle; the share that is meant.
+    async fn asks(&mut self, who: &Livy, handle: &Value) -> Value {
+        let reader = rows(who, &id(handle));
+        let asked = self.agent.told("open_stream").await;
+        reader.abort();
+        asked["share"].clone()
+    }
+
     /// The handle of that name as somebody sees it, once it has this version.
     async fn find(&self, who: &Livy, version: i64) -> Value {
         until("the version is known", BOUND, async || {
@@ -314,5 +322,76 @@ async fn a_name_that_somebody_else_gives_to_other_data_is_theirs() {
         .await
         .unwrap();
     assert_eq!(ended, ("gone".to_owned(), "its name was given to other data by alice".to_owned()));
+    world.gateway.end().await;
+}
+
+/// What is allowed of one handle is not done to another that has come to bear its name.
+#[tokio::test]
+async fn what_is_asked_says_whose_data_are_meant() {
+    let mut world = World::new().await;
+    world.attach().await;
+    let (alice, bob) = (world.alice.clone(), world.bob.clone());
+    // An agent of before knows no shares, and is asked by name alone.
+    world.share(1, 1, json!({"shared": true})).await;
+    let his = world.find(&bob, 1).await;
+    assert_eq!(world.asks(&bob, &his).await, Value::Null);
+    let [first, second] = [(); 2].map(|()| Uuid::now_v7());
+    world.share(1, 2, json!({"shared": true, "share": first})).await;
+    world.share(0, 3, json!({"share": first})).await;
+    let same = world.find(&bob, 3).await;
+    assert_eq!((&same["id"], world.asks(&bob, &same).await), (&his["id"], json!(first)));
+
+    let (reader, path) = (bob.clone(), format!("{}/entries?key=ak", id(&his)));
+    let waits = tokio::spawn(async move { reader.get(&path).await });
+    let asked = world.agent.told("handle_request").await;
+    assert_eq!(asked["share"], json!(first));
+    world.share(0, 4, json!({"shared": true, "share": second})).await;
+    let hers = world.find(&alice, 4).await;
+    assert_eq!(world.asks(&alice, &hers).await, json!(second));
+    let error = json!({"code": "not_found", "message": "the name states stands for other data by now"});
+    let answer = json!({"request": asked["request"], "error": error, "result": null});
+    world.agent.say("handle_answer", None, answer).await;
+    let answer = waits.await.unwrap();
+    assert!(answer.expect(410)["detail"].as_str().unwrap().contains("other data"), "{answer}");
+    // What is no uuid is no share: the message is passed over.
+    world.share(0, 5, json!({"share": "second"})).await;
+    world.share(0, 6, json!({})).await;
+    assert_eq!(world.find(&alice, 6).await["id"], hers["id"]);
+    assert_eq!(world.asks(&alice, &hers).await, json!(second), "an agent that says none keeps it");
+    world.gateway.end().await;
+}
+
+/// Whoever may read a handle may not keep the others from theirs by asking much at once.
+#[tokio::test]
+async fn one_reader_does_not_take_every_place() {
+    let mut world = World::new().await;
+    world.share(0, 1, json!({"shared": true})).await;
+    let handle = id(&world.find(&world.alice, 1).await);
+    world.alice.post(&format!("{handle}/grants"), json!({"level": "read", "user": "bob"})).await.expect(201);
+    let count = |who: &Livy| {
+        let (who, path) = (who.clone(), format!("{handle}/count"));
+        tokio::spawn(async move { who.get(&path).await })
+    };
+    let his: Vec<_> = (0..9).map(|_| count(&world.bob)).collect();
+    for _ in 0..8 {
+        world.agent.told("handle_request").await;
+    }
+    let hers = count(&world.alice);
+    let asked = world.agent.told("handle_request").await;
+    let answer = json!({"request": asked["request"], "error": null, "result": {"version": 1, "count": 7}});
+    world.agent.say("handle_answer", None, answer).await;
+    let hers = tokio::time::timeout(BOUND, hers).await.expect("hers is answered").unwrap();
+    assert_eq!(hers.expect(200)["count"], 7);
+    let (refused, _, rest) = futures_util::future::select_all(his).await;
+    let refused = refused.unwrap();
+    assert!(refused.expect(429)["detail"].as_str().unwrap().contains("one person"), "{refused}");
+    // Whoever leaves gives the place back.
+    rest.iter().for_each(JoinHandle::abort);
+    for _ in &rest {
+        world.agent.told("cancel_request").await;
+    }
+    let again = count(&world.bob);
+    world.agent.told("handle_request").await;
+    again.abort();
     world.gateway.end().await;
 }

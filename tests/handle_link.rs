@@ -158,7 +158,10 @@ async fn a_repeat_is_the_same_question(fake: &Fake, handle: &str, agent: &mut Ag
     let answer = json!({"request": asked["request"], "error": null, "result": {"version": 7}});
     agent.say("handle_answer", None, answer).await;
     for repeat in [second, third] {
-        assert_eq!(repeat.await.unwrap().json::<Value>().await.unwrap(), json!({"version": 7}));
+        assert_eq!(
+            repeat.await.unwrap().json::<Value>().await.unwrap(),
+            json!({"version": 7, "durable": false, "durable_version": null, "reason": null})
+        );
     }
     let refused = put("k1", "another").await.unwrap();
     assert_eq!(refused.status(), 422);

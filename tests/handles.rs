@@ -140,6 +140,9 @@ impl Team {
 /// After kill -9 of the driver: what is durable opens again in the next application, the rest is lost and says why.
 async fn the_driver_dies(team: &Team, lost: &Value, durable: &Value) {
     let api = &team.api;
+    // Whom it is granted to is kept, as the name and the version are.
+    let grants = format!("{}/grants", path(durable));
+    api.post(&grants, json!({"level": "read", "user": "bob"})).await.expect(201);
     kill(Pid::from_raw(team.pid().await), Signal::SIGKILL).unwrap();
     let gone = until("the handle is lost", BOUND, async || {
         let handle = api.get(&path(lost)).await.expect(200);
@@ -200,10 +203,16 @@ async fn a_reader_needs_no_more(gateway: &Gateway, handle: &Value) {
         (owner.get(&format!("{path}/count")).await.status == 200).then_some(())
     })
     .await;
-    bob.get(&path).await.expect(404);
+    // By what was granted while another driver held it.
     let refused = owner.post(&format!("{path}/grants"), json!({"level": "attach", "user": "bob"})).await.expect(400);
     assert!(refused["detail"].as_str().unwrap().contains("read, write, manage"), "{refused}");
-    let grant = owner.post(&format!("{path}/grants"), json!({"level": "read", "user": "bob"})).await.expect(201);
+    let grants = owner.get(&format!("{path}/grants")).await.expect(200);
+    let grant = &grants["items"][0];
+    assert_eq!(
+        (&grants["total"], &grant["user"], &grant["level"]),
+        (&json!(1), &json!("bob"), &json!("read")),
+        "{grants}"
+    );
     let context = handle["context"].as_str().unwrap();
     let found = bob.get(&format!("{API}/contexts/team/handles/keeper")).await.expect(200);
     assert_eq!(found["id"], handle["id"]);

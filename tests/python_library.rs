@@ -94,7 +94,9 @@ async fn sessions_contexts_and_batches() {
 
 #[tokio::test]
 async fn handles_from_outside() {
-    let gateway = Setup::new().start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let store = format!("file://{}", folder.path().display());
+    let gateway = Setup::new().set("profiles.default.handle_store", &store).start().await;
     tests(&gateway.url(), "test_handles.py").await;
     gateway.end().await;
 }

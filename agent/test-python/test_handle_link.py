@@ -21,6 +21,7 @@ def setUpModule():
     # Less than a large partition.
     DRIVER = SparkDriver(gateway=DOOR.address, conf={"spark.driver.maxResultSize": "32m"})
     DRIVER.open(1)
+    DRIVER.open(2)
 
 
 def tearDownModule():
@@ -74,6 +75,7 @@ class Requests(unittest.TestCase):
     def test_what_is_told_of_a_handle(self):
         found = told("handle", lambda body: body["name"] == "states" and body["version"] == self.version)
         self.assertEqual((found["session"], found["statement"]), ("session-1", DRIVER.number - 1))
+        uuid.UUID(found["body"].pop("share"))
         self.assertEqual(found["body"], {
             "name": "states", "kind": "pairs", "version": self.version, "state": "ready", "reason": None, "key": "string", "partitions": 2,
             "columns": [{"name": "key", "type": "string", "class": "text"}, {"name": "value", "type": "string", "class": "text"}],
@@ -152,6 +154,52 @@ class Requests(unittest.TestCase):
                 ("failed", ask("rows", "wide", limit=20))):
             self.assertEqual((answer["result"], answer["error"]["code"]), (None, code), answer)
         self.assertIn("ask for fewer rows", ask("rows", "wide", limit=20)["error"]["message"])
+
+    def test_the_name_may_come_to_stand_for_the_data_of_another(self):
+        def share(session, make="ShareableRdd(sc.parallelize([('a', %d)]), 'named')"):
+            DRIVER.text(make % session, session=session)
+            return told("handle", lambda body: body["name"] == "named" and body.get("shared"))["body"]["share"]
+
+        def refused(meant):
+            for answer in (ask("get", "named", keys=["a"], share=meant), ask("count", "named", share=meant), ask("rows", "named", limit=1, share=meant),
+                           ask("put", "named", entries=[["b", 1]], share=meant), ask("delete", "named", keys=["a"], share=meant),
+                           ask("unshare", "named", share=meant)):
+                self.assertEqual(answer["error"] and answer["error"]["code"], "not_found", answer)
+            self.assertEqual(refusal(stream("named", "csv", share=meant)[1])["code"], "not_found")
+
+        # Of whom nobody knows who they are share as if each were another.
+        nobodys = share(1)
+        self.assertNotEqual(share(1), nobodys)
+        refused(nobodys)
+        for session, owner in ((1, "ann"), (2, "bob")):
+            message("owner", session="session-%d" % session, owner=owner)
+        anns = share(1)
+        # The same owner's next version is what was meant.
+        self.assertEqual(share(1), anns)
+        self.assertEqual(result("put", "named", entries=[["b", 1]], share=anns), {"version": 5})
+        self.assertEqual(result("get", "named", keys=["b"], share=anns)["entries"], [{"key": "b", "value": 1}])
+        self.assertTrue(stream("named", "csv", share=anns)[3])
+        # One that waits behind others until the name is another's finds nothing.
+        slow = "import time\nslow = ShareableRdd(sc.parallelize(range(100), 4).map(lambda i: (i, time.sleep(600) if i == 99 else i)), 'slow')"
+        DRIVER.text(slow)
+        running = [str(uuid.uuid4()) for _ in range(16)]
+        for id in running:
+            message("handle_request", request=id, op="count", name="slow")
+        waits = str(uuid.uuid4())
+        message("handle_request", request=waits, op="get", name="named", keys=["a"], share=anns)
+        bobs = share(2, "hearth.share(%d, 'named')")
+        self.assertNotEqual(bobs, anns)
+        for id in running:
+            message("cancel_request", request=id)
+        self.assertEqual(told("handle_answer", lambda body: body["request"] == waits)["body"]["error"]["code"], "not_found")
+        refused(anns)
+        self.assertEqual(result("rows", "named", limit=1, share=bobs)["rows"], [[2]])
+        self.assertEqual(result("rows", "named", limit=1)["rows"], [[2]], "a gateway that says nothing means what there is")
+        # Taken away and given anew it is another one, whoever does it.
+        self.assertEqual(result("unshare", "named", share=bobs), {})
+        self.assertNotEqual(share(2), bobs)
+        refused(bobs)
+        self.assertEqual([result("unshare", name) for name in ("named", "slow")], [{}, {}])
 
     def test_cancel(self):
         DRIVER.text("import time\nslow = ShareableRdd(sc.parallelize(range(100), 4).map(lambda i: (i, time.sleep(600) if i == 99 else i)), 'slow')")
@@ -256,6 +304,8 @@ class Streams(unittest.TestCase):
 class Durable(unittest.TestCase):
     def test_a_durable_handle(self):
         self.assertIn("has no handle store", DRIVER.run("hearth.share(spark.range(3), 'd', durable=True)")["evalue"])
+        message("handles", store=None, unstored="it ends with its session", durable=[])
+        self.assertIn("it ends with its session", DRIVER.run("hearth.share(spark.range(3), 'd', durable=True)")["evalue"])
         with tempfile.TemporaryDirectory() as store:
             message("handles", store=store, durable=[])
             DRIVER.text("d = ShareableRdd(sc.parallelize([((1, 'a'), {'x': 1}), ((2, 'b'), {'x': 2})]), 'd', durable=True)\nhearth.share(spark.range(3), 'df', durable=True)")
@@ -275,8 +325,10 @@ class Durable(unittest.TestCase):
             message("handles", store=store, durable=[
                 {**{k: found[k] for k in ("kind", "version", "columns", "key", "storage", "ttl_ms")}, "name": name, "path": found["durable"]["path"]}
                 for name, found in (("again", second), ("frame_again", frame), ("frame_too", {**frame, "columns": strange}))] + [
-                {**{k: frame[k] for k in ("kind", "version", "columns", "key", "storage", "ttl_ms")}, "name": name, "path": path, "ttl_ms": ttl}
-                    for name, path, ttl in (("lost", store + "/nowhere", None), ("brief", frame["durable"]["path"] + "-brief", 100))])
+                {**{k: frame[k] for k in ("kind", "version", "columns", "key", "storage", "ttl_ms")}, "name": name, "path": path, **ttl}
+                    for name, path, ttl in (
+                        ("lost", store + "/nowhere", {}), ("brief", frame["durable"]["path"] + "-brief", {"ttl_ms": 100}),
+                        ("ending", frame["durable"]["path"] + "-ending", {"ttl_ms": 3600000, "left_ms": 100}))])
             self.assertEqual(DRIVER.text("again = SharedRdd('again')\nagain.version, again.get_all([(1, 'a'), (3, 'c')]), again.count(), again.put({(1, 'a'): {}})"),
                              "(2, {(1, 'a'): {'x': 1}, (3, 'c'): {'x': 3}}, 3, 3)")
             self.assertEqual(DRIVER.text("spark.sql('select sum(id) from global_temp.frame_again').head()[0], hearth.df('frame_again').count()"), "(3, 3)")
@@ -287,7 +339,8 @@ class Durable(unittest.TestCase):
             self.assertIn("are lost", DRIVER.run("hearth.df('lost')")["evalue"])
             self.assertEqual(told("handle", lambda body: body["name"] == "lost")["body"]["state"], "lost")
             third = told("handle", lambda body: body["name"] == "again" and body["version"] == 3 and body["durable"]["path"] != second["durable"]["path"])["body"]
-            self.assertEqual(told("handle", lambda body: body["name"] == "brief" and body["state"] == "gone")["body"]["version"], 1)
+            for name in ("brief", "ending"):
+                self.assertEqual(told("handle", lambda body: body["name"] == name and body["state"] == "gone")["body"]["version"], 1)
             # What an executor loses is made anew of what was opened, which stays.
             DRIVER.text("again.put({(1, 'a'): {'x': 4}})")
             eventually(lambda: os.path.basename(third["durable"]["path"]) not in os.listdir(os.path.join(store, "again")) != [])

@@ -107,6 +107,26 @@ class Handles(unittest.TestCase):
             self.session.run(code.replace("1", "2"), live=False, check=True)
             self.assertEqual(anew.get("k"), {"k": 2})
 
+    def test_a_change_that_is_to_outlive_its_driver(self) -> None:
+        code = "r = sc.parallelize([('k', 1)])\nShareableRdd(r, 'brief')\nShareableRdd(r, 'kept', durable=True)"
+        with self.client.create_context("python-durable") as context, context.create_session("pyspark") as session:
+            session.run(code, live=False, check=True)
+            kept = session.handle("kept")
+            put = kept.put({"l": 2}, durable=True)
+            kept.refresh()
+            self.assertGreaterEqual(kept.info.durable_version or 0, put)
+            self.assertGreater(kept.delete("k", durable=True, timeout=30), put)
+            with self.assertRaises(hearth.WaitTimeoutError) as late:
+                for n in range(100):
+                    kept.put({"m": n}, durable=True, timeout=0)
+            self.assertIn("durable_version", str(late.exception))
+            self.assertGreater(kept.put({"m": 1}), put)
+            with self.assertRaises(hearth.InvalidRequestError):
+                session.handle("brief").put({"l": 2}, durable=True)
+        with self.client.create_session("pyspark") as session:
+            refused = session.run("hearth.share(spark.range(1), 'own', durable=True)", live=False)
+            self.assertIn("last session", str(refused.error))
+
 
 class Awaited(unittest.IsolatedAsyncioTestCase):
     async def test_the_same_calls(self) -> None:

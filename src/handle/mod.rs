@@ -5,7 +5,10 @@
 //! asks them, [`streams`] relays rows from a driver to a reader without keeping them, [`service`] decides and puts these together.
 
 mod answers;
+pub mod durable;
+pub mod expire;
 mod fit;
+mod pace;
 pub mod reads;
 pub mod requests;
 mod rooms;
@@ -18,6 +21,7 @@ pub mod streams;
 use std::time::Duration;
 
 use serde_json::value::RawValue;
+use uuid::Uuid;
 
 use crate::access::resource::Kind as Thing;
 use crate::access::{Owned, Refused, Shareable};
@@ -122,6 +126,8 @@ pub struct Handle {
     pub run_as: String,
     /// What it names.
     pub kind: Kind,
+    /// By which its agent knows that the name stands for these data and not for another's; agents of before name none.
+    pub share_id: Option<Uuid>,
     /// Its newest version.
     pub version: i64,
     /// Whether it can be read.
@@ -218,6 +224,18 @@ pub enum Error {
         /// What it says.
         message: String,
     },
+    /// What was put died with its driver before it was written.
+    #[error(
+        "version {version} of handle {name} was made, but was not written before it was lost: {why}; look at the handle's version, and do it again"
+    )]
+    Unwritten {
+        /// Its name.
+        name: String,
+        /// The version that had the change.
+        version: i64,
+        /// Why it is lost.
+        why: String,
+    },
     /// Too large.
     #[error("keys and values of {0} bytes are more than one request may have: {1}; send them in parts")]
     TooLarge(usize, usize),
@@ -293,7 +311,7 @@ impl Classify for Error {
             Self::Denied(_) => ErrorKind::Denied,
             Self::Grants(e) => e.kind(),
             Self::Over { .. } | Self::ContextGone(..) => ErrorKind::Gone,
-            Self::ContextOver(..) | Self::Failed { .. } => ErrorKind::Conflict,
+            Self::ContextOver(..) | Self::Failed { .. } | Self::Unwritten { .. } => ErrorKind::Conflict,
             Self::Invalid(_) => ErrorKind::Invalid,
             Self::TooLarge(..) => ErrorKind::TooLarge,
             Self::Unanswered(_) => ErrorKind::Unanswered,

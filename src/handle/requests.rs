@@ -12,11 +12,13 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tracing::warn;
 use uuid::Uuid;
 
+use super::rooms::{Full, Person, person};
 use crate::context;
 use crate::context::driver::Signal;
 use crate::context::driver::wire::Outgoing;
 use crate::context::driver::wire::handle::{CancelRequest, Failure};
 use crate::id::ContextId;
+use crate::identity::Principal;
 
 /// How long an answer is waited for: Spark may have much to count.
 const DEADLINE: Duration = Duration::from_secs(600);
@@ -24,6 +26,8 @@ const DEADLINE: Duration = Duration::from_secs(600);
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Questions to one context at a time; each answer may be several MiB.
 const AT_ONCE: usize = 32;
+/// Those of one person, so that the others find a place, here and among the threads of the agent (16).
+const OF_ONE: usize = 8;
 /// How often a question is asked again because the connection broke. One that breaks it itself would break it for ever.
 const AGAIN: u8 = 2;
 
@@ -38,7 +42,7 @@ pub enum Unanswered {
     /// It was asked, and did not answer in time, or its application has ended: nobody knows whether it has done it.
     Silent,
     /// Too many questions are under way.
-    Busy,
+    Busy(Full),
 }
 
 /// The questions that are not answered yet. Cheap to clone.
@@ -49,7 +53,27 @@ pub struct Requests(Arc<Parts>);
 struct Parts {
     waiting: DashMap<Uuid, Waiting>,
     rooms: DashMap<ContextId, Arc<Semaphore>>,
+    people: DashMap<Asker, Arc<Semaphore>>,
     asked: AtomicU64,
+}
+
+/// Somebody who asks a context.
+type Asker = (ContextId, Person);
+
+/// The places of a question: that of who asks, and one of the context's.
+struct Room<'a> {
+    requests: &'a Requests,
+    asker: Asker,
+    own: Option<OwnedSemaphorePermit>,
+    _of_context: OwnedSemaphorePermit,
+}
+
+impl Drop for Room<'_> {
+    fn drop(&mut self) {
+        // It holds on to the semaphore.
+        self.own = None;
+        self.requests.0.people.remove_if(&self.asker, |_, room| Arc::strong_count(room) == 1);
+    }
 }
 
 #[derive(Debug)]
@@ -95,11 +119,12 @@ impl Requests {
     pub async fn ask(
         &self,
         contexts: &context::service::Service,
+        who: &Principal,
         context: ContextId,
         request: Uuid,
         message: Outgoing,
     ) -> Result<Answer, Unanswered> {
-        let _room = self.room(context).await?;
+        let _room = self.room((context, person(who))).await?;
         let _busy = contexts.live().activity().begin(context);
         // Also when the client goes away and this with it.
         let _asked = Asked { requests: self, contexts, request };
@@ -128,12 +153,19 @@ impl Requests {
         }
     }
 
-    async fn room(&self, context: ContextId) -> Result<OwnedSemaphorePermit, Unanswered> {
-        let room = self.0.rooms.entry(context).or_insert_with(|| Arc::new(Semaphore::new(AT_ONCE))).clone();
-        match tokio::time::timeout(PATIENCE, room.acquire_owned()).await {
+    /// One's own place first: who waits for that is in nobody's way.
+    async fn room(&self, asker: Asker) -> Result<Room<'_>, Unanswered> {
+        let limit = tokio::time::Instant::now() + PATIENCE;
+        let place = async |room: Arc<Semaphore>, full| match tokio::time::timeout_at(limit, room.acquire_owned()).await
+        {
             Ok(Ok(permit)) => Ok(permit),
-            Ok(Err(_)) | Err(_) => Err(Unanswered::Busy),
-        }
+            Ok(Err(_)) | Err(_) => Err(Unanswered::Busy(full)),
+        };
+        let own = self.0.people.entry(asker.clone()).or_insert_with(|| Arc::new(Semaphore::new(OF_ONE))).clone();
+        let own = place(own, Full::PersonInContext).await?;
+        let all = self.0.rooms.entry(asker.0).or_insert_with(|| Arc::new(Semaphore::new(AT_ONCE))).clone();
+        let of_context = place(all, Full::Context).await?;
+        Ok(Room { requests: self, asker, own: Some(own), _of_context: of_context })
     }
 
     /// Hands an answer over, when it comes from the context that was asked.
@@ -171,5 +203,6 @@ impl Requests {
     pub(super) fn forget(&self, context: ContextId) {
         self.0.waiting.retain(|_, waiting| waiting.context != context);
         self.0.rooms.remove(&context);
+        self.0.people.retain(|asker, _| asker.0 != context);
     }
 }

@@ -8,7 +8,12 @@ use crate::id::ContextId;
 use crate::identity::Principal;
 
 /// Who takes room: a tenant and a user of it.
-type Person = (Arc<str>, Arc<str>);
+pub(super) type Person = (Arc<str>, Arc<str>);
+
+/// The person that somebody is, however they have shown it.
+pub(super) fn person(who: &Principal) -> Person {
+    (who.tenant.clone(), who.user.clone())
+}
 
 /// Room for so much. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -26,6 +31,8 @@ pub(super) struct Limits {
     pub person: usize,
     /// In one context.
     pub context: usize,
+    /// For one person in one context, so that the others there find a place.
+    pub person_in_context: usize,
 }
 
 /// Which limit is reached.
@@ -37,6 +44,8 @@ pub enum Full {
     Person,
     /// That of the context.
     Context,
+    /// That of the person there.
+    PersonInContext,
 }
 
 #[derive(Debug, Default)]
@@ -44,6 +53,7 @@ struct Taken {
     all: usize,
     people: HashMap<Person, usize>,
     contexts: HashMap<ContextId, usize>,
+    people_in_contexts: HashMap<(Person, ContextId), usize>,
 }
 
 /// A room that is taken, until this is dropped.
@@ -60,6 +70,7 @@ impl Drop for Room {
         taken.all -= 1;
         leave(&mut taken.people, &self.person);
         leave(&mut taken.contexts, &self.context);
+        leave(&mut taken.people_in_contexts, &(self.person.clone(), self.context));
     }
 }
 
@@ -87,12 +98,17 @@ impl Rooms {
     /// # Errors
     /// Which limit is reached: the caller's own before those that others have their part in.
     pub fn take(&self, who: &Principal, context: ContextId) -> Result<Room, Full> {
-        let person = (who.tenant.clone(), who.user.clone());
+        let person = person(who);
         let mut taken = self.taken();
         let of_person = taken.people.get(&person).copied().unwrap_or_default();
+        let here = (person.clone(), context);
+        let of_both = taken.people_in_contexts.get(&here).copied().unwrap_or_default();
         let of_context = taken.contexts.get(&context).copied().unwrap_or_default();
         if of_person >= self.limits.person {
             return Err(Full::Person);
+        }
+        if of_both >= self.limits.person_in_context {
+            return Err(Full::PersonInContext);
         }
         if of_context >= self.limits.context {
             return Err(Full::Context);
@@ -103,6 +119,7 @@ impl Rooms {
         taken.all += 1;
         taken.people.insert(person.clone(), of_person + 1);
         taken.contexts.insert(context, of_context + 1);
+        taken.people_in_contexts.insert(here, of_both + 1);
         drop(taken);
         Ok(Room { of: self.clone(), person, context })
     }
@@ -115,7 +132,7 @@ mod tests {
 
     #[test]
     fn nobody_takes_the_room_of_everybody() {
-        let rooms = Rooms::new(Limits { all: 5, person: 2, context: 3 });
+        let rooms = Rooms::new(Limits { all: 5, person: 2, context: 3, person_in_context: 2 });
         let [ann, bob, carl] = ["ann", "bob", "carl"].map(|user| somebody("default", user, Vec::new()));
         let other = somebody("other", "ann", Vec::new());
         let [here, there] = [(); 2].map(|()| ContextId::from(uuid::Uuid::now_v7()));
@@ -136,9 +153,21 @@ mod tests {
 
     #[test]
     fn what_is_left_leaves_nothing() {
-        let rooms = Rooms::new(Limits { all: 1, person: 1, context: 1 });
+        let rooms = Rooms::new(Limits { all: 1, person: 1, context: 1, person_in_context: 1 });
         drop(rooms.take(&somebody("default", "ann", Vec::new()), ContextId::from(uuid::Uuid::now_v7())));
         let taken = rooms.taken();
-        assert_eq!((taken.all, taken.people.len(), taken.contexts.len()), (0, 0, 0));
+        assert_eq!((taken.all, taken.people.len(), taken.contexts.len(), taken.people_in_contexts.len()), (0, 0, 0, 0));
+    }
+
+    #[test]
+    fn one_person_leaves_room_in_a_context() {
+        let rooms = Rooms::new(Limits { all: 9, person: 3, context: 2, person_in_context: 1 });
+        let [ann, bob] = ["ann", "bob"].map(|user| somebody("default", user, Vec::new()));
+        let [here, there] = [(); 2].map(|()| ContextId::from(uuid::Uuid::now_v7()));
+        let anns = rooms.take(&ann, here).unwrap();
+        assert_eq!(rooms.take(&ann, here).unwrap_err(), Full::PersonInContext);
+        let _others = [rooms.take(&ann, there).unwrap(), rooms.take(&bob, here).unwrap()];
+        drop(anns);
+        assert!(rooms.take(&ann, here).is_ok());
     }
 }

@@ -110,6 +110,7 @@ impl Service {
         let told = Told {
             name: &said.name,
             kind,
+            share_id: said.share,
             version: said.version,
             state,
             reason: reason.as_deref(),
@@ -118,6 +119,7 @@ impl Service {
             partitions: said.partitions,
             storage: &said.storage,
             ttl_ms: said.ttl_ms,
+            begins_to_live: said.shared || said.share.is_none(),
             durable_path: said.durable.as_ref().map(|d| d.path.as_str()),
             durable_version: said.durable.as_ref().map(|d| d.version),
         };
@@ -163,7 +165,7 @@ impl Service {
 
     /// Whether an address is below the folder that this context was told to write to.
     async fn is_stored(&self, db: &mut PgConnection, context: ContextId, path: &str) -> Result<bool, sqlx::Error> {
-        let Some(store) = self.store_of(db, context).await? else { return Ok(false) };
+        let Some(store) = self.folder_of(db, context).await? else { return Ok(false) };
         let below = path.strip_prefix(store.as_str()).and_then(|rest| rest.strip_prefix('/'));
         Ok(path.len() <= LONGEST_PATH
             && !path.chars().any(char::is_control)

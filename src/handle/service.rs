@@ -8,6 +8,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 pub use super::answers::{Changed, Counted, Entries, Entry, Rows};
+use super::durable::Writes;
 use super::reads::Reads;
 use super::requests::{Requests, Unanswered};
 use super::rooms::Full;
@@ -40,6 +41,7 @@ struct Parts {
     requests: Requests,
     streams: Streams,
     reads: Reads,
+    writes: Writes,
 }
 
 /// Where a handle is looked for by name.
@@ -85,8 +87,9 @@ impl Service {
     /// The handles of the contexts that these sessions live in. A reader of a stream may take nothing of it for `patience`.
     #[must_use]
     pub fn new(sessions: session::service::Service, patience: Duration) -> Self {
-        let (requests, streams, reads) = (Requests::default(), Streams::new(patience), Reads::default());
-        Self(Arc::new(Parts { sessions, requests, streams, reads }))
+        let (requests, streams) = (Requests::default(), Streams::new(patience));
+        let (reads, writes) = (Reads::default(), Writes::default());
+        Self(Arc::new(Parts { sessions, requests, streams, reads, writes }))
     }
 
     /// The contexts that handles live in.
@@ -109,8 +112,12 @@ impl Service {
         &self.0.reads
     }
 
-    /// Where durable handles of a context are written, if its profile has such a place.
-    pub(super) async fn store_of(
+    pub(super) fn writes(&self) -> &Writes {
+        &self.0.writes
+    }
+
+    /// The folder for durable handles of a context, if its profile has such a place.
+    pub(super) async fn folder_of(
         &self,
         db: &mut PgConnection,
         context: ContextId,
@@ -285,13 +292,17 @@ impl Service {
         check_alive(handle)?;
         let message = |stream| {
             let (format, columns) = (format.as_str(), wanted.columns.as_deref());
-            let body = OpenStream { stream, name: &handle.name, format, limit: wanted.limit, columns };
+            let (name, share) = (handle.name.as_str(), handle.share_id);
+            let body = OpenStream { stream, name, share, format, limit: wanted.limit, columns };
             Outgoing::new("open_stream", &body)
         };
         let opened = self.0.streams.open(self.contexts(), handle.who(), handle.context_id, message).await;
         opened.map_err(|e| match e {
             Unopened::Away => Error::Away(handle.name.clone()),
             Unopened::Busy(Full::Person) => Error::Busy("as many streams as one person may have (16)"),
+            Unopened::Busy(Full::PersonInContext) => {
+                Error::Busy("as many streams of one context as one person may have (4)")
+            }
             Unopened::Busy(Full::Context) => Error::Busy("as many streams as one context may have (16)"),
             Unopened::Busy(Full::All) => Error::Busy("as many streams as this gateway may relay (64)"),
             Unopened::Said(failure) => Error::said(&handle.name, failure),
@@ -334,25 +345,33 @@ impl Service {
         self.ask_as(id, handle, |request| Request { keys: Some(keys), ..request }, Op::Delete).await
     }
 
-    /// Takes the name away. Where there is no driver that holds the data, the catalogue alone is told.
+    /// Takes the name away; what is kept as the reason. Where there is no driver that holds the data, the catalogue alone is told, and the files
+    /// of a durable handle stay until the next application of its context finds that nothing names them.
     ///
     /// # Errors
     /// See [`Error`].
-    pub async fn unshare(&self, handle: &Allowed<Manage, Handle>) -> Result<(), Error> {
+    pub async fn unshare(&self, handle: &Allowed<Manage, Handle>) -> Result<String, Error> {
+        let by = format!("it was unshared by {}", handle.who().user);
         if handle.context_ended_at.is_some() || handle.state == State::Lost {
-            let reason = format!("it was unshared by {}", handle.who().user);
+            let reason = match (&handle.durable_path, handle.context_restarts) {
+                (None, _) => by,
+                (Some(_), true) => format!("{by}; its files are deleted when its context begins again"),
+                (Some(_), false) => {
+                    format!("{by}; its files stay in the handle store, for its context does not begin again")
+                }
+            };
             let access = self.contexts().access();
             let mut tx = self.contexts().pool().begin().await?;
             store::end_handle(&mut tx, handle.id, &reason).await?;
             access.audit().record(&mut tx, handle.entry(Event::HandleUnshared)).await?;
             tx.commit().await?;
-            return Ok(());
+            return Ok(reason);
         }
         self.note(handle, Event::HandleUnshared, handle.name.clone()).await?;
         let _nothing: serde::de::IgnoredAny = self.ask(handle, |request| request, Op::Unshare).await?;
         let mut db = self.contexts().pool().acquire().await?;
-        store::end_handle(&mut db, handle.id, &format!("it was unshared by {}", handle.who().user)).await?;
-        Ok(())
+        store::end_handle(&mut db, handle.id, &by).await?;
+        Ok(by)
     }
 
     /// Writes down who reads: at once for others than the owner, and soon as the last reader.
@@ -413,13 +432,28 @@ impl Service {
         check_alive(handle)?;
         self.touch(handle);
         let name = handle.name.as_str();
-        let bare = Request { request, op, name, keys: None, entries: None, limit: None, columns: None };
+        let bare = Request {
+            request,
+            op,
+            name,
+            share: handle.share_id,
+            keys: None,
+            entries: None,
+            limit: None,
+            columns: None,
+        };
         let message = Outgoing::new("handle_request", &fill(bare));
-        let answer = match self.0.requests.ask(self.contexts(), handle.context_id, request, message).await {
+        let answer = match self.0.requests.ask(self.contexts(), handle.who(), handle.context_id, request, message).await
+        {
             Ok(answer) => answer.map_err(|failure| Error::said(name, failure))?,
             Err(Unanswered::Away) => return Err(Error::Away(name.to_owned())),
             Err(Unanswered::Silent) => return Err(Error::Unanswered(name.to_owned())),
-            Err(Unanswered::Busy) => return Err(Error::Busy("too many requests for handles of this context")),
+            Err(Unanswered::Busy(Full::Context)) => {
+                return Err(Error::Busy("as many requests for handles as one context may have (32)"));
+            }
+            Err(Unanswered::Busy(_)) => {
+                return Err(Error::Busy("as many requests for handles of one context as one person may have (8)"));
+            }
         };
         // Whoever holds the application's token could answer anything.
         let unfit = |_| Error::Failed { name: name.to_owned(), message: "an answer of another shape".to_owned() };

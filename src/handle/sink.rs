@@ -18,6 +18,11 @@ use crate::context::driver::{AfterCommit, Owed, Sink, Untaken};
 use crate::context::{self, Ending};
 use crate::id::{ContextId, GatewayId, SessionId};
 
+/// Why nothing of a context is durable that ends with its session: there would be no next application to open it again.
+const UNSTORED: &str = "a handle of this context cannot be durable, for the context ends with its last session and never begins again: leave durable out, \
+                        or share it in a context that has a name (POST /api/v1/contexts {\"name\": \"NAME\"}, then a session with \
+                        \"context\": \"NAME\")";
+
 type Sql<T> = Result<T, sqlx::Error>;
 
 /// Understands every envelope.
@@ -34,7 +39,11 @@ impl Everything {
     }
 
     async fn welcome(&self, db: &mut PgConnection, context: ContextId) -> Sql<Outgoing> {
-        let store = self.handles.store_of(db, context).await?;
+        let folder = self.handles.folder_of(db, context).await?;
+        let (store, unstored) = match folder {
+            Some(_) if store::ends_with_session(db, context).await? => (None, Some(UNSTORED)),
+            folder => (folder, None),
+        };
         let name = context::store::load_context(db, context).await.map_err(|e| e.into_sqlx())?.and_then(|c| c.name);
         let kept = |d: store::Durable| Kept {
             columns: d.columns.and_then(|c| serde_json::from_slice::<Box<RawValue>>(&c).ok()),
@@ -45,9 +54,12 @@ impl Everything {
             key: d.key_type,
             storage: d.storage,
             ttl_ms: d.ttl_ms,
+            left_ms: d.left_ms,
+            owner: d.owner,
+            share: d.share_id,
         };
         let durable = store::durable_in(db, context).await?.into_iter().map(kept).collect();
-        Ok(Outgoing::new("handles", &Handles { context: Place { id: context, name }, store, durable }))
+        Ok(Outgoing::new("handles", &Handles { context: Place { id: context, name }, store, unstored, durable }))
     }
 }
 
@@ -101,6 +113,8 @@ impl Sink for Everything {
                     after.append(&mut self.rest.apply(db, context, run).await?);
                     continue;
                 }
+                let handles = self.handles.clone();
+                after.push(Box::new(move || handles.writes().told()));
                 for envelope in run {
                     match self.handles.apply_one(db, context, envelope).await {
                         Ok(()) => {}
@@ -164,6 +178,7 @@ impl Sink for Everything {
             after.push(Box::new(move || {
                 handles.requests().forget(context);
                 handles.streams().forget(context);
+                handles.writes().forget(context);
             }));
             Ok(after)
         }

@@ -28,6 +28,7 @@ struct Row {
     via: Option<String>,
     run_as: String,
     kind: String,
+    share_id: Option<Uuid>,
     version: i64,
     state: String,
     reason: Option<String>,
@@ -74,6 +75,7 @@ impl TryFrom<Row> for Handle {
             owner: r.owner,
             via: r.via,
             run_as: r.run_as,
+            share_id: r.share_id,
             version: r.version,
             reason: r.reason,
             key_type: r.key_type,
@@ -104,7 +106,7 @@ pub(super) async fn load_handle(db: &mut PgConnection, id: HandleId) -> Result<O
         r#"select h.handle_id as "handle_id: _", h.context_id as "context_id: _", c.name as context_name, c.owner as context_owner
                 , c.via as context_via, c.ended_at as context_ended_at, c.cause as context_cause
                 , (c.share = 'context') as "context_restarts!", c.profile, h.name, h.tenant, h.owner, h.via
-                , h.run_as, h.kind, h.version, h.state, h.reason, h.columns, h.key_type, h.partitions, h.storage, h.ttl_ms
+                , h.run_as, h.kind, h.share_id, h.version, h.state, h.reason, h.columns, h.key_type, h.partitions, h.storage, h.ttl_ms
                 , h.durable_path, h.durable_version, h.memory_bytes, h.disk_bytes, h.cached_fraction, h.session_id as "session_id: _", h.statement
                 , h.last_used_at, h.last_read_by, h.last_read_at, h.created_at, h.updated_at, h.expires_at
              from handle h join context c using (context_id) where h.handle_id = $1"#,
@@ -150,7 +152,7 @@ pub(super) async fn list_handles(
         r#"select h.handle_id as "handle_id: _", h.context_id as "context_id: _", c.name as context_name, c.owner as context_owner
                 , c.via as context_via, c.ended_at as context_ended_at, c.cause as context_cause
                 , (c.share = 'context') as "context_restarts!", c.profile, h.name, h.tenant, h.owner, h.via
-                , h.run_as, h.kind, h.version, h.state, h.reason
+                , h.run_as, h.kind, h.share_id, h.version, h.state, h.reason
                 , case when octet_length(h.columns) <= $11 then h.columns end as columns, h.key_type, h.partitions, h.storage, h.ttl_ms
                 , h.durable_path, h.durable_version, h.memory_bytes, h.disk_bytes, h.cached_fraction, h.session_id as "session_id: _", h.statement
                 , h.last_used_at, h.last_read_by, h.last_read_at, h.created_at, h.updated_at, h.expires_at
@@ -230,6 +232,7 @@ impl<'a> Columns<'a> {
 pub(super) struct Told<'a> {
     pub name: &'a str,
     pub kind: Kind,
+    pub share_id: Option<Uuid>,
     pub version: i64,
     pub state: State,
     pub reason: Option<&'a str>,
@@ -238,6 +241,8 @@ pub(super) struct Told<'a> {
     pub partitions: i32,
     pub storage: &'a str,
     pub ttl_ms: Option<i64>,
+    /// Whether its time to live begins now: it was shared. Agents of before do not say which version was.
+    pub begins_to_live: bool,
     pub durable_path: Option<&'a str>,
     pub durable_version: Option<i64>,
 }
@@ -253,8 +258,9 @@ pub(super) async fn update_handle(
             , changed as (
               update handle h set kind = $3, version = $4, state = $5, reason = $6, columns = case when $14 or $5 = 'gone' then null else coalesce($7, h.columns) end
                    , key_type = coalesce($8, h.key_type), partitions = greatest($9, 0), storage = $10, ttl_ms = $11
-                   , durable_path = $12, durable_version = $13, updated_at = now(), expires_at = now() + $11::bigint * interval '1 millisecond'
-                   , ended_at = case when $5 = 'gone' then now() end
+                   , durable_path = $12, durable_version = $13, updated_at = now()
+                   , expires_at = case when $16 then now() + $11::bigint * interval '1 millisecond' else h.expires_at end
+                   , ended_at = case when $5 = 'gone' then now() end, share_id = coalesce($15, h.share_id)
                 from known k where h.handle_id = k.handle_id and k.version <= $4)
          select handle_id from known",
         context.0,
@@ -270,7 +276,9 @@ pub(super) async fn update_handle(
         told.ttl_ms,
         told.durable_path,
         told.durable_version,
-        matches!(told.columns, Columns::TooMany)
+        matches!(told.columns, Columns::TooMany),
+        told.share_id,
+        told.begins_to_live
     )
     .fetch_optional(db)
     .await?;
@@ -318,9 +326,9 @@ pub(super) async fn insert_handle(
 ) -> Result<bool, sqlx::Error> {
     let done = sqlx::query!(
         "insert into handle (handle_id, context_id, name, tenant, owner, via, run_as, kind, version, state, reason, columns, key_type
-                            , partitions, storage, ttl_ms, durable_path, durable_version, session_id, statement, expires_at)
+                            , partitions, storage, ttl_ms, durable_path, durable_version, session_id, statement, share_id, expires_at)
          select $1, c.context_id, $3, c.tenant, coalesce(s.owner, c.owner), case when s.session_id is null then c.via else s.via end
-              , c.run_as, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $16, s.session_id, $14
+              , c.run_as, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $16, s.session_id, $14, $17
               , now() + $12::bigint * interval '1 millisecond'
            from context c left join session s on s.context_id = c.context_id and s.session_id = $15
           where c.context_id = $2 and ($15::uuid is null or s.session_id is not null)",
@@ -339,7 +347,8 @@ pub(super) async fn insert_handle(
         told.durable_path,
         statement,
         session.map(|s| s.0),
-        told.durable_version
+        told.durable_version,
+        told.share_id
     )
     .execute(db)
     .await?;
@@ -408,17 +417,22 @@ pub(super) async fn set_usage(db: &mut PgConnection, context: ContextId, used: &
     Ok(())
 }
 
-/// The application of a context has ended: what is durable waits for the next as it is written, the rest is lost.
+/// The application of a context has ended: what is durable waits for the next, if there can be one, as it is written; the rest is lost.
 pub(super) async fn lose_all(db: &mut PgConnection, context: ContextId, reason: &str) -> Result<(), sqlx::Error> {
     sqlx::query!(
-        "update handle set state = case when durable_path is null then 'lost' else 'ready' end
-              , reason = case when durable_path is null then $2
+        "with living as (
+           select h.handle_id, h.durable_path is not null and c.share <> 'session' as waits
+             from handle h join context c using (context_id) where h.context_id = $1 and h.ended_at is null)
+         update handle h set state = case when l.waits then 'ready' else 'lost' end
+              , reason = case when not l.waits and durable_path is not null
+                              then $2 || '; it was written, but its context ended with its session and does not begin again'
+                              when not l.waits then $2
                               when durable_version < version
                               then 'its versions after ' || durable_version || ' were not written yet, and are lost: ' || $2 end
-              , version = coalesce(durable_version, version)
-              , ended_at = case when durable_path is null then now() end
+              , version = case when l.waits then coalesce(durable_version, version) else version end
+              , ended_at = case when not l.waits then now() end
               , memory_bytes = 0, disk_bytes = 0, cached_fraction = 0, updated_at = now()
-          where context_id = $1 and ended_at is null",
+           from living l where h.handle_id = l.handle_id",
         context.0,
         reason
     )
@@ -437,18 +451,32 @@ pub(super) struct Durable {
     pub key_type: Option<String>,
     pub storage: String,
     pub ttl_ms: Option<i64>,
+    /// What is left of that, ms.
+    pub left_ms: Option<i64>,
+    pub owner: String,
+    pub share_id: Option<Uuid>,
 }
 
-/// The durable handles of a context.
+/// The durable handles of a context whose time is not over.
 pub(super) async fn durable_in(db: &mut PgConnection, context: ContextId) -> Result<Vec<Durable>, sqlx::Error> {
     sqlx::query_as!(
         Durable,
-        r#"select name, kind, version, durable_path as "path!", columns, key_type, storage, ttl_ms from handle
-            where context_id = $1 and ended_at is null and durable_path is not null order by name"#,
+        r#"select name, kind, version, durable_path as "path!", columns, key_type, storage, ttl_ms
+                , ceil(extract(epoch from expires_at - now()) * 1000)::bigint as left_ms, owner, share_id
+             from handle
+            where context_id = $1 and ended_at is null and durable_path is not null and (expires_at is null or expires_at > now())
+            order by name"#,
         context.0
     )
     .fetch_all(db)
     .await
+}
+
+/// Whether a context ends with its session, so that no other application follows its one.
+pub(super) async fn ends_with_session(db: &mut PgConnection, context: ContextId) -> Result<bool, sqlx::Error> {
+    let ends =
+        sqlx::query_scalar!(r#"select share = 'session' as "ends!" from context where context_id = $1"#, context.0);
+    Ok(ends.fetch_optional(db).await?.unwrap_or_default())
 }
 
 /// The profile of a context.
@@ -490,4 +518,23 @@ pub(super) async fn end_handle(db: &mut PgConnection, id: HandleId, reason: &str
     .execute(db)
     .await?;
     Ok(())
+}
+
+/// Ends the handles whose time to live has been over for so long that their drivers, if there are any, would have said so; how many. Contexts
+/// are locked first, as by what agents say; one that is being written to is looked at the next time.
+pub(super) async fn expire(db: &mut PgConnection) -> Result<u64, sqlx::Error> {
+    let done = sqlx::query!(
+        "with due as (
+           select handle_id, context_id from handle where ended_at is null and expires_at < now() - interval '10 seconds' limit 1000)
+            , locked as (
+           select context_id from context where context_id in (select context_id from due)
+            order by context_id for no key update skip locked)
+         update handle h set state = 'gone', reason = 'its time to live of ' || round(h.ttl_ms / 1000.0, 1) || ' s is over', columns = null
+              , ended_at = now(), updated_at = now()
+           from due d join locked using (context_id)
+          where h.handle_id = d.handle_id and h.ended_at is null and h.expires_at < now() - interval '10 seconds'"
+    )
+    .execute(db)
+    .await?;
+    Ok(done.rows_affected())
 }

@@ -1,14 +1,14 @@
 //! Rows of a handle on their way from its driver to a reader: relayed as they come, never kept.
 //!
 //! The reader's call asks the agent to dial; the agent's request brings the bytes, and a bounded channel between the two is all that the
-//! gateway holds of them. A slow reader slows the driver, and one that takes nothing for too long loses its place; when either side leaves, the
+//! gateway holds of them. A slow reader slows the driver, and one that takes nothing for too long, or a trickle for longer, loses its place; when either side leaves, the
 //! other is told by its own connection.
 
 use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use dashmap::DashMap;
@@ -17,6 +17,7 @@ use tokio::sync::{mpsc, oneshot};
 use tracing::info;
 use uuid::Uuid;
 
+use super::pace::Pace;
 use super::rooms::{Full, Limits, Room, Rooms};
 use crate::context;
 use crate::context::activity::Busy;
@@ -32,8 +33,8 @@ const DEADLINE: Duration = Duration::from_secs(600);
 const SILENCE: Duration = Duration::from_secs(600);
 /// Pieces between the two ends.
 const PIECES: usize = 4;
-/// Streams at a time. An agent makes eight of its context at once, and lets eight wait.
-const AT_ONCE: Limits = Limits { all: 64, person: 16, context: 16 };
+/// Streams at a time. An agent makes eight of its context at once, and lets eight wait; nobody has more than half of those that it makes.
+const AT_ONCE: Limits = Limits { all: 64, person: 16, context: 16, person_in_context: 4 };
 
 /// Why there is no stream.
 #[derive(Debug)]
@@ -176,7 +177,7 @@ impl Streams {
         if opened.send(Ok(Opened { version, pieces: taken })).is_err() {
             return false;
         }
-        let mut data = std::pin::pin!(data);
+        let (mut data, mut pace) = (std::pin::pin!(data), Pace::new(self.0.patience));
         loop {
             let piece = tokio::select! {
                 () = pieces.closed() => return false,
@@ -189,13 +190,15 @@ impl Streams {
                 // Broken, or silent: the reader finds the channel closed without its last piece.
                 Ok(Some(Err(_))) | Err(_) => return false,
             };
-            let is_last = piece.is_none();
-            match tokio::time::timeout(self.0.patience, pieces.send(piece)).await {
-                Ok(Ok(())) if is_last => return true,
-                Ok(Ok(())) => {}
+            let (size, waits) = (piece.as_ref().map(Bytes::len), Instant::now());
+            match tokio::time::timeout(pace.left(), pieces.send(piece)).await {
+                Ok(Ok(())) => match size {
+                    Some(bytes) => pace.took(bytes, waits.elapsed()),
+                    None => return true,
+                },
                 Ok(Err(_)) => return false,
                 Err(_) => {
-                    info!(context.id = %context, "A reader of a handle takes nothing and is broken off");
+                    info!(context.id = %context, "A reader of a handle takes nothing, or too little, and is broken off");
                     discard(&untaken);
                     return false;
                 }

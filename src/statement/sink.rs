@@ -245,6 +245,7 @@ impl Service {
             kind: row.kind.warm(),
             livy_id: row.livy_id,
             name: row.name.as_deref(),
+            owner: &row.owner,
             max_rows: limits.max_rows,
             max_output: limits.max_output,
         };

@@ -75,6 +75,23 @@ impl Application {
         id
     }
 
+    /// Writes the application that follows it in its context.
+    pub async fn follow(&self, db: &mut PgConnection) -> Self {
+        let (id, incarnation) = (Uuid::now_v7(), Uuid::now_v7());
+        let next = Self { url: self.url.clone(), api: self.api.clone(), id, context: self.context, incarnation };
+        sqlx::query(
+            "insert into application (application_id, context_id, attempt, host, token_hash, launch_dir)
+             values ($1, $2, 2, 'elsewhere', $3, '/nowhere')",
+        )
+        .bind(id)
+        .bind(self.context)
+        .bind(Sha256::digest(next.token()).to_vec())
+        .execute(db)
+        .await
+        .unwrap();
+        next
+    }
+
     /// It is over.
     pub async fn end(&self, db: &mut PgConnection) {
         let ended = sqlx::query("update application set ended_at = now() where application_id = $1").bind(self.id);

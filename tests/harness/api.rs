@@ -10,9 +10,14 @@ use super::{COLD, Gateway, until};
 /// Where the own API is.
 pub const API: &str = "/api/v1";
 
+/// The API token that [`person`] gives somebody.
+pub fn token(user: &str) -> String {
+    format!("hearth_{user:x<43}")
+}
+
 /// Somebody of the default tenant, with an API token.
 pub async fn person(gateway: &Gateway, user: &str) -> Livy {
-    let token = format!("hearth_{user:x<43}");
+    let token = token(user);
     sqlx::query(
         "insert into api_token (token_id, tenant, owner, groups, name, scope, secret_hash, made_by, expires_at)
          values ($1, 'default', $2, '{}', 'test', 'manage', $3, $2, now() + interval '1 hour')",

@@ -24,6 +24,7 @@ const READY: &str = "Hearth is ready at ";
 #[derive(Debug, Default)]
 pub struct Setup {
     own_postgres: bool,
+    lent: Option<Database>,
     gateway_user: Option<String>,
     database_password: Option<String>,
     toml: String,
@@ -50,6 +51,12 @@ impl Setup {
     /// Gives it a Postgres server of its own, which [`Gateway::postgres`] stops and starts.
     pub fn own_postgres(mut self) -> Self {
         self.own_postgres = true;
+        self
+    }
+
+    /// Gives it the database of another gateway, which has to end after it.
+    pub fn beside(mut self, other: &Gateway) -> Self {
+        self.lent = Some(other.database.lent());
         self
     }
 
@@ -105,8 +112,12 @@ impl Setup {
     }
 
     /// Starts the gateway and waits until it is ready.
-    pub async fn start(self) -> Gateway {
-        let database = if self.own_postgres { Database::own().await } else { Database::shared().await };
+    pub async fn start(mut self) -> Gateway {
+        let database = match self.lent.take() {
+            Some(lent) => lent,
+            None if self.own_postgres => Database::own().await,
+            None => Database::shared().await,
+        };
         let keeper = Keeper::new("KILL");
         let file = keeper.folder().join("hearth.toml");
         fs::write(&file, &self.toml).unwrap();

@@ -116,6 +116,8 @@ enum Home {
     Shared { admin: String },
     /// On a server of its own.
     Own(Server),
+    /// It is another's, who drops it.
+    Lent,
 }
 
 /// An empty database of one test.
@@ -155,6 +157,11 @@ impl Database {
         Self { home: Home::Own(server), name, url }
     }
 
+    /// The same, for whoever uses it beside its owner.
+    pub fn lent(&self) -> Self {
+        Self { home: Home::Lent, name: self.name.clone(), url: self.url.clone() }
+    }
+
     /// Its address.
     pub fn url(&self) -> &str {
         &self.url
@@ -167,7 +174,7 @@ impl Database {
     pub fn server(&self) -> &Server {
         match &self.home {
             Home::Own(server) => server,
-            Home::Shared { .. } => panic!("ask for Setup::own_postgres to stop and start it"),
+            Home::Shared { .. } | Home::Lent => panic!("ask for Setup::own_postgres to stop and start it"),
         }
     }
 

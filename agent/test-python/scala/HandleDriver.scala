@@ -28,6 +28,7 @@ final class HandleDriver(
       if (command.path("collect").asBoolean) System.gc()
       val ids = spark().sparkContext.getRDDStorageInfo.filter(_.isCached).map(_.id).toSeq.sorted
       answer("cached", Seq("rdds" -> Json.mapper.valueToTree[JsonNode](ids.toArray)))
+    case "owner" => link.handles.owned(command.path("body").path("session").asText, command.path("body").path("owner").asText)
     case tag => link.take(tag, command.path("body"))
   }
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Optional
 from . import _table
 from ._arrow import END, Batches
 from ._blocking import blocking, steps
-from ._errors import HearthError, NotFoundError
+from ._errors import HearthError, NotFoundError, WaitTimeoutError
 from ._exchange import Exchange
 from ._extras import extra
 from ._records import HandleInfo, read
@@ -28,6 +28,8 @@ _ARROW = "application/vnd.apache.arrow.stream"
 _VERSION = "x-hearth-handle-version"
 # Seconds that Spark may take before it answers.
 _SPARK = 600.0
+# Seconds that a change may take to be written.
+_WRITTEN = 60.0
 
 
 class HandleFacts:
@@ -132,15 +134,29 @@ class AsyncHandle(HandleFacts, AsyncShared):
         said = await self._call(Request("POST", "/entries/get", body=body, wait=_SPARK))
         return {key_from_wire(entry["key"]): from_wire(entry["value"]) for entry in said["entries"]}
 
-    async def put(self, entries: Mapping[Any, Any]) -> int:
-        """Sets entries, all at once; the version that has them. Readers of an older version keep it until they are done."""
-        body = {"entries": [[to_wire(key), to_wire(value)] for key, value in entries.items()]}
-        return int((await self._call(put("/entries", body, wait=_SPARK)))["version"])
+    async def put(self, entries: Mapping[Any, Any], *, durable: bool = False, timeout: float = _WRITTEN) -> int:
+        """Sets entries, all at once; the version that has them. Readers of an older version keep it until they are done.
 
-    async def delete(self, *keys: Any) -> int:
-        """Takes the entries of these keys away, all at once; the version that lacks them."""
+        @param durable  whether to wait until that version is written to the handle store, so that the end of its driver does not
+            take it away; the handle has to be durable
+        @param timeout  seconds to wait for that: `WaitTimeoutError` says that it is done and will be written, but is not yet
+        """
+        body = {"entries": [[to_wire(key), to_wire(value)] for key, value in entries.items()]}
+        return await self._change(put("/entries", body, wait=_SPARK), durable, timeout)
+
+    async def delete(self, *keys: Any, durable: bool = False, timeout: float = _WRITTEN) -> int:
+        """Takes the entries of these keys away, all at once; the version that lacks them. `durable` and `timeout` are those of `put`."""
         body = {"keys": [to_wire(key) for key in keys]}
-        return int((await self._call(post("/entries/delete", body, wait=_SPARK)))["version"])
+        return await self._change(post("/entries/delete", body, wait=_SPARK), durable, timeout)
+
+    async def _change(self, request: Request, durable: bool, timeout: float) -> int:
+        if durable:
+            query = {"durable": True, "wait": timeout}
+            request = dataclasses.replace(request, query=query, wait=request.wait + timeout)
+        said = await self._call(request)
+        if durable and not said["durable"]:
+            raise WaitTimeoutError(f"{said['reason']} (in this library: refresh() and info.durable_version)")
+        return int(said["version"])
 
     async def count(self) -> int:
         """How many rows or entries there are."""

@@ -169,6 +169,8 @@ pub struct OpenSession<'a> {
     pub livy_id: i32,
     /// Its name.
     pub name: Option<&'a str>,
+    /// Whose it is: what another owner shares under the name of a handle is another handle.
+    pub owner: &'a str,
     /// Rows of a result at most.
     pub max_rows: u32,
     /// Bytes of text of one statement at most.

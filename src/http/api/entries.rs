@@ -1,22 +1,26 @@
 //! Entries of key-value handles: got, put and deleted by key.
 
+use std::fmt;
+use std::time::Duration;
+
 use axum::Json;
 use axum::extract::{OriginalUri, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
 use serde::de::{Error as _, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use std::fmt;
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
 use super::handles::open;
 use super::relay;
-use super::request::{Named, Sent};
+use super::request::{Asked, Named, Sent, Waiting};
 use crate::access::{Read, Write};
-use crate::handle::Handle;
-use crate::handle::service;
+use crate::handle::durable::Durability;
+use crate::handle::{self, Handle, service};
 use crate::http::Doors;
 use crate::http::authenticate;
 use crate::http::bounded;
@@ -25,6 +29,8 @@ use crate::http::fault::Fault;
 
 /// Keys in a query at most.
 const MOST_KEYS: usize = 1000;
+/// Seconds that a change may take to become durable, when the query names none.
+const PATIENCE: f64 = 30.0;
 
 /// The routes.
 pub fn router() -> OpenApiRouter<Doors> {
@@ -60,6 +66,64 @@ impl From<service::Entries> for Entries {
 pub struct Changed {
     /// The version from which on it holds.
     version: i64,
+    /// Whether this version is written to the handle store by now. Until it is, the change is lost if the driver dies.
+    durable: bool,
+    /// The newest version that is written, as far as the gateway knows: null for a handle that is not durable.
+    durable_version: Option<i64>,
+    /// What to do where it was to be durable and is not yet.
+    reason: Option<String>,
+}
+
+/// Whether to wait for a change to be durable.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(default, deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct Keeping {
+    /// Answers once the change is written to the handle store. The handle has to be durable.
+    #[param(default = false)]
+    durable: bool,
+    /// Seconds to wait at most for that, and never longer than `http.limits.wait`; then the answer is 202 if it is not written yet.
+    #[param(minimum = 0, maximum = 3600, default = 30)]
+    wait: Option<f64>,
+}
+
+impl Keeping {
+    /// How long to wait; none: not at all.
+    fn time(&self, limit: Duration) -> Result<Option<Duration>, Fault> {
+        if !self.durable {
+            return match self.wait {
+                None => Ok(None),
+                Some(_) => Err(Fault::invalid("wait: for what? Say durable=true as well")),
+            };
+        }
+        Waiting { wait: self.wait.or(Some(PATIENCE)) }.time(limit)
+    }
+}
+
+/// Makes a change; with `time` the answer waits until it is durable.
+async fn changed(
+    doors: &Doors,
+    handle: &Handle,
+    time: Option<Duration>,
+    change: impl Future<Output = Result<service::Changed, handle::Error>>,
+) -> Result<Response, Fault> {
+    let watch = time.map(|time| Ok::<_, Fault>((doors.handles.watch(handle)?, time))).transpose()?;
+    let service::Changed { version } = change.await?;
+    let now = match watch {
+        None => Durability::of(handle, version),
+        Some((watch, time)) => watch.until(version, time).await?,
+    };
+    let is_late = time.is_some() && !now.is_durable;
+    let reason = is_late.then(|| {
+        format!(
+            "version {version} is made, but not written yet: GET /api/v1/handles/{} until its durable_version is {version} or more, or repeat \
+             this under the same Idempotency-Key",
+            handle.id
+        )
+    });
+    let status = if is_late { StatusCode::ACCEPTED } else { StatusCode::OK };
+    let changed = Changed { version, durable: now.is_durable, durable_version: now.version, reason };
+    Ok((status, Json(changed)).into_response())
 }
 
 /// Keys, as JSON values.
@@ -167,35 +231,45 @@ async fn get_many(
 /// Gives keys new values.
 ///
 /// A repeat under the same `Idempotency-Key` changes nothing again while the driver remembers it: the newest 10,000 changes of its context.
+///
+/// A durable handle is written soon after; `durable=true` waits for that.
 #[utoipa::path(put, path = "/handles/{id}/entries", tag = "handles", operation_id = "put_entries",
-    params(("id" = Uuid, Path)), request_body = NewEntries, responses((status = 200, body = Changed)))]
+    params(("id" = Uuid, Path), Keeping), request_body = NewEntries,
+    responses((status = 200, body = Changed),
+              (status = 202, body = Changed, description = "It is done, but was to be durable and is not yet."),
+              (status = 409, body = crate::http::fault::Problem, description = "Its driver cannot do it, or has ended before what was to be durable was written.")))]
 async fn put(
     State(doors): State<Doors>,
     Who(who): Who,
     Named(id): Named<Uuid>,
+    Asked(keeping): Asked<Keeping>,
     sent: Sent,
-) -> Result<Json<Changed>, Fault> {
+) -> Result<Response, Fault> {
+    let time = keeping.time(doors.limits.wait.0)?;
     let handle = open::<Write>(&doors, &who, id).await?;
     let said: NewEntries = sent.said()?;
-    let service::Changed { version } = doors.handles.put(&handle, &said.entries.0, sent.key.as_ref()).await?;
-    Ok(Json(Changed { version }))
+    changed(&doors, &handle, time, doors.handles.put(&handle, &said.entries.0, sent.key.as_ref())).await
 }
 
 /// Deletes keys; those that are not there change nothing.
 ///
 /// A repeat is as one of `put_entries`.
 #[utoipa::path(post, path = "/handles/{id}/entries/delete", tag = "handles", operation_id = "delete_entries",
-    params(("id" = Uuid, Path)), request_body = Keys, responses((status = 200, body = Changed)))]
+    params(("id" = Uuid, Path), Keeping), request_body = Keys,
+    responses((status = 200, body = Changed),
+              (status = 202, body = Changed, description = "It is done, but was to be durable and is not yet."),
+              (status = 409, body = crate::http::fault::Problem, description = "Its driver cannot do it, or has ended before what was to be durable was written.")))]
 async fn delete(
     State(doors): State<Doors>,
     Who(who): Who,
     Named(id): Named<Uuid>,
+    Asked(keeping): Asked<Keeping>,
     sent: Sent,
-) -> Result<Json<Changed>, Fault> {
+) -> Result<Response, Fault> {
+    let time = keeping.time(doors.limits.wait.0)?;
     let handle = open::<Write>(&doors, &who, id).await?;
     let said: Keys = sent.said()?;
-    let service::Changed { version } = doors.handles.delete(&handle, &said.keys, sent.key.as_ref()).await?;
-    Ok(Json(Changed { version }))
+    changed(&doors, &handle, time, doors.handles.delete(&handle, &said.keys, sent.key.as_ref())).await
 }
 
 #[cfg(test)]

@@ -63,7 +63,9 @@ pub struct Handle {
     disk_bytes: i64,
     /// From 0 to 1.
     cached_fraction: f64,
+    /// How long it lives from then on when it was shared.
     ttl_ms: Option<i64>,
+    /// When it ends by itself, whatever is put until then and whether its driver is there or not.
     expires_at: Option<DateTime<Utc>>,
     /// Whether it opens again after its driver has died.
     durable: bool,
@@ -160,13 +162,16 @@ async fn get(State(doors): State<Doors>, Who(who): Who, Named(id): Named<Uuid>) 
 }
 
 /// Takes the name away from its data, which is freed when its last reader is done.
+///
+/// The driver deletes the files of a durable handle. Where there is no driver, for the context has ended, only the catalogue is told: the
+/// files stay in the handle store until the context begins again, and then go; the answer's `reason` says so.
 #[utoipa::path(delete, path = "/handles/{id}", tag = "handles", operation_id = "delete_handle", params(("id" = Uuid, Path)),
-    responses((status = 200, body = Handle, description = "It was there until now."),
+    responses((status = 200, body = Handle, description = "It was there until now; `reason` says what becomes of its files."),
               (status = 409, body = crate::http::fault::Problem, description = "Its driver cannot do it.")))]
 async fn delete(State(doors): State<Doors>, Who(who): Who, Named(id): Named<Uuid>) -> Result<Json<Handle>, Fault> {
     let handle = open::<Manage>(&doors, &who, id).await?;
-    doors.handles.unshare(&handle).await?;
-    Ok(Json(Handle { state: handle::State::Gone.as_str(), ..handle.clone().into() }))
+    let reason = Some(doors.handles.unshare(&handle).await?);
+    Ok(Json(Handle { state: handle::State::Gone.as_str(), reason, ..handle.clone().into() }))
 }
 
 /// The handles of a context that the caller may see, newest first. The context is named by id, or by the name of a living one.

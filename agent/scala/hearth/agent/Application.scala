@@ -132,6 +132,7 @@ final class Application(override val settings: Settings) extends Link.Owner with
 
   override def closed(session: Session): Unit = past.synchronized {
     Addresses.remove(session.order.names)
+    handles.handles.closed(session.order.session)
     past.put(session.order.session, session.last)
     sessions.remove(session.order.session, session)
   }
@@ -171,6 +172,7 @@ final class Application(override val settings: Settings) extends Link.Owner with
       (!ended && sessions.putIfAbsent(id, made) == null, ended)
     }
     if (isNew) {
+      for (owner <- Option(body.path("owner").asText(null))) handles.handles.owned(id, owner)
       Addresses.add(order.names)
       made.start()
     }

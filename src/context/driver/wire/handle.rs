@@ -38,6 +38,9 @@ pub struct Handle<'a> {
     /// Where it is written, too.
     #[serde(default)]
     pub durable: Option<Durable>,
+    /// Stays while the name stands for data of the same owner, from one `share` to the end of the name: agents of before name none.
+    #[serde(default)]
+    pub share: Option<Uuid>,
     /// Whether a session has given the name to these data, be it for the first time or in the place of others; else they were changed or
     /// written. Agents of before never say so.
     #[serde(default)]
@@ -129,6 +132,10 @@ pub struct Request<'a> {
     pub op: Op,
     /// Of which handle.
     pub name: &'a str,
+    /// What the name stood for when this was decided, as the agent has called it: it is `not_found` when it stands for another's data. None:
+    /// whatever it stands for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub share: Option<Uuid>,
     /// Keys of `get` and `delete`, JSON values.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub keys: Option<&'a [Box<RawValue>]>,
@@ -157,6 +164,9 @@ pub struct OpenStream<'a> {
     pub stream: Uuid,
     /// Of which handle.
     pub name: &'a str,
+    /// As of [`Request`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub share: Option<Uuid>,
     /// `arrow`, `jsonl` or `csv`.
     pub format: &'a str,
     /// Rows at most; none: all.
@@ -172,6 +182,9 @@ pub struct Handles {
     pub context: Place,
     /// Where durable handles are to be written; none: nowhere.
     pub store: Option<String>,
+    /// Why nowhere, for people, where it is not that the profile names no place.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unstored: Option<&'static str>,
     /// Those that were, to be opened when they are first used.
     pub durable: Vec<Kept>,
 }
@@ -204,6 +217,12 @@ pub struct Kept {
     pub storage: String,
     /// Its time to live, ms.
     pub ttl_ms: Option<i64>,
+    /// What is left of that, ms.
+    pub left_ms: Option<i64>,
+    /// Who owns it.
+    pub owner: String,
+    /// As of [`Handle`].
+    pub share: Option<Uuid>,
 }
 
 #[cfg(test)]
@@ -241,9 +260,11 @@ mod tests {
         let written = handle.durable.unwrap();
         assert!(written.path.ends_with("/states/3") && written.version == 2);
         assert!(handle.columns.unwrap().get().contains("\"key\""));
-        assert!(!handle.shared, "this was a put");
+        assert!(!handle.shared && handle.share.is_none(), "this was a put, of an agent of before");
         let text = golden("handle-shared");
-        assert!(Envelope::parse(&text).unwrap().body::<Handle<'_>>().unwrap().shared);
+        let envelope = Envelope::parse(&text).unwrap();
+        let shared: Handle<'_> = envelope.body().unwrap();
+        assert!(shared.shared && shared.share.is_some());
         let text = golden("handle-lost");
         let lost = Envelope::parse(&text).unwrap();
         let lost: Handle<'_> = lost.body().unwrap();
@@ -264,15 +285,25 @@ mod tests {
     #[test]
     fn what_agents_are_told_is_written() {
         let id = Uuid::parse_str("0192f0c1-0000-7000-8000-00000000000a").unwrap();
+        let share = Uuid::parse_str("0192f0c1-0000-7000-8000-0000000000cc").unwrap();
         let keys = [raw("\"ak\""), raw("9007199254740993")];
-        let none =
-            Request { request: id, op: Op::Get, name: "states", keys: None, entries: None, limit: None, columns: None };
+        let none = Request {
+            request: id,
+            op: Op::Get,
+            name: "states",
+            share: None,
+            keys: None,
+            entries: None,
+            limit: None,
+            columns: None,
+        };
         same(&Outgoing::new("handle_request", &Request { keys: Some(&keys), ..none }), "handle_request-get");
         let entries = [(raw("\"ny\""), raw("\"New York\""))];
         let put = Request {
             request: id,
             op: Op::Put,
             name: "states",
+            share: Some(share),
             keys: None,
             entries: Some(&entries),
             limit: None,
@@ -284,6 +315,7 @@ mod tests {
             request: id,
             op: Op::Rows,
             name: "states",
+            share: None,
             keys: None,
             entries: None,
             limit: Some(100),
@@ -291,7 +323,8 @@ mod tests {
         };
         same(&Outgoing::new("handle_request", &rows), "handle_request-rows");
         same(&Outgoing::new("cancel_request", &CancelRequest { request: id }), "cancel_request");
-        let stream = OpenStream { stream: id, name: "states", format: "arrow", limit: None, columns: None };
+        let stream =
+            OpenStream { stream: id, name: "states", share: Some(share), format: "arrow", limit: None, columns: None };
         same(&Outgoing::new("open_stream", &stream), "open_stream");
         let kept = Kept {
             name: "states".to_owned(),
@@ -303,11 +336,14 @@ mod tests {
             )),
             key: Some("string".to_owned()),
             storage: "MEMORY_AND_DISK".to_owned(),
-            ttl_ms: None,
+            ttl_ms: Some(3_600_000),
+            left_ms: Some(1_200_000),
+            owner: "ann".to_owned(),
+            share: Some(share),
         };
         let context =
             Place { id: "0190a3c4-0000-7000-8000-000000000002".parse().unwrap(), name: Some("team".to_owned()) };
-        let told = Handles { context, store: Some("hdfs:///hearth/handles".to_owned()), durable: vec![kept] };
+        let told = Handles { context, store: Some("hdfs:///hearth/handles".to_owned()), unstored: None, durable: vec![kept] };
         same(&Outgoing::new("handles", &told), "handles");
     }
 }

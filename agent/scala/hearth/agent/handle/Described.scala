@@ -18,6 +18,7 @@ private[agent] object Described {
     made.put("partitions", handle.opened.fold(0)(_.partitions))
     made.put("storage", handle.options.storage)
     handle.options.ttlMillis.fold(made.putNull("ttl_ms"))(millis => made.put("ttl_ms", millis))
+    handle.claim.id.foreach(made.put("share", _))
     made.putNull("durable")
     handle.written.foreach(written => made.putObject("durable").put("path", written.path).put("version", written.version))
     made

@@ -18,11 +18,17 @@ private[handle] object Earlier {
     // has been opened.
     val schema = if (node.path("columns").isArray) Try(Handle.schema(columns)).toOption else None
     val known = Handle.Known(node.path("kind").asText, schema, Option(node.path("key").asText(null)))
-    val ttl = Some(node.path("ttl_ms")).filter(_.isIntegralNumber).map(_.asLong)
+    val ttl = number(node, "ttl_ms")
     val options = Options(node.path("storage").asText(Namespace.usual), force = false, ttl, durable = true)
     def origin(handle: Handle) = new Folder(node.path("path").asText, handle, known, handles, news)
-    new Handle(node.path("name").asText, Maker.outside, options, node.path("version").asLong(1), known, Left(origin))
+    val claim = Claim(Option(node.path("owner").asText(null)), Option(node.path("share").asText(null)))
+    new Handle(node.path("name").asText, Maker.outside, options, claim, node.path("version").asLong(1), known, Left(origin))
   }
+
+  /** What is left of its time to live, if the gateway says so. */
+  def left(node: JsonNode): Option[Long] = number(node, "left_ms")
+
+  private def number(node: JsonNode, field: String): Option[Long] = Some(node.path(field)).filter(_.isIntegralNumber).map(_.asLong)
 
   private final class Folder(override val path: String, handle: Handle, known: Handle.Known, handles: Handles, news: Handles.News)
       extends Origin {

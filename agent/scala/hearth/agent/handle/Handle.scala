@@ -60,6 +60,7 @@ final case class Version(number: Long, content: Content)
 
 /** A name from its `share` on until the next one or its end: its newest version, and the older ones as long as somebody reads them.
   *
+  * @param claim  whose it is
   * @param number the first version's number
   * @param known  what is told of it before it has been opened
   * @param source what it holds; or where that comes from, for a durable handle of an earlier application
@@ -68,6 +69,7 @@ final class Handle(
     val name: String,
     val maker: Maker,
     val options: Options,
+    val claim: Claim,
     number: Long,
     known: Handle.Known,
     source: Either[Handle => Origin, Handle.Data]) {
@@ -114,8 +116,14 @@ final class Handle(
     *
     * @throws HandleException if the handle is over or lost
     */
-  def reading[T](work: Version => T): T = {
-    val version = enter()
+  def reading[T](work: Version => T): T = readingMeant(None)(work)
+
+  /** The same, if the data that take its place are meant by this id, too; see [[Claim]].
+    *
+    * @throws HandleException `not_found` if they are not
+    */
+  def readingMeant[T](meant: Option[String])(work: Version => T): T = {
+    val version = enter(meant)
     try HandleException.unwrapped(work(version))
     finally version.content.kept.leave()
   }
@@ -177,19 +185,22 @@ final class Handle(
     work.foreach(_())
   }
 
-  private def enter(): Version = over match {
+  /** @throws HandleException `not_found` if not these data are meant by this id, but such as had the name before */
+  private[handle] def meant(by: Option[String]): Handle = if (claim.isMeant(by)) this else throw HandleException.others(name)
+
+  private def enter(meant: Option[String]): Version = over match {
     case Some(Handle.Ended(why))     => throw why
     case Some(Handle.Replaced(next)) =>
       // Nor does an old one hold all that came after it.
       val newest = Handle.newest(next)
       over = Some(Handle.Replaced(newest))
-      newest.enter()
+      newest.meant(meant).enter(meant)
     case None =>
       lastUsed = System.currentTimeMillis
       ready().map(Handle.now(newest, _)) match {
         case Some(found) if found.content.kept.enter() => found
         // A merge has just put a new index in the place of the one that was found, or the handle is over.
-        case _ => enter()
+        case _ => enter(meant)
       }
   }
 

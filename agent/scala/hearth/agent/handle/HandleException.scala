@@ -27,6 +27,9 @@ object HandleException {
 
   def gone(name: String): HandleException = new HandleException("not_found", s"the handle $name was unshared or has expired")
 
+  def others(name: String): HandleException =
+    new HandleException("not_found", s"the name $name stands for other data by now, which somebody else has shared: look for it anew")
+
   def lost(name: String, why: String): HandleException = new HandleException("lost", s"the data of the handle $name are lost: $why")
 
   /** The exception of ours that made a job fail, or what was thrown. */

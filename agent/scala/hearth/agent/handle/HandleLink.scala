@@ -132,7 +132,8 @@ private[agent] final class HandleLink(
     val told = Option(body.path("store").asText(null))
     // It may be told again in the same application, which goes on with what it has written.
     handles.store = handles.store.orElse(told.map(new Store(_, handles.work, spark, timer)))
-    durable.foreach(node => handles.register(Earlier.handle(node, handles, this)))
+    handles.unstored = Option(body.path("unstored").asText(null))
+    durable.foreach(node => handles.register(Earlier.handle(node, handles, this), Earlier.left(node)))
     if (told.isDefined) handles.store.foreach(_.sweep(durable.map(_.path("path").asText).toSet))
   }
 

@@ -1,6 +1,6 @@
 package hearth.agent.handle
 
-import java.util.concurrent.{ScheduledExecutorService, TimeUnit}
+import java.util.concurrent.{ConcurrentHashMap, ScheduledExecutorService, TimeUnit}
 
 import scala.annotation.tailrec
 import scala.collection.mutable
@@ -23,6 +23,9 @@ final class Handles(spark: () => SparkSession, news: Handles.News, timer: Schedu
   /** The names that were taken away last: until the gateway has written that down it names what was durable of them again. */
   private val removed = new java.util.LinkedHashSet[String]
 
+  /** Whose the sessions are, as far as the gateway says so. */
+  private val owners = new ConcurrentHashMap[String, String]
+
   /** The SparkSession in which views are made, once there is one. */
   private var shows = Option.empty[SparkSession]
   val creations = new Creations
@@ -30,10 +33,19 @@ final class Handles(spark: () => SparkSession, news: Handles.News, timer: Schedu
   val merges = new Merges(work, new Bases(() => store, work))
   val caches = new Caches
   @volatile private[handle] var store: Option[Store] = None
+
+  /** Why there is none, where the gateway says so. */
+  @volatile private[handle] var unstored = Option.empty[String]
   @volatile private var jobs = Option.empty[Jobs]
 
   /** @throws HandleException `not_found` */
   def apply(name: String): Handle = get(name).getOrElse(throw HandleException.notFound(name))
+
+  /** What has a name, if it is what is meant by this id; see [[Claim]].
+    *
+    * @throws HandleException `not_found`
+    */
+  def apply(name: String, meant: Option[String]): Handle = this(name).meant(meant)
 
   def get(name: String): Option[Handle] = synchronized(byName.get(name))
 
@@ -58,6 +70,12 @@ final class Handles(spark: () => SparkSession, news: Handles.News, timer: Schedu
 
   def forgetJobs(group: String): Unit = jobs.foreach(_.forget(group))
 
+  /** A session is somebody's. */
+  private[agent] def owned(session: String, owner: String): Unit = owners.put(session, owner)
+
+  /** A session is no more. */
+  private[agent] def closed(session: String): Unit = owners.remove(session)
+
   /** Puts new data under a name, in the place of what was there, if it was. Who reads the old goes on reading it.
     *
     * @param make prepares the data; by the time it returns they are computed, if that is asked for, and nothing that is asked of them
@@ -68,12 +86,13 @@ final class Handles(spark: () => SparkSession, news: Handles.News, timer: Schedu
     room(name)
     checkFree(name)
     val to = if (options.durable) Some(writable) else None
+    val owner = maker.session.flatMap(session => Option(owners.get(session)))
     val made = make
     val content = made.fold(identity, _.now.content)
     try {
       val path = to.map(_.write(name, content))
-      add(name) { number =>
-        val handle = new Handle(name, maker, options, number, Handle.Known.of(content), Right(made))
+      add(name, owner) { (claim, number) =>
+        val handle = new Handle(name, maker, options, claim, number, Handle.Known.of(content), Right(made))
         handle.written = path.map(Written(_, number))
         handle
       }
@@ -86,31 +105,38 @@ final class Handles(spark: () => SparkSession, news: Handles.News, timer: Schedu
 
   /** Registers a durable handle of an earlier application of this context; it is opened when it is first used. One that this
     * application knows, or has taken away, stays as it is.
+    *
+    * @param leftMillis what is left of its time to live; None: all of it
     */
-  private[handle] def register(handle: Handle): Unit = synchronized {
+  private[handle] def register(handle: Handle, leftMillis: Option[Long] = None): Unit = synchronized {
     if (!byName.contains(handle.name) && !removed.contains(handle.name)) {
       for (store <- store; path <- handle.origin) store.keep(path)
       byName(handle.name) = handle
       shown(handle)
-      expires(handle)
+      expires(handle, leftMillis)
     }
   }
 
   /** Puts and deletes entries; see [[Handle.change]]. */
-  @tailrec def change(name: String, maker: Maker, changes: Seq[(Any, Option[Any])], isCancelled: () => Boolean = Handles.never): Long = {
-    val handle = this(name)
+  @tailrec def change(
+      name: String,
+      maker: Maker,
+      changes: Seq[(Any, Option[Any])],
+      isCancelled: () => Boolean = Handles.never,
+      meant: Option[String] = None): Long = {
+    val handle = this(name, meant)
     val to = if (handle.options.durable) Some(writable) else None
     handle.change(changes, isCancelled) match {
       case Some(version) =>
         news.put(handle, maker)
         to.foreach(_.later(handle, this, news))
         version
-      case None => change(name, maker, changes, isCancelled)
+      case None => change(name, maker, changes, isCancelled, meant)
     }
   }
 
   /** @throws HandleException `not_found` */
-  def unshare(name: String, maker: Maker): Unit = remove(this(name), maker, "unshared", "unshared")
+  def unshare(name: String, maker: Maker, meant: Option[String] = None): Unit = remove(this(name, meant), maker, "unshared", "unshared")
 
   /** Does `work` if the handle is still what its name stands for, which it stays meanwhile; returns whether it is. */
   private[handle] def whileCurrent(handle: Handle)(work: => Unit): Boolean = synchronized {
@@ -122,10 +148,10 @@ final class Handles(spark: () => SparkSession, news: Handles.News, timer: Schedu
   /** Shows a handle to SQL as it is now. */
   private[handle] def show(handle: Handle): Unit = whileCurrent(handle)(shown(handle))
 
-  private def writable: Store = store.getOrElse(throw HandleException.failed(
-    "this context's profile has no handle store, so a handle cannot be durable: leave durable out, or have the profile name a store"))
+  private def writable: Store = store.getOrElse(throw HandleException.failed(unstored.getOrElse(
+    "this context's profile has no handle store, so a handle cannot be durable: leave durable out, or have the profile name a store")))
 
-  private def add(name: String)(make: Long => Handle): Handle = {
+  private def add(name: String, owner: Option[String])(make: (Claim, Long) => Handle): Handle = {
     val (old, made) = synchronized {
       val old = byName.get(name)
       if (old.isEmpty) {
@@ -133,7 +159,7 @@ final class Handles(spark: () => SparkSession, news: Handles.News, timer: Schedu
         checkFree(name)
       }
       old.foreach(collectable)
-      val made = old.fold(make(1))(_.next(make))
+      val made = old.fold(make(Claim.first(owner), 1))(before => before.next(make(before.claim.next(owner), _)))
       byName(name) = made
       shown(made)
       news.shared(made)
@@ -144,7 +170,7 @@ final class Handles(spark: () => SparkSession, news: Handles.News, timer: Schedu
     made
   }
 
-  private def expires(handle: Handle): Unit = handle.options.ttlMillis.foreach { millis =>
+  private def expires(handle: Handle, leftMillis: Option[Long] = None): Unit = leftMillis.orElse(handle.options.ttlMillis).foreach { millis =>
     val due = timer.schedule((() => work.end(expire(handle))): Runnable, millis, TimeUnit.MILLISECONDS)
     handle.whenOver(() => due.cancel(false))
   }

@@ -69,9 +69,11 @@ private[agent] final class Requests(handles: Handles, answer: JsonNode => Unit, 
 
   private def result(op: String, body: JsonNode, isCancelled: () => Boolean): JsonNode = {
     val name = body.path("name").asText
-    def keyed(node: JsonNode): Any = WireValues.key(node, handles(name).key)
+    val meant = Option(body.path("share").asText(null))
+    def handle = handles(name, meant)
+    def keyed(node: JsonNode): Any = WireValues.key(node, handle.key)
     op match {
-      case "get" => entries(name) { (version, content) =>
+      case "get" => entries(handle, meant) { (version, content) =>
           val found = content.get(body.path("keys").elements.asScala.map(keyed).toVector.distinct)
           bounded(s"""{"version":$version,"entries":""", found.toSeq.map { case (key, value) => ListEntry(key, value) }, "}")
         }
@@ -79,10 +81,10 @@ private[agent] final class Requests(handles: Handles, answer: JsonNode => Unit, 
         changed(handles.change(name, Maker.outside, body.path("entries").elements.asScala.map { entry =>
           if (entry.size != 2) throw HandleException.badValue("each entry is an array of a key and a value")
           (keyed(entry.get(0)), Some(WireValues.value(entry.get(1))))
-        }.toVector, isCancelled))
+        }.toVector, isCancelled, meant))
       case "delete" =>
-        changed(handles.change(name, Maker.outside, body.path("keys").elements.asScala.map(key => (keyed(key), None)).toVector, isCancelled))
-      case "count" => handles(name).reading {
+        changed(handles.change(name, Maker.outside, body.path("keys").elements.asScala.map(key => (keyed(key), None)).toVector, isCancelled, meant))
+      case "count" => handle.readingMeant(meant) {
           case Version(number, content: PairContent) => counted(number, content.count())
           case Version(number, content: RddContent)  => counted(number, content.rdd match {
               case _ if content.isPython => content.elements.count()
@@ -90,17 +92,17 @@ private[agent] final class Requests(handles: Handles, answer: JsonNode => Unit, 
             })
           case Version(number, content) => counted(number, content.frame(handles.root).count())
         }
-      case "rows" => handles(name).reading(rows(_, body))
+      case "rows" => handle.readingMeant(meant)(rows(_, body))
       case "unshare" =>
-        handles.unshare(name, Maker.outside)
+        handles.unshare(name, Maker.outside, meant)
         Json.obj()
       case other => throw HandleException.failed(s"this agent does not know how to $other")
     }
   }
 
-  private def entries(name: String)(work: (Long, PairContent) => JsonNode): JsonNode = handles(name).reading {
+  private def entries(handle: Handle, meant: Option[String])(work: (Long, PairContent) => JsonNode): JsonNode = handle.readingMeant(meant) {
     case Version(number, content: PairContent) => work(number, content)
-    case Version(_, other)                     => throw Handle.notPairs(name, other.kind)
+    case Version(_, other)                     => throw Handle.notPairs(handle.name, other.kind)
   }
 
   private def rows(version: Version, body: JsonNode): JsonNode = {

@@ -64,7 +64,9 @@ private[agent] final class Streams(handles: Handles, door: Door) {
 
   private def send(id: String, body: JsonNode, sending: Sending): Unit = {
     var begun = false
-    try if (!sending.isOver) handles(body.path("name").asText).reading { version =>
+    // It may have waited long: what the name stood for when it was asked for, or nothing.
+    val meant = Option(body.path("share").asText(null))
+    try if (!sending.isOver) handles(body.path("name").asText, meant).readingMeant(meant) { version =>
       handles.work.group(group(id), s"stream of handle ${body.path("name").asText}")
       val whole = Projection.of(version.content.frame(handles.root), body)
       val frame = if (body.path("limit").isIntegralNumber) whole.limit(body.path("limit").asInt) else whole

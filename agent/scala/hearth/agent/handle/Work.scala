@@ -13,7 +13,7 @@ import org.apache.spark.sql.SparkSession
   * Made before any session, so that they inherit nothing from one.
   */
 final class Work(spark: () => SparkSession) {
-  private val answers = pool("hearth-handle", 8, 1000)
+  private val answers = pool("hearth-handle", Work.mostAnswers, 1000)
   private val changes = pool("hearth-handle-change", 4, 1000)
   private val streams = pool("hearth-stream", Work.mostStreams, 2 * Work.mostStreams)
   private val merges = pool("hearth-merge", 2, 10000)
@@ -85,6 +85,9 @@ final class Work(spark: () => SparkSession) {
 }
 
 object Work {
+
+  /** Answers at the same time: twice as many as the gateway asks for one person. */
+  val mostAnswers = 16
 
   /** Streams at the same time, and as many that wait. */
   val mostStreams = 8
