@@ -117,7 +117,7 @@ fn services(pool: &PgPool, life: &Life, policies: &str) -> Services {
     let access = Access::new(pool.clone(), config, identities, others.clone(), audit).unwrap();
     let contexts = context::service::Service::new(
         pool.clone(),
-        Site { gateway, host: "here".to_owned(), launches: "/nowhere".into() },
+        Site { gateway, host: "here".to_owned(), launches: "/nowhere".into(), stopping: Default::default() },
         all.profiles,
         all.launch.clone(),
         Admission { authenticates: true, users: all.launch.users, launcher: None },

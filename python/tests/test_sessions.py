@@ -117,7 +117,8 @@ class Sessions(unittest.TestCase):
     def test_ctrl_c_while_the_code_is_sent_leaves_nothing_running(self) -> None:
         before = self.session.submit("1").number
         transport = self.session._awaited._exchange.transport
-        send, cut = transport.send, []
+        send = transport.send
+        cut: list[httpx.Request] = []
 
         async def interrupted(request: httpx.Request, *, is_stream: bool) -> httpx.Response:
             answer = await send(request, is_stream=is_stream)

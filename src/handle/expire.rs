@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use tracing::{info, warn};
 
+use super::kept;
 use super::service::Service;
-use super::store;
 use crate::life::Life;
 
 /// Between two looks.
@@ -29,5 +29,5 @@ pub async fn run(handles: Service, life: Life) {
 
 async fn pass(handles: &Service) -> Result<u64, sqlx::Error> {
     let mut db = handles.contexts().pool().acquire().await?;
-    store::expire(&mut db).await
+    kept::expire(&mut db).await
 }

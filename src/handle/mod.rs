@@ -8,6 +8,7 @@ mod answers;
 pub mod durable;
 pub mod expire;
 mod fit;
+mod kept;
 mod pace;
 pub mod reads;
 pub mod requests;

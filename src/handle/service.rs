@@ -13,7 +13,7 @@ use super::reads::Reads;
 use super::requests::{Requests, Unanswered};
 use super::rooms::Full;
 use super::streams::{Relayed, Streams, Unopened};
-use super::{Error, Handle, State, fit, is_name, store};
+use super::{Error, Handle, State, fit, is_name, kept, store};
 use crate::access::explain::somebody;
 use crate::access::{Action, Allowed, Manage, Read, View, Write};
 use crate::audit::Event;
@@ -122,7 +122,7 @@ impl Service {
         db: &mut PgConnection,
         context: ContextId,
     ) -> Result<Option<String>, sqlx::Error> {
-        let Some(profile) = store::profile_of(db, context).await? else { return Ok(None) };
+        let Some(profile) = kept::profile_of(db, context).await? else { return Ok(None) };
         let store = self.contexts().profiles().get(&profile).map_or("", |p| p.handle_store.trim_end_matches('/'));
         Ok((!store.is_empty()).then(|| format!("{store}/{context}")))
     }

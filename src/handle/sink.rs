@@ -9,9 +9,9 @@ use serde_json::value::RawValue;
 use sqlx::PgConnection;
 use tracing::warn;
 
+use super::kept;
 use super::said::concerns;
 use super::service::Service;
-use super::store;
 use crate::context::driver::wire::handle::{Handles, Kept, Place};
 use crate::context::driver::wire::{Envelope, Outgoing};
 use crate::context::driver::{AfterCommit, Owed, Sink, Untaken};
@@ -41,11 +41,11 @@ impl Everything {
     async fn welcome(&self, db: &mut PgConnection, context: ContextId) -> Sql<Outgoing> {
         let folder = self.handles.folder_of(db, context).await?;
         let (store, unstored) = match folder {
-            Some(_) if store::ends_with_session(db, context).await? => (None, Some(UNSTORED)),
+            Some(_) if kept::ends_with_session(db, context).await? => (None, Some(UNSTORED)),
             folder => (folder, None),
         };
         let name = context::store::load_context(db, context).await.map_err(|e| e.into_sqlx())?.and_then(|c| c.name);
-        let kept = |d: store::Durable| Kept {
+        let kept = |d: kept::Durable| Kept {
             columns: d.columns.and_then(|c| serde_json::from_slice::<Box<RawValue>>(&c).ok()),
             name: d.name,
             kind: d.kind,
@@ -58,7 +58,7 @@ impl Everything {
             owner: d.owner,
             share: d.share_id,
         };
-        let durable = store::durable_in(db, context).await?.into_iter().map(kept).collect();
+        let durable = kept::durable_in(db, context).await?.into_iter().map(kept).collect();
         Ok(Outgoing::new("handles", &Handles { context: Place { id: context, name }, store, unstored, durable }))
     }
 }
@@ -172,7 +172,7 @@ impl Sink for Everything {
         ending: &'a Ending,
     ) -> BoxFuture<'a, Sql<AfterCommit>> {
         async move {
-            store::lose_all(db, context, &format!("its driver has ended: {}", ending.cause)).await?;
+            kept::lose_all(db, context, &format!("its driver has ended: {}", ending.cause)).await?;
             let mut after = self.rest.context_ended(db, context, ending).await?;
             let handles = self.handles.clone();
             after.push(Box::new(move || {

@@ -343,7 +343,8 @@ mod tests {
         };
         let context =
             Place { id: "0190a3c4-0000-7000-8000-000000000002".parse().unwrap(), name: Some("team".to_owned()) };
-        let told = Handles { context, store: Some("hdfs:///hearth/handles".to_owned()), unstored: None, durable: vec![kept] };
+        let told =
+            Handles { context, store: Some("hdfs:///hearth/handles".to_owned()), unstored: None, durable: vec![kept] };
         same(&Outgoing::new("handles", &told), "handles");
     }
 }
