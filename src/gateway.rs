@@ -89,7 +89,10 @@ async fn run(
     pool: &PgPool,
     own_database: bool,
 ) -> anyhow::Result<ExitCode> {
-    await_database(pool).await?;
+    tokio::select! {
+        waited = await_database(pool) => waited?,
+        _ = life.until_stop(&mut watch, &mut signals) => return Ok(ExitCode::SUCCESS),
+    }
     if config.database.migrate || own_database {
         migrate(pool).await?;
     }

@@ -127,7 +127,8 @@ async fn what_ends_with_its_session_keeps_nothing() {
     brief.api.get(&format!("{path}/count")).await.expect(410);
 
     let mut lasting = Home::new(&gateway, "").await;
-    assert_eq!(lasting.told, json!({"store": format!("{STORE}/{}", lasting.application.context), "durable": []}));
+    let (id, store) = (lasting.application.context, format!("{STORE}/{}", lasting.application.context));
+    assert_eq!(lasting.told, json!({"context": {"id": id, "name": null}, "store": store, "durable": []}));
     lasting.share(1, Some(1), json!({"shared": true})).await;
     lasting.end(&mut db).await;
     let handle = lasting.find().await.unwrap();

@@ -73,7 +73,8 @@ fn with(change: Value) -> Value {
 /// What makes no sense, or is not the context's, is passed over; the handle is of whose session made it.
 async fn only_what_is_its_own(fake: &Fake, agent: &mut Agent) -> String {
     assert_eq!(agent.told("welcome").await["epoch"], 1);
-    assert_eq!(agent.told("handles").await, json!({"store": null, "durable": []}));
+    let context = json!({"id": fake.application.context, "name": null});
+    assert_eq!(agent.told("handles").await, json!({"context": context, "store": null, "durable": []}));
     agent.told("open_session").await;
     for (session, body) in [
         (Some(fake.session), with(json!({"name": "a-b"}))),

@@ -26,7 +26,10 @@ impl Service {
         if !wanted.outlives_sessions || (wanted.name.is_none() && wanted.share.as_str().is_none()) {
             return Ok(None);
         }
-        let Some(id) = find_over(db, wanted).await? else { return Ok(None) };
+        let Some((id, is_over)) = find_over(db, wanted).await? else { return Ok(None) };
+        if !is_over {
+            return Err(Error::SharedEnding);
+        }
         if !begin_anew(db, id, self.me(), self.host()).await.map_err(|e| Error::taken(e, wanted))? {
             return Ok(None);
         }
@@ -37,15 +40,16 @@ impl Service {
     }
 }
 
-/// The newest such context that is over. Two who ask at once wait for each other here.
-async fn find_over(db: &mut PgConnection, wanted: &Context) -> Result<Option<ContextId>, sqlx::Error> {
-    let id = sqlx::query_scalar!(
-        "select context_id from context c
-          where tenant = $1 and owner = $2 and profile = $3 and run_as = $4 and share = 'context' and ended_at is not null
-            and name is not distinct from $5 and shared_with is not distinct from $6
-            and exists (select 1 from handle h
-                         where h.context_id = c.context_id and h.ended_at is null and h.durable_path is not null)
-          order by ended_at desc limit 1 for update",
+/// The newest such context that is over, or is just ending; which of the two. Two who ask at once wait for each other here.
+async fn find_over(db: &mut PgConnection, wanted: &Context) -> Result<Option<(ContextId, bool)>, sqlx::Error> {
+    let found = sqlx::query!(
+        r#"select context_id, (ended_at is not null) as "is_over!" from context c
+            where tenant = $1 and owner = $2 and profile = $3 and run_as = $4 and share = 'context'
+              and (ended_at is not null or (state = 'stopping' and shared_with is not null))
+              and name is not distinct from $5 and shared_with is not distinct from $6
+              and exists (select 1 from handle h
+                           where h.context_id = c.context_id and h.ended_at is null and h.durable_path is not null)
+            order by ended_at desc nulls first limit 1 for update"#,
         wanted.tenant,
         wanted.owner,
         wanted.profile,
@@ -55,7 +59,7 @@ async fn find_over(db: &mut PgConnection, wanted: &Context) -> Result<Option<Con
     )
     .fetch_optional(db)
     .await?;
-    Ok(id.map(ContextId::from))
+    Ok(found.map(|found| (found.context_id.into(), found.is_over)))
 }
 
 /// Has the next application be as it is asked for now.

@@ -248,6 +248,11 @@ pub enum Error {
     /// Another session made the context that they share at this moment.
     #[error("the context that your sessions live in was made at the same moment; try again")]
     SharedMeanwhile,
+    /// The one that the sessions share is ending, and comes back after that.
+    #[error(
+        "the context that your sessions live in is just ending, and holds durable handles: try again in some seconds, and it comes back with them"
+    )]
+    SharedEnding,
     /// There is a newer one for the same sessions.
     #[error("another context has taken its place, in which those sessions live now: stop that one first")]
     SharedByAnother,
@@ -344,7 +349,7 @@ impl Classify for Error {
             Self::Gone(..) => Kind::Gone,
             Self::BadName(_) | Self::NoProfile { .. } | Self::BadRequest(_) => Kind::Invalid,
             Self::LineFull(_) => Kind::TooMany { retry_after: std::time::Duration::from_secs(10) },
-            Self::Stopping => Kind::Unavailable { retry_after: crate::store::RETRY_AFTER },
+            Self::Stopping | Self::SharedEnding => Kind::Unavailable { retry_after: crate::store::RETRY_AFTER },
             Self::Key(e) => e.kind(),
             Self::Store(e) => e.kind(),
             Self::Inconsistent(_) => Kind::Internal,

@@ -69,8 +69,12 @@ impl Followed for Watched {
         let cause = cause::of(status, last_words.as_deref(), log);
         let exit_code = if let Status::Ended(exit) = status { exit.code } else { None };
         let mut tx = self.contexts.pool().begin().await?;
+        // The context before its application. It may have another one by now: then this end was written before.
+        super::store::lock_context(&mut tx, self.context).await?;
+        if !application::end_application(&mut tx, self.application, exit_code, &cause).await? {
+            return tx.commit().await;
+        }
         let after = end(&mut tx, &*self.sink, self.context, &cause).await?;
-        application::end_application(&mut tx, self.application, exit_code, &cause).await?;
         tx.commit().await?;
         self.contexts.links().close(self.context);
         super::driver::run_effects(after);

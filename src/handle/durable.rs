@@ -5,7 +5,7 @@
 use std::time::{Duration, Instant};
 
 use dashmap::DashMap;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use super::service::Service;
@@ -33,11 +33,21 @@ impl Durability {
     }
 }
 
+/// How many wait at once. Whoever comes beyond is told at once how it is, as if the time were over.
+const WAITING: usize = 64;
+
 /// What is heard of writing. One for each gateway.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Writes {
     told: Notify,
+    places: Semaphore,
     lives: DashMap<ContextId, CancellationToken>,
+}
+
+impl Default for Writes {
+    fn default() -> Self {
+        Self { told: Notify::new(), places: Semaphore::new(WAITING), lives: DashMap::new() }
+    }
 }
 
 impl Writes {
@@ -86,7 +96,8 @@ impl Watch<'_> {
     /// # Errors
     /// [`Error::Unwritten`] once it never will be; the database.
     pub async fn until(self, version: i64, within: Duration) -> Result<Durability, Error> {
-        let limit = Instant::now() + within;
+        let place = self.handles.writes().places.try_acquire();
+        let limit = Instant::now() + if place.is_ok() { within } else { Duration::ZERO };
         let lost = |why: String| Err(Error::Unwritten { name: self.name.to_owned(), version, why });
         loop {
             let told = self.handles.writes().told.notified();

@@ -98,6 +98,18 @@ impl Rooms {
     /// # Errors
     /// Which limit is reached: the caller's own before those that others have their part in.
     pub fn take(&self, who: &Principal, context: ContextId) -> Result<Room, Full> {
+        self.take_up_to(self.limits.person_in_context, who, context)
+    }
+
+    /// Takes a room for code, whose account may be that of many people: of one context it may have all.
+    ///
+    /// # Errors
+    /// As [`Rooms::take`].
+    pub fn take_for_code(&self, who: &Principal, context: ContextId) -> Result<Room, Full> {
+        self.take_up_to(self.limits.context, who, context)
+    }
+
+    fn take_up_to(&self, most: usize, who: &Principal, context: ContextId) -> Result<Room, Full> {
         let person = person(who);
         let mut taken = self.taken();
         let of_person = taken.people.get(&person).copied().unwrap_or_default();
@@ -107,7 +119,7 @@ impl Rooms {
         if of_person >= self.limits.person {
             return Err(Full::Person);
         }
-        if of_both >= self.limits.person_in_context {
+        if of_both >= most {
             return Err(Full::PersonInContext);
         }
         if of_context >= self.limits.context {

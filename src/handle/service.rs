@@ -296,7 +296,8 @@ impl Service {
             let body = OpenStream { stream, name, share, format, limit: wanted.limit, columns };
             Outgoing::new("open_stream", &body)
         };
-        let opened = self.0.streams.open(self.contexts(), handle.who(), handle.context_id, message).await;
+        let opened =
+            self.0.streams.open(self.contexts(), (handle.who(), code_of.is_some()), handle.context_id, message).await;
         opened.map_err(|e| match e {
             Unopened::Away => Error::Away(handle.name.clone()),
             Unopened::Busy(Full::Person) => Error::Busy("as many streams as one person may have (16)"),

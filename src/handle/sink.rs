@@ -113,8 +113,10 @@ impl Sink for Everything {
                     after.append(&mut self.rest.apply(db, context, run).await?);
                     continue;
                 }
-                let handles = self.handles.clone();
-                after.push(Box::new(move || handles.writes().told()));
+                if run.iter().any(|envelope| envelope.kind == "handle") {
+                    let handles = self.handles.clone();
+                    after.push(Box::new(move || handles.writes().told()));
+                }
                 for envelope in run {
                     match self.handles.apply_one(db, context, envelope).await {
                         Ok(()) => {}

@@ -137,11 +137,13 @@ impl Streams {
     pub async fn open(
         &self,
         contexts: &context::service::Service,
-        who: &Principal,
+        (who, is_code): (&Principal, bool),
         context: ContextId,
         message: impl FnOnce(Uuid) -> Outgoing,
     ) -> Result<(i64, Relayed), Unopened> {
-        let room = self.0.rooms.take(who, context).map_err(Unopened::Busy)?;
+        let rooms = &self.0.rooms;
+        let room = if is_code { rooms.take_for_code(who, context) } else { rooms.take(who, context) };
+        let room = room.map_err(Unopened::Busy)?;
         let held = (room, contexts.live().activity().begin(context));
         // Not to be guessed: whoever knows it still has to be the application of that context.
         let stream = Uuid::new_v4();

@@ -77,7 +77,10 @@ impl Service {
             "session_state" => {
                 let body: wire::SessionState = envelope.body()?;
                 match body.state.as_str() {
-                    "idle" => after.append(&mut self.session_idle(db, context, session()?).await?),
+                    "idle" => {
+                        let id = self.session_of(context, session()?)?;
+                        after.append(&mut self.session_idle(db, context, id).await?);
+                    }
                     "dead" => {
                         let id = self.session_of(context, session()?)?;
                         let cause = body.reason.unwrap_or_else(|| "its interpreter has ended".to_owned());

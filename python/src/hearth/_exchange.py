@@ -67,10 +67,19 @@ class Exchange:
         self.address = address
         self._patience = patience
         self._has_answered = False
+        # The keys of what has gone out and was not answered: the gateway may have taken it.
+        self._open: set[Optional[str]] = set()
 
-    async def call(self, request: Request) -> Any:
-        """The answer as JSON; None when it has no body."""
-        response = await self._send(request, is_stream=False)
+    def may_have_come(self, request: Request) -> bool:
+        """Whether the gateway may have taken this request, which has been interrupted."""
+        return request.key in self._open
+
+    async def call(self, request: Request, *, patience: Optional[float] = None) -> Any:
+        """The answer as JSON; None when it has no body.
+
+        @param patience  seconds that the gateway may be away; None: as long as always
+        """
+        response = await self._send(request, is_stream=False, patience=patience)
         if not response.content:
             return None
         try:
@@ -87,17 +96,22 @@ class Exchange:
         finally:
             await self.transport.shut(response)
 
-    async def _send(self, request: Request, *, is_stream: bool) -> httpx.Response:
+    async def _send(self, request: Request, *, is_stream: bool, patience: Optional[float] = None) -> httpx.Response:
         """The answer, of which it is known that it is no error."""
         give_up: Optional[float] = None
         pause = _FIRST_PAUSE
         while True:
             retry_after: Optional[float] = None
             try:
-                response = await self.transport.send(self._build(request), is_stream=is_stream)
+                built = self._build(request)
+                self._open.add(request.key)
+                response = await self.transport.send(built, is_stream=is_stream)
+                self._open.discard(request.key)
                 if is_stream and not response.is_success:
                     await self.transport.read(response)
             except httpx.TransportError as e:
+                if isinstance(e, (httpx.ConnectError, httpx.ConnectTimeout)):
+                    self._open.discard(request.key)
                 failure: Exception = self._unreachable(e)
                 may_retry = request.is_repeatable and self._has_answered and not _is_final(e)
             else:
@@ -109,7 +123,7 @@ class Exchange:
                 may_retry = response.status_code == 503 or (response.status_code in _AWAY and request.is_repeatable)
                 retry_after = _errors.seconds(response.headers.get("retry-after"))
             now = time.monotonic()
-            give_up = now + self._patience if give_up is None else give_up
+            give_up = now + (self._patience if patience is None else patience) if give_up is None else give_up
             # Jitter keeps many clients of a gateway that comes back from coming all at once.
             rest = (pause if retry_after is None else retry_after) + random.uniform(0, pause)
             if not may_retry or now + rest > give_up:

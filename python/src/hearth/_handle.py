@@ -155,7 +155,7 @@ class AsyncHandle(HandleFacts, AsyncShared):
             request = dataclasses.replace(request, query=query, wait=request.wait + timeout)
         said = await self._call(request)
         if durable and not said["durable"]:
-            raise WaitTimeoutError(f"{said['reason']} (in this library: refresh() and info.durable_version)")
+            raise WaitTimeoutError(str(said["reason"]))
         return int(said["version"])
 
     async def count(self) -> int:

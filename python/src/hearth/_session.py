@@ -127,8 +127,9 @@ class AsyncSession(SessionFacts, AsyncShared):
             statement = await self._submit(request)
         except (KeyboardInterrupt, asyncio.CancelledError):
             # It may have come all the same. Sent again it is no other, and tells which statement is to end.
-            with contextlib.suppress(HearthError):
-                await (await self._submit(request)).cancel()
+            if self._exchange.may_have_come(request):
+                with contextlib.suppress(HearthError):
+                    await (await self._submit(request, patience=0)).cancel()
             raise
         await statement.show(live, progress)
         return await statement.result() if check else statement
@@ -141,8 +142,9 @@ class AsyncSession(SessionFacts, AsyncShared):
         body = {"code": code} if kind is None else {"code": code, "kind": kind}
         return post(f"{self._path}/statements", body)
 
-    async def _submit(self, request: Request) -> AsyncStatement:
-        return AsyncStatement(self._exchange, read(StatementInfo, await self._exchange.call(request)))
+    async def _submit(self, request: Request, patience: Optional[float] = None) -> AsyncStatement:
+        said = await self._exchange.call(request, patience=patience)
+        return AsyncStatement(self._exchange, read(StatementInfo, said))
 
     async def statement(self, number: int) -> AsyncStatement:
         """A statement by its number."""

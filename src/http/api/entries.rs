@@ -116,9 +116,8 @@ async fn changed(
     let is_late = time.is_some() && !now.is_durable;
     let reason = is_late.then(|| {
         format!(
-            "version {version} is made, but not written yet: GET /api/v1/handles/{} until its durable_version is {version} or more, or repeat \
-             this under the same Idempotency-Key",
-            handle.id
+            "version {version} is made, but not written yet: repeat this under the same Idempotency-Key, which changes nothing again and tells \
+             once it is"
         )
     });
     let status = if is_late { StatusCode::ACCEPTED } else { StatusCode::OK };
