@@ -169,7 +169,7 @@ async fn a_put_says_whether_it_is_written() {
     home.answer(5).await;
     let answer = put.await.unwrap().expect(202);
     assert_eq!((&answer["version"], &answer["durable"]), (&json!(5), &json!(false)), "{answer}");
-    assert!(answer["reason"].as_str().unwrap().contains("durable_version"), "{answer}");
+    assert!(answer["reason"].as_str().unwrap().contains("the same Idempotency-Key"), "{answer}");
     // In time.
     let put = home.put(&format!("{entries}?durable=true&wait=60"));
     home.answer(6).await;

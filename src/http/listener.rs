@@ -202,7 +202,9 @@ async fn serve<S>(
         }
     });
     let mut builder = Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(limits.header_timeout.0).max_buf_size(64 * 1024);
+    // Of a connection that is kept this time begins with the answer before, not with the first byte of a head: with the limit of a head, a
+    // client that asks again just then would lose its request.
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(IDLE).max_buf_size(64 * 1024);
     builder.http2().timer(TokioTimer::new()).keep_alive_interval(Duration::from_secs(30)).max_concurrent_streams(256);
     let served = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
     tokio::pin!(served);
