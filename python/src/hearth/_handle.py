@@ -155,7 +155,9 @@ class AsyncHandle(HandleFacts, AsyncShared):
             request = dataclasses.replace(request, query=query, wait=request.wait + timeout)
         said = await self._call(request)
         if durable and not said["durable"]:
-            raise WaitTimeoutError(str(said["reason"]))
+            raise WaitTimeoutError(
+                f"version {said['version']} is made, but not written yet: the same change again, durable, waits for it again"
+            )
         return int(said["version"])
 
     async def count(self) -> int:
