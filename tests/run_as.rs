@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use harness::kdc::Kdc;
 use harness::livy::Livy;
 use harness::os_users::OsUsers;
-use harness::{BOUND, Gateway, Setup, until};
+use harness::{BOUND, COLD, Gateway, Setup, until};
 use nix::unistd::Uid;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -160,8 +160,30 @@ impl Fixture {
         self.processes(user).into_iter().find(java).expect("a driver").0
     }
 
+    /// What `curl --negotiate` is answered with a ticket of this user: status and body.
+    fn ticket(&self, user: usize, path: &str, more: &[&str]) -> (u16, Value) {
+        let url = format!("{}{path}", self.gateway.url().replace("127.0.0.1", "localhost"));
+        let arguments: Vec<&str> = more.iter().copied().chain(["-H", "Expect:", &url]).collect();
+        let said = self.kdc.curl(self.users.name(user), &arguments);
+        let (head, body) = said[said.rfind("HTTP/1.1 ").expect("a head")..].split_once("\r\n\r\n").unwrap();
+        let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap();
+        (status, serde_json::from_str(body).unwrap_or_else(|_| panic!("{said}")))
+    }
+
+    /// POSTs JSON with a ticket.
+    fn post(&self, user: usize, path: &str, body: &Value) -> (u16, Value) {
+        self.ticket(user, path, &["-H", "Content-Type: application/json", "-d", &body.to_string()])
+    }
+
     /// What a user's code says of itself.
     async fn who(&self, door: &Livy, session: &str, other: usize) -> Value {
+        let done = door.run(session, json!({"kind": "pyspark", "code": self.question(other)})).await;
+        let text = done["output"]["data"]["text/plain"].as_str().unwrap_or_else(|| panic!("{done}"));
+        serde_json::from_str(text).unwrap()
+    }
+
+    /// The code that says who runs it, and what it reaches of another who has a driver too.
+    fn question(&self, other: usize) -> String {
         let home = self.gateway.home();
         let gateway = self.gateway.pid();
         let keytab = self.folders.path().join(self.users.name(GATE)).join("keytab");
@@ -180,10 +202,7 @@ impl Fixture {
         let sockets = [home.join("postgres/run/.s.PGSQL.5432").display().to_string()];
         let pids = [i32::try_from(gateway).unwrap(), self.jvm(other), 1];
         let constants = format!("PATHS, SOCKETS, PIDS = {}, {}, {pids:?}\n", json!(paths), json!(sockets));
-        let code = constants + WHO_AM_I;
-        let done = door.run(session, json!({"kind": "pyspark", "code": code})).await;
-        let text = done["output"]["data"]["text/plain"].as_str().unwrap_or_else(|| panic!("{done}"));
-        serde_json::from_str(text).unwrap()
+        constants + WHO_AM_I
     }
 }
 
@@ -278,6 +297,65 @@ async fn as_root_everybody_runs_as_themselves_and_reaches_nothing_of_another() {
     gateway.end().await;
     let left = processes(users.account(BOB).0);
     assert!(left.is_empty(), "{left:?}");
+}
+
+#[tokio::test]
+async fn as_root_two_people_with_nothing_but_their_tickets() {
+    let it = Fixture::new().await;
+    let new = json!({"kind": "pyspark"});
+    let mut ids = Vec::new();
+    for user in [ALICE, BOB] {
+        let (status, made) = it.post(user, "/sessions", &new);
+        assert_eq!((status, &made["owner"]), (201, &json!(it.users.name(user))), "{made}");
+        ids.push(made["id"].clone());
+    }
+    let [hers, his] = [&ids[0], &ids[1]].map(|id| format!("/sessions/{id}"));
+    for (user, session) in [(ALICE, &hers), (BOB, &his)] {
+        let idle = async || (it.ticket(user, &format!("{session}?wait=30"), &[]).1["state"] == "idle").then_some(());
+        until(&format!("{session} is idle"), COLD, idle).await;
+    }
+
+    // Each sees their own, and of the other nothing.
+    for (user, own, other) in [(ALICE, 0, &his), (BOB, 1, &hers)] {
+        let listed = it.ticket(user, "/sessions", &[]).1;
+        assert_eq!((&listed["total"], &listed["sessions"][0]["id"]), (&json!(1), &ids[own]), "{listed}");
+        for path in [other.clone(), format!("{other}/statements"), format!("{other}/log")] {
+            assert_eq!(it.ticket(user, &path, &[]).0, 404, "{path}");
+        }
+    }
+
+    // Her code runs as her, its files are hers, and it reaches nothing of him or of the gateway.
+    let code = json!({"code": it.question(BOB)});
+    let (status, done) = it.post(ALICE, &format!("{hers}/statements?wait=60"), &code);
+    assert_eq!((status, &done["state"]), (201, &json!("available")), "{done}");
+    let said = done["output"]["data"]["text/plain"].as_str().unwrap_or_else(|| panic!("{done}"));
+    let who: Value = serde_json::from_str(said).unwrap();
+    let uid = it.users.account(ALICE).0.as_raw();
+    assert_eq!((&who["uid"], &who["owner"]), (&json!(uid), &json!(uid)));
+    for what in ["closed", "sockets", "kill"] {
+        let tried = who[what].as_object().unwrap();
+        assert!(!tried.is_empty() && tried.values().all(|said| said == "PermissionError"), "{what}: {who}");
+    }
+
+    // She lets him view: he reads, and runs nothing.
+    let (_, listed) = it.ticket(ALICE, "/api/v1/sessions", &[]);
+    let id = listed["items"][0]["id"].as_str().unwrap();
+    let view = json!({"level": "view", "user": it.users.name(BOB)});
+    let (status, given) = it.post(ALICE, &format!("/api/v1/sessions/{id}/grants"), &view);
+    assert_eq!(status, 201, "{given}");
+    let (status, read) = it.ticket(BOB, &format!("{hers}/statements/0"), &[]);
+    assert_eq!((status, read["output"]["data"]["text/plain"].as_str()), (200, Some(said)));
+    assert_eq!(it.ticket(BOB, "/sessions", &[]).1["total"], 2);
+    let (status, refused) = it.post(BOB, &format!("{hers}/statements"), &json!({"code": "1"}));
+    assert!(status == 403 && refused["msg"].as_str().unwrap().contains("not run code in it"), "{refused}");
+    assert_eq!(it.ticket(BOB, &hers, &["-X", "DELETE"]).0, 403);
+    assert_eq!(it.ticket(ALICE, &format!("{hers}/statements"), &[]).1["total_statements"], 1, "nothing of his ran");
+
+    // And no longer.
+    let grant = format!("/api/v1/sessions/{id}/grants/{}", given["id"].as_str().unwrap());
+    assert_eq!(it.ticket(ALICE, &grant, &["-X", "DELETE"]).0, 200);
+    assert_eq!(it.ticket(BOB, &hers, &[]).0, 404);
+    it.gateway.end().await;
 }
 
 #[tokio::test]

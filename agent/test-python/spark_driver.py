@@ -18,7 +18,7 @@ from runner_process import PYTHON
 HERE = os.path.dirname(os.path.abspath(__file__))
 AGENT = os.path.dirname(HERE)
 # Seconds. Generous: it bounds a hang, not a test's length.
-PATIENCE = 30
+PATIENCE = 60
 # What spark-submit opens for Spark on Java 17.
 OPENED = (
     "java.lang java.lang.invoke java.lang.reflect java.io java.net java.nio java.util java.util.concurrent "
@@ -68,11 +68,14 @@ class SparkDriver:
             "spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1",
             "spark.sql.warehouse.dir": os.path.join(self.folder, "warehouse"), "spark.sql.shuffle.partitions": "2", **more}
         self.log = open(os.path.join(self.folder, "log"), "w+")
+        answers, written = os.pipe()
         self.process = subprocess.Popen(
             ["java", "-XX:TieredStopAtLevel=1", "-Djava.io.tmpdir=" + self.folder] + opened + ["-D%s=%s" % item for item in conf.items()]
-            + ["-cp", path, "hearth.agent.python.PythonDriver", os.path.join(AGENT, "python"), scratch] + ([gateway] if gateway else []),
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log, cwd=self.folder,
+            + ["-cp", path, "hearth.agent.python.PythonDriver", os.path.join(AGENT, "python"), scratch, str(written)] + ([gateway] if gateway else []),
+            stdin=subprocess.PIPE, stdout=self.log, stderr=self.log, cwd=self.folder, pass_fds=[written],
             env=dict(os.environ, PYSPARK_PYTHON=python))
+        os.close(written)
+        self.written = open(answers, encoding="utf-8")
         self.answers = queue.Queue()
         self.reader = threading.Thread(target=self._read, daemon=True)
         self.reader.start()
@@ -82,7 +85,7 @@ class SparkDriver:
         self.receive("context")
 
     def _read(self):
-        for line in self.process.stdout:
+        for line in self.written:
             self.answers.put(json.loads(line))
         self.answers.put(None)
 
@@ -173,6 +176,6 @@ class SparkDriver:
             self.process.kill()
             self.process.wait()
             self.reader.join(PATIENCE)
-            self.process.stdout.close()
+            self.written.close()
             self.log.close()
             shutil.rmtree(self.folder, ignore_errors=True)

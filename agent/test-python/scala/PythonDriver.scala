@@ -1,5 +1,6 @@
 package hearth.agent.python
 
+import java.io.{FileOutputStream, PrintStream}
 import java.nio.file.{Files, Paths}
 import java.util.concurrent.{ConcurrentHashMap, Executors, ExecutorService}
 
@@ -15,7 +16,8 @@ import hearth.agent.{Interpreter, Json, Languages, Outcome, RoutedStream, Runnin
 import hearth.agent.handle.{Addresses, HandleDriver}
 import hearth.agent.repl.Registry
 
-/** A driver for tests: interpreters on a real Spark, told what to do by lines of JSON. Stands in for the agent's sessions. */
+/** A driver for tests: interpreters on a real Spark, told what to do by lines of JSON. Stands in for the agent's sessions.
+  * What it answers goes to a file descriptor of its own: the virtual machine warns on standard output when it likes. */
 object PythonDriver {
   private final class Session(val interpreter: Interpreter, val spark: SparkSession, val thread: ExecutorService) {
     @volatile var running: Option[Running] = None
@@ -26,7 +28,7 @@ object PythonDriver {
     def livyId: Option[Int] = Some(100 + number)
   }
 
-  private val out = System.out
+  private var out: PrintStream = null
   private val sessions = new ConcurrentHashMap[Int, Session]
 
   private def answer(kind: String, fields: (String, Any)*): Unit = synchronized {
@@ -41,6 +43,7 @@ object PythonDriver {
   }
 
   def main(args: Array[String]): Unit = {
+    out = new PrintStream(new FileOutputStream(s"/dev/fd/${args(2)}"), true, "UTF-8")
     RoutedStream.install()
     val begun = System.nanoTime
     def since = (System.nanoTime - begun) / 1000000
@@ -50,7 +53,7 @@ object PythonDriver {
     Thread.currentThread.setContextClassLoader(Registry.install(Thread.currentThread.getContextClassLoader))
     val timer = Executors.newScheduledThreadPool(1)
     var root: SparkSession = null
-    val handles = new HandleDriver(() => root, timer, args.lift(2), (kind, fields) => answer(kind, fields: _*))
+    val handles = new HandleDriver(() => root, timer, args.lift(3), (kind, fields) => answer(kind, fields: _*))
     root = SparkSession.builder.getOrCreate()
     handles.started(root)
     val context = root.sparkContext

@@ -32,7 +32,7 @@ mod words;
 use axum::Router;
 use axum::http::header::CONTENT_TYPE;
 use axum::middleware::{from_fn, from_fn_with_state};
-use axum::routing::get;
+use axum::routing::{any, get};
 use bytes::Bytes;
 use tower_http::catch_panic::CatchPanicLayer;
 use utoipa::openapi::OpenApi;
@@ -80,11 +80,11 @@ pub fn description() -> serde_json::Result<String> {
 pub fn router(doors: &Doors) -> Router<Doors> {
     let (router, api) = described();
     let text = Bytes::from(api.to_json().unwrap_or_default());
-    let description = get(move || async move { ([(CONTENT_TYPE, "application/json")], text) });
+    let described = move || async move { ([(CONTENT_TYPE, "application/json")], text) };
     router
-        .route(&format!("{ROOT}/openapi.json"), description)
-        .route(&format!("{ROOT}/{{*unknown}}"), axum::routing::any(unknown))
-        .route(ROOT, axum::routing::any(unknown))
+        .route("/api/v1/openapi.json", get(described))
+        .route("/api/v1/{*unknown}", any(unknown))
+        .route("/api/v1", any(unknown))
         .layer(CatchPanicLayer::custom(fault::panicked))
         .layer(from_fn_with_state(doors.clone(), authenticate::authenticate))
         .layer(from_fn_with_state(doors.clone(), guard::guard))
