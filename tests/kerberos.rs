@@ -14,7 +14,7 @@ use std::path::Path;
 use std::process::Command;
 
 use harness::certificates::Authority;
-use harness::kdc::Kdc;
+use harness::kdc::{Kdc, OTHER_HOST};
 use harness::{BOUND, Gateway, Setup, until};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -35,6 +35,22 @@ def call(session, method, path, body):
     return [answer.status_code, type(answer).__name__, session.auth.auth_done, answer.text]
 one = login()
 print(json.dumps([[call(login(), *each), call(one, *each)] for each in calls]))
+"#;
+
+/// By requests-kerberos, whose ticket is bound to the connection it sees, to none, and to another one, as when somebody in the middle passes a ticket
+/// on: whether a binding was sent, and the status.
+const BOUND_TO: &str = r#"
+import json, requests, spnego.channel_bindings, sys
+from requests_kerberos import HTTPKerberosAuth, REQUIRED
+base, ca = sys.argv[1:]
+def status(wrong=None, **more):
+    session = requests.Session()
+    session.trust_env, session.verify, session.auth = False, ca, HTTPKerberosAuth(mutual_authentication=REQUIRED, **more)
+    if wrong:
+        session.auth._cbts["localhost"] = spnego.channel_bindings.GssChannelBindings(application_data=wrong)
+    status = session.get(base + "/sessions").status_code
+    return [session.auth._cbts.get("localhost") is not None, status]
+print(json.dumps([status(), status(send_cbt=False), status(b"tls-server-end-point:" + bytes(32))]))
 "#;
 
 /// The gateway's configuration: Kerberos and tokens, hue may speak for alice and for the members of no group of anybody here.
@@ -241,9 +257,30 @@ async fn dead_session(gateway: &Gateway) -> i32 {
     insert.bind(context).fetch_one(&mut db).await.unwrap()
 }
 
-#[tokio::test]
-async fn over_tls_every_answer_shows_the_server() {
-    const DEAD: &str = r#""java.lang.IllegalStateException: Session is in state dead""#;
+/// A gateway behind TLS.
+struct Secured {
+    gateway: Gateway,
+    /// The authority that clients trust.
+    ca: String,
+    folder: tempfile::TempDir,
+}
+
+impl Secured {
+    async fn start(kdc: &Kdc) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let authority = Authority::new(folder.path());
+        let (certificate, key) = authority.sign("gateway", &["localhost", "127.0.0.1", OTHER_HOST]);
+        let gateway = setup(kdc)
+            .set("http.tls.certificate", certificate.to_str().unwrap())
+            .set("http.tls.key", key.to_str().unwrap())
+            .start()
+            .await;
+        Self { gateway, ca: authority.pem().display().to_string(), folder }
+    }
+}
+
+/// What a program says that has requests-kerberos and a ticket of alice.
+async fn python(kdc: &Kdc, code: &str, arguments: &[&str]) -> String {
     let python = tokio::task::spawn_blocking(|| {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/requests-kerberos");
         let made = Command::new(script).output().unwrap();
@@ -252,16 +289,43 @@ async fn over_tls_every_answer_shows_the_server() {
     })
     .await
     .unwrap();
+    let mut command = Command::new(python);
+    command.args(["-c", code]).args(arguments).env("KRB5_CONFIG", kdc.conf()).env("KRB5CCNAME", kdc.ticket("alice"));
+    let said = command.output().unwrap();
+    assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
+    String::from_utf8(said.stdout).unwrap()
+}
+
+#[tokio::test]
+async fn a_ticket_that_is_bound_to_another_connection_is_refused() {
+    let kdc = Kdc::start(&["alice"]).await;
+    let Secured { gateway, ca, folder: _folder } = Secured::start(&kdc).await;
+    let said = python(&kdc, BOUND_TO, &[&localhost(&gateway, ""), &ca]).await;
+    let said: Value = serde_json::from_str(&said).unwrap();
+    assert_eq!(said, json!([[true, 200], [false, 200], [true, 401]]));
+    gateway.end().await;
+}
+
+#[tokio::test]
+async fn every_entry_of_the_keytab_opens_the_door() {
+    let kdc = Kdc::start(&["alice"]).await;
+    let Secured { gateway, ca, folder: _folder } = Secured::start(&kdc).await;
+    let port = gateway.url().rsplit(':').next().unwrap().to_owned();
+    let resolve = format!("{OTHER_HOST}:{port}:127.0.0.1");
+    for host in ["localhost", OTHER_HOST] {
+        let url = format!("https://{host}:{port}/api/v1/login");
+        let (head, login) = last(&kdc.curl("alice", &["--cacert", &ca, "--resolve", &resolve, &url]));
+        assert!(head.contains(" 200"), "{host}: {head}");
+        assert_eq!((&login["user"], &login["scheme"]), (&json!("alice"), &json!("negotiate")));
+    }
+    gateway.end().await;
+}
+
+#[tokio::test]
+async fn over_tls_every_answer_shows_the_server() {
+    const DEAD: &str = r#""java.lang.IllegalStateException: Session is in state dead""#;
     let kdc = Kdc::start(&["alice", "hue"]).await;
-    let folder = tempfile::tempdir().unwrap();
-    let authority = Authority::new(folder.path());
-    let (certificate, key) = authority.sign("gateway", &["localhost", "127.0.0.1"]);
-    let gateway = setup(&kdc)
-        .set("http.tls.certificate", certificate.to_str().unwrap())
-        .set("http.tls.key", key.to_str().unwrap())
-        .start()
-        .await;
-    let ca = authority.pem().display().to_string();
+    let Secured { gateway, ca, folder: _folder } = Secured::start(&kdc).await;
     let statements = format!("/sessions/{}/statements", dead_session(&gateway).await);
 
     // Method, path, body, and the status of the answer.
@@ -275,14 +339,8 @@ async fn over_tls_every_answer_shows_the_server() {
         ("GET", "/api/v1/audit", Value::Null, 403),
     ];
     let asked: Vec<Value> = calls.iter().map(|(method, path, body, _)| json!([method, path, body])).collect();
-    let said = Command::new(python)
-        .args(["-c", MUTUAL, &localhost(&gateway, ""), &ca, &Value::from(asked).to_string()])
-        .env("KRB5_CONFIG", kdc.conf())
-        .env("KRB5CCNAME", kdc.ticket("alice"))
-        .output()
-        .unwrap();
-    assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
-    let said: Vec<[(u16, String, bool, String); 2]> = serde_json::from_slice(&said.stdout).unwrap();
+    let said = python(&kdc, MUTUAL, &[&localhost(&gateway, ""), &ca, &Value::from(asked).to_string()]).await;
+    let said: Vec<[(u16, String, bool, String); 2]> = serde_json::from_str(&said).unwrap();
     for ((method, path, body, status), answers) in calls.iter().zip(&said) {
         for (got, kind, is_shown, text) in answers {
             assert_eq!((*got, kind.as_str(), *is_shown), (*status, "Response", true), "{method} {path}: {text}");

@@ -25,11 +25,12 @@ pub mod peer;
 pub mod proxy_protocol;
 pub mod request;
 pub mod tls;
+pub mod unread;
 
 use std::sync::Arc;
 
 use axum::Router;
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn, from_fn_with_state};
 use ipnet::IpNet;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
@@ -113,6 +114,7 @@ pub fn router(doors: Doors) -> Router {
             ),
         )
         .layer(CatchPanicLayer::custom(extract::panicked))
+        .layer(from_fn(unread::take))
         .layer(from_fn_with_state(doors.clone(), measure::measure))
         .with_state(doors)
 }

@@ -13,6 +13,9 @@ use super::until;
 /// The realm.
 pub const REALM: &str = "HEARTH.TEST";
 
+/// Another name of the gateway, for which its keytab has an entry too.
+pub const OTHER_HOST: &str = "gate.hearth.test";
+
 /// A running KDC.
 #[derive(Debug)]
 pub struct Kdc {
@@ -21,7 +24,7 @@ pub struct Kdc {
 }
 
 impl Kdc {
-    /// Starts one that knows `HTTP/localhost` and these users, each with a keytab.
+    /// Starts one that knows `HTTP/localhost`, [`OTHER_HOST`] and these users, each with a keytab.
     pub async fn start(users: &[&str]) -> Self {
         // TERM ends a KDC.
         let keeper = Keeper::new("TERM");
@@ -49,7 +52,8 @@ impl Kdc {
         )
         .unwrap();
         run(command("kdb5_util", folder).args(["create", "-s", "-P", "master", "-r", REALM]));
-        for principal in users.iter().copied().chain(["HTTP/localhost", "host/localhost"]) {
+        let other = format!("HTTP/{OTHER_HOST}");
+        for principal in users.iter().copied().chain(["HTTP/localhost", "host/localhost", &other]) {
             let keytab = if principal.contains('/') { "gateway" } else { principal };
             admin(folder, &format!("addprinc -randkey {principal}"));
             admin(folder, &format!("ktadd -k {at}/{keytab}.keytab {principal}"));
@@ -66,7 +70,7 @@ impl Kdc {
         self.keeper.folder().join("krb5.conf")
     }
 
-    /// The gateway's keytab, which also has a `host/` entry.
+    /// The gateway's keytab, which has a `host/` entry too.
     pub fn keytab(&self) -> PathBuf {
         self.keeper.folder().join("gateway.keytab")
     }

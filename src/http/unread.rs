@@ -1,0 +1,143 @@
+//! What a door did not read of a request is read before it is answered.
+//!
+//! Whoever is refused comes again: after a 401 with a ticket, on the same connection (requests-kerberos, sparkmagic, Java's clients). When the rest
+//! of the body is still on its way at the time of the answer, the connection would be closed behind it, and the second request of a
+//! client that writes head and body apart would find it closed. So a small rest is waited for; before a large or slow one the
+//! answer says that the connection ends (RFC 9112, 9.3 and 9.6).
+
+use std::mem;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::Request;
+use axum::http::header::{CONNECTION, EXPECT};
+use axum::http::{HeaderValue, Version};
+use axum::middleware::Next;
+use axum::response::Response;
+use bytes::Bytes;
+use http_body_util::BodyExt as _;
+use hyper::body::{Body as _, Frame, SizeHint};
+
+/// How much of a rest is waited for, bytes, and for how long.
+const MOST: usize = 1 << 20;
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Waits for what the door left of the body.
+pub async fn take(request: Request, next: Next) -> Response {
+    // A stream of HTTP/2 ends alone.
+    if request.body().is_end_stream() || request.version() > Version::HTTP_11 {
+        return next.run(request).await;
+    }
+    // Whoever asks whether to send the body at all sends none to a refusal.
+    let is_asking = request.headers().contains_key(EXPECT);
+    let left = Left::default();
+    let request = request.map(|body| Body::new(Watched { body, left: left.clone() }));
+    let mut answer = next.run(request).await;
+    let rest = mem::take(&mut *left.lock().unwrap_or_else(PoisonError::into_inner));
+    let Some(rest) = rest.filter(|rest| !rest.is_end_stream()) else { return answer };
+    let is_read = !is_asking && tokio::time::timeout(PATIENCE, drain(rest)).await.unwrap_or(false);
+    if !is_read {
+        answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    answer
+}
+
+/// Whether it came to its end.
+async fn drain(mut body: Body) -> bool {
+    let mut drained = 0;
+    while let Some(frame) = body.frame().await {
+        drained += frame.as_ref().map_or(MOST, |frame| frame.data_ref().map_or(0, Bytes::len));
+        if drained >= MOST {
+            return false;
+        }
+    }
+    true
+}
+
+type Left = Arc<Mutex<Option<Body>>>;
+
+/// A body that is left here when nobody wants it any longer.
+struct Watched {
+    body: Body,
+    left: Left,
+}
+
+impl hyper::body::Body for Watched {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        *self.left.lock().unwrap_or_else(PoisonError::into_inner) = Some(mem::take(&mut self.body));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::Router;
+    use axum::http::StatusCode;
+    use axum::middleware::from_fn;
+    use axum::routing::post;
+    use tokio::sync::mpsc;
+    use tokio_stream::wrappers::ReceiverStream;
+    use tower::ServiceExt as _;
+
+    use super::*;
+
+    type Chunks = mpsc::Sender<Result<Bytes, std::io::Error>>;
+
+    /// A request whose body is still to come, to a door that reads none of it: its answer, and what tells that the door has refused it.
+    fn refused(headers: &[(&str, &str)]) -> (Chunks, mpsc::Receiver<()>, tokio::task::JoinHandle<Response>) {
+        let (chunks, body) = mpsc::channel(4);
+        let (said, refusals) = mpsc::channel(1);
+        let door = move || async move {
+            said.send(()).await.unwrap();
+            StatusCode::UNAUTHORIZED
+        };
+        let router = Router::new().route("/", post(door)).layer(from_fn(take));
+        let mut request = Request::post("/");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(Body::from_stream(ReceiverStream::new(body))).unwrap();
+        (chunks, refusals, tokio::spawn(async move { router.oneshot(request).await.unwrap() }))
+    }
+
+    #[tokio::test]
+    async fn a_body_that_is_under_way_is_waited_for() {
+        let (chunks, mut refusals, answer) = refused(&[]);
+        refusals.recv().await.unwrap();
+        chunks.send(Ok(Bytes::from_static(b"{}"))).await.unwrap();
+        assert!(!answer.is_finished());
+        drop(chunks);
+        let answer = answer.await.unwrap();
+        assert_eq!((answer.status(), answer.headers().get(CONNECTION)), (StatusCode::UNAUTHORIZED, None));
+    }
+
+    #[tokio::test]
+    async fn before_one_that_does_not_come_the_answer_says_that_the_connection_ends() {
+        let (_chunks, _refusals, answer) = refused(&[]);
+        assert_eq!(answer.await.unwrap().headers()[CONNECTION], "close");
+        let (_chunks, _refusals, answer) = refused(&[("expect", "100-continue")]);
+        assert_eq!(answer.await.unwrap().headers()[CONNECTION], "close");
+        let (chunks, _refusals, answer) = refused(&[]);
+        chunks.send(Ok(Bytes::from(vec![0; MOST]))).await.unwrap();
+        assert_eq!(answer.await.unwrap().headers()[CONNECTION], "close");
+    }
+}
