@@ -3,6 +3,8 @@
 SPARK_HOME says which Spark. The agent is compiled against it first, unless HEARTH_AGENT_JAR names a jar of it.
 """
 
+import atexit
+import functools
 import glob
 import json
 import os
@@ -25,9 +27,11 @@ OPENED = (
     "java.util.concurrent.atomic sun.nio.ch sun.nio.cs sun.security.action sun.util.calendar").split()
 
 
-def compile_driver(folder):
-    """The class path of the driver, compiled into a folder."""
-    spark = os.environ["SPARK_HOME"]
+@functools.lru_cache(maxsize=None)
+def compile_driver():
+    """The class path of the driver, compiled once for all tests."""
+    spark, folder = os.environ["SPARK_HOME"], tempfile.mkdtemp(prefix="hearth-test-driver-")
+    atexit.register(shutil.rmtree, folder)
     jar = os.environ.get("HEARTH_AGENT_JAR")
     if not jar:
         jar = os.path.join(folder, "agent.jar")
@@ -54,7 +58,7 @@ class SparkDriver:
     def __init__(self, python=PYTHON, gateway=None, conf=()):
         self.folder = tempfile.mkdtemp(prefix="hearth-test-")
         try:
-            self._start(compile_driver(self.folder), python, gateway, dict(conf))
+            self._start(compile_driver(), python, gateway, dict(conf))
         except BaseException:
             shutil.rmtree(self.folder)
             raise

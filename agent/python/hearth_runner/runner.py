@@ -70,6 +70,7 @@ class Runner:
             actions[type](**command)
 
     def _read(self):
+        why = "the agent has closed its end of the pipe"
         try:
             for command in self._channel.commands():
                 if command["type"] == "cancel":
@@ -77,8 +78,13 @@ class Runner:
                 else:
                     self._commands.put(command)
                     if command["type"] == "close":
+                        why = None
                         break
+        except BaseException:
+            why = "no command can be read:\n" + traceback.format_exc()
         finally:  # closed by the agent, or the agent is gone
+            if why:
+                os.write(self._capture.log, ("Hearth's Python ends: %s\n" % why).encode("utf-8", "backslashreplace"))
             self._commands.put({"type": "close"})
             if self._running is not None:
                 self._interrupts.cancel(self._running)

@@ -10,13 +10,18 @@ import scala.tools.nsc.interpreter.shell.{ReplCompletion, ReplReporterImpl, Shel
 /** What differs between the REPLs of Scala 2.12 and 2.13; this is 2.13's. */
 object Shim {
 
-  /** Makes the REPL; what the compiler says goes to `heard`. */
-  def repl(settings: Settings, parent: ClassLoader, heard: Heard): IMain = {
+  /** Makes the REPL; what the compiler says goes to `heard`.
+    *
+    * @param isShown asked when a line is compiled and what shows its values is not: whether that need not be
+    */
+  def repl(settings: Settings, parent: ClassLoader, heard: Heard, isShown: () => Boolean): IMain = {
     val reporter = new ReplReporterImpl(ShellConfig(settings), settings, new PrintWriter(Silence)) {
       override def doReport(pos: Position, message: String, severity: Severity, actions: List[CodeAction]): Unit =
         heard.say(pos, message, isError = severity == ERROR)
     }
-    val made = new IMain(settings, Some(parent), settings, reporter)
+    val made = new IMain(settings, Some(parent), settings, reporter) {
+      override def withoutWarnings[T](compile: => T): T = if (isShown()) true.asInstanceOf[T] else super.withoutWarnings(compile)
+    }
     made.initializeCompiler()
     made
   }

@@ -18,7 +18,13 @@ import hearth.agent.Column
   */
 final class Lines(settings: Settings, parent: ClassLoader, firstLine: Int) {
   private val heard = new Heard
-  val repl: IMain = Shim.repl(settings, parent, heard)
+  /** The line that is being compiled, and what it will show if that is known without a second compilation. */
+  private var compiling: () => Option[Seq[Shown.Piece]] = () => None
+  private var shown: Option[Seq[Shown.Piece]] = None
+  val repl: IMain = Shim.repl(settings, parent, heard, () => {
+    shown = compiling()
+    shown.isDefined
+  })
   import repl.global._
 
   /** Values by name, each with the line that defined it last. */
@@ -39,14 +45,25 @@ final class Lines(settings: Settings, parent: ClassLoader, firstLine: Int) {
 
   /** Compiles one statement, or several that belong together. */
   def compile(code: String): Either[Results.Result, Line] = {
-    val compiled = repl.compile(code, synthetic = false) match {
-      case Right(request) => Right(new Line(request, code))
-      case Left(why)      => Left(why)
+    // As IMain.compile, in which a statement of a kind that is not allowed has no request.
+    val compiled = repl.requestFromLine(code, synthetic = false) match {
+      case Right(request) =>
+        shown = None
+        compiling = () => pieces(request)
+        val isGood = try request != null && request.compile finally compiling = () => None
+        if (isGood) Right(new Line(request, code, shown)) else Left(Results.Error)
+      case Left(why) => Left(why)
     }
     // Else what was said here would silence the same at the next time.
     repl.reporter.reset()
     currentRun.reporting.clearAllConditionalWarnings()
     compiled
+  }
+
+  /** What a line shows whose own code is compiled, if that is simple. */
+  private def pieces(request: repl.Request): Option[Seq[Shown.Piece]] = {
+    val names = request.termNames.map(name => request.fullPath(name.encode.toString).replace("`", "") -> name.decode.toString)
+    Shown.of(request.handlers.map(_.resultExtractionCode(request)).mkString, names.toMap)
   }
 
   /** Compiles a source file beside the session's lines. */
@@ -88,8 +105,11 @@ final class Lines(settings: Settings, parent: ClassLoader, firstLine: Int) {
     }
   }
 
-  /** A statement that has been compiled. */
-  final class Line(request: repl.Request, code: String) {
+  /** A statement that has been compiled.
+    *
+    * @param shown what it shows, where the REPL has compiled nothing to show it
+    */
+  final class Line(request: repl.Request, code: String, shown: Option[Seq[Shown.Piece]]) {
 
     /** The number in the name of its class. */
     val number: Int = request.lineRep.lineId
@@ -102,8 +122,20 @@ final class Lines(settings: Settings, parent: ClassLoader, firstLine: Int) {
       * @throws Throwable what the user's code threw
       */
     def run(): String =
-      try "" + request.lineRep.call("$print")
-      catch { case failed: InvocationTargetException => throw Lines.unwrapped(failed) }
+      try shown match {
+        case None => "" + request.lineRep.call("$print")
+        case Some(pieces) =>
+          instance
+          pieces.map {
+            case Shown.Text(text)        => text
+            case Shown.Value(name, most) => scala.runtime.ScalaRunTime.replStringOf(value(name), most)
+          }.mkString
+      } catch { case failed @ (_: InvocationTargetException | _: ExceptionInInitializerError) => throw Lines.unwrapped(failed) }
+
+    /** The object that runs the line when it is made. */
+    private def instance: Any = Lines.member(module(request.lineRep.readPath), "INSTANCE")
+
+    private def module(name: String): Any = Class.forName(name + "$", true, loader).getField("MODULE$").get(null)
 
     /** Makes what it defines known to later lines. */
     def record(): Unit = {
@@ -138,7 +170,7 @@ final class Lines(settings: Settings, parent: ClassLoader, firstLine: Int) {
     def value(name: String): Any = {
       val path = request.fullPath(name).split('.').toList.map(_.stripPrefix("`").stripSuffix("`"))
       // $line3.$read.INSTANCE.$iw.$iw.name: package, object, then one member after the other.
-      val root = Class.forName(path.take(2).mkString(".") + "$", true, loader).getField("MODULE$").get(null)
+      val root = module(path.take(2).mkString("."))
       path.drop(2).map(NameTransformer.encode).foldLeft(root: Any)((owner, member) => Lines.member(owner, member))
     }
   }
@@ -158,7 +190,8 @@ object Lines {
     kind.getMethods.find(method => method.getName == name && method.getParameterCount == 0) match {
       case Some(method) =>
         method.setAccessible(true)
-        try method.invoke(owner)
+        // What is called for a value of Unit answers nothing.
+        try if (method.getReturnType == Void.TYPE) { method.invoke(owner); () } else method.invoke(owner)
         catch { case failed: InvocationTargetException => throw unwrapped(failed) }
       // An object inside an object has no accessor.
       case None => Class.forName(kind.getName.stripSuffix("$") + "$" + name + "$", true, kind.getClassLoader).getField("MODULE$").get(null)

@@ -1,14 +1,18 @@
 package hearth.agent.result
 
 import hearth.agent.{Json, Outcome, Truncated}
-import org.apache.spark.sql.DataFrame
+import org.apache.spark.sql.{DataFrame, Row}
 
 /** A query's rows as Livy's SQL sessions answer them: `{"schema": …, "data": [[…], …]}`. */
 object SqlResult {
 
   def of(frame: DataFrame, maxRows: Int): Outcome = {
     val schema = frame.schema
-    val fetched = if (schema.isEmpty) Array.empty[org.apache.spark.sql.Row] else frame.take(math.max(maxRows, 0) + 1)
+    val fetched =
+      if (schema.isEmpty) Array.empty[Row]
+      // Taking some is a query of its own, to be analysed once more.
+      else if (frame.queryExecution.analyzed.maxRows.exists(_ <= maxRows)) frame.collect()
+      else frame.take(math.max(maxRows, 0) + 1)
     val shown = fetched.take(maxRows)
     try {
       val json = Bounded.json { out =>

@@ -1,0 +1,52 @@
+package scala.tools.nsc.interpreter.lines
+
+import java.nio.file.{Files, Path}
+
+import scala.tools.nsc.Settings
+
+/** What a line shows, told without compiling code that tells it, is what the REPL's own code tells. */
+object ReplChecks {
+  private val codes = Seq(
+    "1+1", "val x = 3", "var y = \"a\\\"b\"", "lazy val z = sys.error(\"made\")", "val (p, q) = (1, List(2.5))", "def f[T](t: T*): Option[T] = None",
+    "class A { override def toString = \"an A\" }", "x == 3", "()", "private val h = 3", "val l: List[Option[String]] = Nil; val m = 3",
+    "y = \"4\"", "y", "import java.util._", "val `a b` = 3", "`a b` + 1", "implicit val i: Long = 3L", "new A", "null", "val s = \"\"\"q\nr \\ \u00e9\"\"\"",
+    "val u = ()", "Seq(1, 2).map(_ + 1)", "final case class B(a: Int)", "B(7) -> u", "val \u00e9t\u00e9 = '\\t'", "object O { val in = 1 }", "O.in", "trait T; type N = Map[Int, T]",
+    "for (i <- 1 to 2000) yield i", "Array(1, 2)", "val fail: Int = sys.error(\"no\")", "throw new IllegalStateException(\"gone\")",
+    "new A { override def toString: String = throw new RuntimeException(\"shy\") }", "x match { case 3 => \"three\" }", "@deprecated(\"\", \"\") def old = 1", "val r = 1 to 3\nr.sum")
+
+  def main(arguments: Array[String]): Unit = {
+    val folder = Files.createTempDirectory("hearth-checks")
+    try {
+      val (ours, theirs) = (made(folder.resolve("ours")), made(folder.resolve("theirs")))
+      codes.foreach { code =>
+        val told = outcome(ours.compile(code).map { line =>
+          val shown = line.run()
+          line.record()
+          shown
+        }.getOrElse("refused"))
+        val shown = outcome(theirs.repl.compile(code, false).map { request =>
+          val shown = "" + request.lineRep.call("$print")
+          theirs.repl.recordRequest(request)
+          shown
+        }.getOrElse("refused"))
+        if (told != shown) throw new AssertionError(s"$code shows $told, not $shown")
+      }
+      def showing(whose: String) = Files.walk(folder.resolve(whose)).filter(_.getFileName.toString == "$eval$.class").count
+      if (showing("theirs") < codes.size - 3 || showing("ours") > 4)
+        throw new AssertionError(s"${showing("ours")} of ${showing("theirs")} lines are compiled twice")
+      println("all checks of the REPL passed")
+    } finally scala.reflect.io.Directory(folder.toFile).deleteRecursively()
+  }
+
+  private def outcome(shown: => String): String =
+    try shown
+    catch { case failure: Throwable => Lines.unwrapped(failure).toString }
+
+  private def made(classes: Path): Lines = {
+    Files.createDirectories(classes)
+    val settings = new Settings(problem => throw new IllegalArgumentException(problem))
+    settings.processArguments(List("-Yrepl-class-based", "-Yrepl-outdir", classes.toString), processAll = true)
+    settings.usejavacp.value = true
+    new Lines(settings, getClass.getClassLoader, 1000)
+  }
+}
