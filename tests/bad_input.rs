@@ -4,6 +4,7 @@
 
 mod harness;
 
+use std::io::Write as _;
 use std::time::{Duration, Instant};
 
 use futures_util::StreamExt as _;
@@ -174,7 +175,9 @@ async fn paths_and_queries_that_make_no_sense() {
         assert_eq!(answer.status, 405, "{method} {path}: {answer}");
         assert!(!answer.header("allow").is_empty(), "{method} {path}");
     }
-    for path in ["/nope", "/sessions/0/nope", "/sessions/0/statements/0/nope", "/sessions//0", "//", "/../etc/passwd"] {
+    for path in
+        ["/nope", "/sessions/0/nope", "/sessions/0/statements/0/nope", "/sessions//0", "//nope", "/../etc/passwd"]
+    {
         assert_eq!(livy.get(path).await.status, 404, "{path}");
     }
     gateway.end().await;
@@ -238,6 +241,13 @@ async fn more_than_the_limit() {
     let piece = bytes::Bytes::from(vec![b'x'; 1 << 20]);
     let pieces = futures_util::stream::iter((0..100).map(move |_| Ok::<_, std::io::Error>(piece.clone())));
     assert_clear(&livy.post_text(&path, Body::wrap_stream(pieces)).await, 413, "100 MB in chunks");
+    // A little that would be much.
+    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    packed.write_all(b"{\"code\":\"").unwrap();
+    packed.write_all(&vec![b'x'; 200 << 20]).unwrap();
+    let request = livy.request(Method::POST, &path).header("content-type", "application/json");
+    let bomb = request.header("content-encoding", "gzip").body(packed.finish().unwrap());
+    assert_clear(&livy.send(bomb).await, 413, "200 MB in 200 kB");
     assert!(began.elapsed() < BOUND);
     // More than any would wait for is refused without being read.
     let huge = livy

@@ -56,6 +56,14 @@ async fn requests_as_real_clients_send_them() {
     let overridden = livy.request(Method::POST, second.header("location")).header("X-HTTP-Method-Override", "DELETE");
     assert_eq!(livy.send(overridden).await.expect(200), json!({"msg": "deleted"}));
     livy.get("/sessions/by%20form").await.expect(404);
+    // A body that is packed: `{"kind":"cobol"}`, and one that breaks off.
+    let packed =
+        b"\x1f\x8b\x08\0\0\0\0\0\x02\x03\xabV\xca\xce\xccKQ\xb2RJ\xceO\xca\xcfQ\xaa\x05\0\xc0\xcf\xccb\x10\0\0\0";
+    for (body, says) in [(&packed[..], "cobol"), (&packed[..20], "broke off")] {
+        let request = livy.request(Method::POST, "/sessions").header("content-type", "application/json");
+        let refused = livy.send(request.header("content-encoding", "gzip").body(body)).await;
+        assert!(refused.status == 400 && refused.text.contains(says), "{refused}");
+    }
     // Versions of the API.
     for (accept, status) in
         [("application/vnd.livy.v0.1+json", 200), ("application/vnd.livy.v9.9+json", 406), ("text/html", 200)]

@@ -1,9 +1,10 @@
 """The process itself: cancels, forks, crashes, its pipes, its end."""
 
 import os
+import subprocess
 import unittest
 
-from runner_process import PATIENCE, RunnerProcess
+from runner_process import PATIENCE, PYTHON, RUNNER, RunnerProcess
 
 
 class Process(unittest.TestCase):
@@ -119,6 +120,17 @@ class Process(unittest.TestCase):
             runner = RunnerProcess()
             runner.begin(code)
             self.assertEqual(runner.close(), 0, code)
+
+    def test_the_process_ends_with_an_agent_that_is_killed(self):
+        runner = subprocess.Popen([PYTHON, RUNNER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        try:
+            self.assertIn(b"started", runner.stdout.readline())
+            for pipe in (runner.stderr, runner.stdout, runner.stdin):
+                pipe.close()
+            self.assertEqual(runner.wait(PATIENCE), 0)
+        finally:
+            runner.kill()
+            runner.wait()
 
     def test_atexit_runs(self):
         path = os.path.join(self.runner.text("import tempfile\nd = tempfile.mkdtemp()\nprint(d)"), "left")

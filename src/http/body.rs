@@ -7,11 +7,6 @@ use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt as _;
 use hyper::body::Body as _;
 
-/// How much of a body that is too large is read and thrown away. A client that still writes when the connection closes would see that
-/// instead of the answer.
-const DRAIN: usize = 256 << 20;
-/// How long that may take.
-const DRAIN_TIME: Duration = Duration::from_secs(20);
 /// How long a body may pause.
 const PAUSE: Duration = Duration::from_secs(30);
 /// How long all of it may take: whoever sends a byte now and then would hold their place for ever.
@@ -41,14 +36,12 @@ pub async fn read(body: Body, limit: usize) -> Result<Bytes, Unread> {
 
 async fn whole(mut body: Body, limit: usize) -> Result<Bytes, Unread> {
     let declared = body.size_hint().lower();
-    if declared > limit as u64 && declared > DRAIN as u64 {
+    if declared > limit as u64 {
         return Err(Unread::TooLarge(limit));
     }
     let mut content = BytesMut::with_capacity(usize::try_from(declared).unwrap_or(0).min(limit));
     while let Some(data) = next(&mut body).await? {
         if content.len() + data.len() > limit {
-            drop(content);
-            let _ = tokio::time::timeout(DRAIN_TIME, drain(&mut body)).await;
             return Err(Unread::TooLarge(limit));
         }
         content.extend_from_slice(&data);
@@ -66,16 +59,6 @@ async fn next(body: &mut Body) -> Result<Option<Bytes>, Unread> {
         };
         if let Ok(data) = frame.into_data() {
             return Ok(Some(data));
-        }
-    }
-}
-
-async fn drain(body: &mut Body) {
-    let mut drained = 0;
-    while drained < DRAIN {
-        match body.frame().await {
-            Some(Ok(frame)) => drained += frame.data_ref().map_or(0, Bytes::len),
-            Some(Err(_)) | None => return,
         }
     }
 }

@@ -36,7 +36,7 @@ fn door(path: &str) -> &'static str {
     match path.split('/').nth(1) {
         Some("api") => "api",
         Some("driver") => "driver",
-        Some("healthz" | "readyz" | "metrics") => "ops",
+        Some("" | "healthz" | "readyz" | "metrics") => "ops",
         _ => "livy",
     }
 }

@@ -35,6 +35,7 @@ use ipnet::IpNet;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{NotForContentType, Predicate, SizeAbove};
+use tower_http::decompression::RequestDecompressionLayer;
 
 use crate::audit::refusals::Refusals;
 use crate::context::driver::Door;
@@ -98,9 +99,11 @@ impl std::ops::Deref for Doors {
 pub fn router(doors: Doors) -> Router {
     let guarded =
         livy::router(&doors).merge(login::router(&doors)).layer(from_fn_with_state(doors.clone(), guard::guard));
+    // Gzip comes in as it goes out. What is no encoding at all passes: Livy's own clients name a character set there.
+    let unpacked = RequestDecompressionLayer::new().pass_through_unaccepted(true);
+    let people = guarded.merge(api::router(&doors)).layer(unpacked);
     Router::new()
-        .merge(guarded)
-        .merge(api::router(&doors))
+        .merge(people)
         .merge(driver::router())
         .merge(ops::router())
         .fallback(livy::surface::unknown_path)
@@ -114,7 +117,7 @@ pub fn router(doors: Doors) -> Router {
             ),
         )
         .layer(CatchPanicLayer::custom(extract::panicked))
-        .layer(from_fn(unread::take))
         .layer(from_fn_with_state(doors.clone(), measure::measure))
+        .layer(from_fn(unread::take))
         .with_state(doors)
 }

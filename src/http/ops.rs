@@ -1,4 +1,4 @@
-//! Operations: alive, ready, metrics. Open to everybody who reaches the port; they say nothing of anybody's work.
+//! Operations: what answers here, alive, ready, metrics. Open to everybody who reaches the port; they say nothing of anybody's work.
 
 use axum::Router;
 use axum::extract::State;
@@ -15,7 +15,19 @@ use crate::{batch, context};
 
 /// The routes of this door.
 pub fn router() -> Router<Doors> {
-    Router::new().route("/healthz", get(healthz)).route("/readyz", get(readyz)).route("/metrics", get(metrics))
+    Router::new()
+        .route("/", get(root))
+        .route("/healthz", get(healthz))
+        .route("/readyz", get(readyz))
+        .route("/metrics", get(metrics))
+}
+
+/// For a person who opens the address in a browser, where Livy has its pages.
+async fn root() -> &'static str {
+    "This is Hearth, a gateway to Spark.\n\n\
+     /sessions, /batches      the REST API of Apache Livy, for every client of Livy's\n\
+     /api/v1                  Hearth's own, described at /api/v1/openapi.json\n\
+     /healthz /readyz /metrics\n"
 }
 
 /// Every series; the gauges are counted now.

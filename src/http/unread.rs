@@ -2,8 +2,8 @@
 //!
 //! Whoever is refused comes again: after a 401 with a ticket, on the same connection (requests-kerberos, sparkmagic, Java's clients). When the rest
 //! of the body is still on its way at the time of the answer, the connection would be closed behind it, and the second request of a
-//! client that writes head and body apart would find it closed. So a small rest is waited for; before a large or slow one the
-//! answer says that the connection ends (RFC 9112, 9.3 and 9.6).
+//! client that writes head and body apart would find it closed. So a rest is waited for; before one that is too large or slow the answer says
+//! that the connection ends (RFC 9112, 9.3 and 9.6).
 
 use std::mem;
 use std::pin::Pin;
@@ -21,24 +21,27 @@ use bytes::Bytes;
 use http_body_util::BodyExt as _;
 use hyper::body::{Body as _, Frame, SizeHint};
 
-/// How much of a rest is waited for, bytes, and for how long.
-const MOST: usize = 1 << 20;
-const PATIENCE: Duration = Duration::from_secs(2);
+/// How much of a rest is read, bytes: a client that still writes when the connection closes would see that instead of the answer.
+const MOST: u64 = 256 << 20;
+/// How long that may take, and how long the rest may pause.
+const WHOLE: Duration = Duration::from_secs(20);
+const PAUSE: Duration = Duration::from_secs(2);
 
-/// Waits for what the door left of the body.
+/// Waits for what the door left of the body. Not for what agents bring: they are told at once that nobody wants it any longer.
 pub async fn take(request: Request, next: Next) -> Response {
     // A stream of HTTP/2 ends alone.
-    if request.body().is_end_stream() || request.version() > Version::HTTP_11 {
+    let is_plain = request.version() <= Version::HTTP_11 && !request.uri().path().starts_with("/driver/");
+    if !is_plain || request.body().is_end_stream() {
         return next.run(request).await;
     }
     // Whoever asks whether to send the body at all sends none to a refusal.
     let is_asking = request.headers().contains_key(EXPECT);
     let left = Left::default();
-    let request = request.map(|body| Body::new(Watched { body, left: left.clone() }));
-    let mut answer = next.run(request).await;
+    let watched = |body| Body::new(Watched { body, left: left.clone(), is_over: false });
+    let mut answer = next.run(request.map(watched)).await;
     let rest = mem::take(&mut *left.lock().unwrap_or_else(PoisonError::into_inner));
     let Some(rest) = rest.filter(|rest| !rest.is_end_stream()) else { return answer };
-    let is_read = !is_asking && tokio::time::timeout(PATIENCE, drain(rest)).await.unwrap_or(false);
+    let is_read = !is_asking && tokio::time::timeout(WHOLE, drain(rest)).await.unwrap_or(false);
     if !is_read {
         answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
@@ -47,22 +50,27 @@ pub async fn take(request: Request, next: Next) -> Response {
 
 /// Whether it came to its end.
 async fn drain(mut body: Body) -> bool {
-    let mut drained = 0;
-    while let Some(frame) = body.frame().await {
-        drained += frame.as_ref().map_or(MOST, |frame| frame.data_ref().map_or(0, Bytes::len));
-        if drained >= MOST {
+    let mut most = MOST;
+    while body.size_hint().lower() <= most {
+        match tokio::time::timeout(PAUSE, body.frame()).await {
+            Ok(Some(Ok(frame))) => most = most.saturating_sub(frame.data_ref().map_or(0, |data| data.len() as u64)),
+            Ok(None) => return true,
+            Ok(Some(Err(_))) | Err(_) => return false,
+        }
+        if most == 0 {
             return false;
         }
     }
-    true
+    false
 }
 
 type Left = Arc<Mutex<Option<Body>>>;
 
-/// A body that is left here when nobody wants it any longer.
+/// A body that is left there when nobody wants it any longer, unless it is over.
 struct Watched {
     body: Body,
     left: Left,
+    is_over: bool,
 }
 
 impl hyper::body::Body for Watched {
@@ -70,7 +78,10 @@ impl hyper::body::Body for Watched {
     type Error = axum::Error;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
+        let frame = Pin::new(&mut self.body).poll_frame(cx);
+        // Of chunks hyper's own body does not say that they are over.
+        self.is_over |= matches!(frame, Poll::Ready(None | Some(Err(_))));
+        frame
     }
 
     fn is_end_stream(&self) -> bool {
@@ -84,7 +95,9 @@ impl hyper::body::Body for Watched {
 
 impl Drop for Watched {
     fn drop(&mut self) {
-        *self.left.lock().unwrap_or_else(PoisonError::into_inner) = Some(mem::take(&mut self.body));
+        if !self.is_over {
+            *self.left.lock().unwrap_or_else(PoisonError::into_inner) = Some(mem::take(&mut self.body));
+        }
     }
 }
 
@@ -135,9 +148,6 @@ mod tests {
         let (_chunks, _refusals, answer) = refused(&[]);
         assert_eq!(answer.await.unwrap().headers()[CONNECTION], "close");
         let (_chunks, _refusals, answer) = refused(&[("expect", "100-continue")]);
-        assert_eq!(answer.await.unwrap().headers()[CONNECTION], "close");
-        let (chunks, _refusals, answer) = refused(&[]);
-        chunks.send(Ok(Bytes::from(vec![0; MOST]))).await.unwrap();
         assert_eq!(answer.await.unwrap().headers()[CONNECTION], "close");
     }
 }

@@ -83,13 +83,19 @@ class Runner:
         except BaseException:
             why = "no command can be read:\n" + traceback.format_exc()
         finally:  # closed by the agent, or the agent is gone
-            if why:
-                os.write(self._capture.log, ("Hearth's Python ends: %s\n" % why).encode("utf-8", "backslashreplace"))
             self._commands.put({"type": "close"})
             if self._running is not None:
                 self._interrupts.cancel(self._running)
+            if why:
+                self._say_why(why)
             time.sleep(GRACE)
             os._exit(0)
+
+    def _say_why(self, why):
+        try:
+            os.write(self._capture.log, ("Hearth's Python ends: %s\n" % why).encode("utf-8", "backslashreplace"))
+        except OSError:
+            pass  # nobody reads it any longer, or user code has closed it
 
     def _attach(self, port, secret):
         from hearth_runner.spark import Spark

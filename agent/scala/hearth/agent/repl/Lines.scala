@@ -60,10 +60,16 @@ final class Lines(settings: Settings, parent: ClassLoader, firstLine: Int) {
     compiled
   }
 
-  /** What a line shows whose own code is compiled, if that is simple. */
+  /** What a line shows whose own code is compiled, if that is simple. A line that defines a value class is wrapped in objects, which run when
+    * what shows it asks for them; a value of such a class is not what its accessor answers.
+    */
   private def pieces(request: repl.Request): Option[Seq[Shown.Piece]] = {
-    val names = request.termNames.map(name => request.fullPath(name.encode.toString).replace("`", "") -> name.decode.toString)
-    Shown.of(request.handlers.map(_.resultExtractionCode(request)).mkString, names.toMap)
+    def isUnboxed(name: Name) = exitingTyper(request.compilerTypeOf(name).finalResultType.dealiasWiden.typeSymbol.isDerivedValueClass)
+    if (request.definesValueClass || request.termNames.exists(isUnboxed)) None
+    else {
+      val accessors = request.termNames.map(name => request.fullPath(name.encode.toString).replace("`", "") -> name.encode.toString)
+      Shown.of(request.handlers.map(_.resultExtractionCode(request)).mkString, accessors.toMap)
+    }
   }
 
   /** Compiles a source file beside the session's lines. */
@@ -125,17 +131,20 @@ final class Lines(settings: Settings, parent: ClassLoader, firstLine: Int) {
       try shown match {
         case None => "" + request.lineRep.call("$print")
         case Some(pieces) =>
-          instance
+          val made = scope
           pieces.map {
-            case Shown.Text(text)        => text
-            case Shown.Value(name, most) => scala.runtime.ScalaRunTime.replStringOf(value(name), most)
+            case Shown.Text(text)            => text
+            case Shown.Value(accessor, most) => scala.runtime.ScalaRunTime.replStringOf(Lines.member(made, accessor), most)
           }.mkString
       } catch { case failed @ (_: InvocationTargetException | _: ExceptionInInitializerError) => throw Lines.unwrapped(failed) }
 
-    /** The object that runs the line when it is made. */
-    private def instance: Any = Lines.member(module(request.lineRep.readPath), "INSTANCE")
-
-    private def module(name: String): Any = Class.forName(name + "$", true, loader).getField("MODULE$").get(null)
+    /** What holds the values; whoever asks first runs the line. */
+    private def scope: Any = {
+      // $line3.$read.INSTANCE.$iw.$iw: package, object, then one member after the other.
+      val path = request.fullPath("it").stripSuffix(".`it`").split('.').toList
+      val root = Class.forName(path.take(2).mkString(".") + "$", true, loader).getField("MODULE$").get(null)
+      path.drop(2).foldLeft(root: Any)(Lines.member)
+    }
 
     /** Makes what it defines known to later lines. */
     def record(): Unit = {
@@ -167,12 +176,7 @@ final class Lines(settings: Settings, parent: ClassLoader, firstLine: Int) {
     }
 
     /** A value it defines. */
-    def value(name: String): Any = {
-      val path = request.fullPath(name).split('.').toList.map(_.stripPrefix("`").stripSuffix("`"))
-      // $line3.$read.INSTANCE.$iw.$iw.name: package, object, then one member after the other.
-      val root = module(path.take(2).mkString("."))
-      path.drop(2).map(NameTransformer.encode).foldLeft(root: Any)((owner, member) => Lines.member(owner, member))
-    }
+    def value(name: String): Any = Lines.member(scope, NameTransformer.encode(name))
   }
 }
 
