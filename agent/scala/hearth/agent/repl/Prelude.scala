@@ -12,8 +12,8 @@ import org.apache.spark.sql.{DataFrame, DatasetHolder, Encoder, SparkSession, SQ
 
 /** What every Scala session begins with: `spark`, `sc`, `sqlContext` and the imports of spark-shell.
   *
-  * They are the members of an object that each session compiles for itself, under a line number of its own, and imports. The REPL
-  * knows the members of an object without running anything; for an import from a value, as in spark-shell, it would compile and
+  * They are the members of an object that each session has for itself, from [[Preludes]] or else compiled under a line number of its own, and
+  * imports. The REPL knows the members of an object without running anything; for an import from a value, as in spark-shell, it would compile and
   * run a dozen lines.
   */
 class Prelude(range: Int) extends SQLImplicits with Serializable {
@@ -65,14 +65,16 @@ object Prelude {
 
   def unbind(range: Int): Unit = places.remove(range)
 
-  /** Compiles it; needs nothing of Spark.
+  /** Makes it known to the session, and compiles it where it is not there; needs nothing of Spark.
     *
     * @param line the session's line number that is kept for it
     */
   def compile(lines: Lines, range: Int, line: Int): Unit = {
-    val made = lines.define(s"package $$line$line\nobject prelude extends _root_.hearth.agent.repl.Prelude($range)\n")
+    val isThere = range <= Preludes.count
+    val made = isThere || lines.define(s"package $$line$line\nobject prelude extends _root_.hearth.agent.repl.Prelude($range)\n")
+    val prelude = if (isThere) s"hearth.agent.repl.Preludes.p$range" else s"$$line$line.prelude"
     val imported = made && lines.compile(
-      s"""import _root_.$$line$line.prelude._
+      s"""import _root_.$prelude._
          |import org.apache.spark.SparkContext._
          |import org.apache.spark.sql.functions._""".stripMargin).fold(_ => false, imports => { imports.record(); true })
     if (!imported)
