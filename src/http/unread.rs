@@ -115,8 +115,8 @@ mod tests {
 
     type Chunks = mpsc::Sender<Result<Bytes, std::io::Error>>;
 
-    /// A request whose body is still to come, to a door that reads none of it: its answer, and what tells that the door has refused it.
-    fn refused(headers: &[(&str, &str)]) -> (Chunks, mpsc::Receiver<()>, tokio::task::JoinHandle<Response>) {
+    /// A request whose body is still to come, to a door that reads none of it: what tells that the door has refused it, and its answer.
+    fn refused(headers: &[(&str, &str)]) -> (Chunks, mpsc::Receiver<()>, impl Future<Output = Response>) {
         let (chunks, body) = mpsc::channel(4);
         let (said, refusals) = mpsc::channel(1);
         let door = move || async move {
@@ -129,25 +129,26 @@ mod tests {
             request = request.header(*name, *value);
         }
         let request = request.body(Body::from_stream(ReceiverStream::new(body))).unwrap();
-        (chunks, refusals, tokio::spawn(async move { router.oneshot(request).await.unwrap() }))
+        (chunks, refusals, async move { router.oneshot(request).await.unwrap() })
     }
 
     #[tokio::test]
     async fn a_body_that_is_under_way_is_waited_for() {
         let (chunks, mut refusals, answer) = refused(&[]);
-        refusals.recv().await.unwrap();
-        chunks.send(Ok(Bytes::from_static(b"{}"))).await.unwrap();
-        assert!(!answer.is_finished());
-        drop(chunks);
-        let answer = answer.await.unwrap();
+        let come = async move {
+            refusals.recv().await.unwrap();
+            // Nobody would take it, were the answer there already.
+            chunks.send(Ok(Bytes::from_static(b"{}"))).await.unwrap();
+        };
+        let (answer, ()) = tokio::join!(answer, come);
         assert_eq!((answer.status(), answer.headers().get(CONNECTION)), (StatusCode::UNAUTHORIZED, None));
     }
 
     #[tokio::test]
     async fn before_one_that_does_not_come_the_answer_says_that_the_connection_ends() {
         let (_chunks, _refusals, answer) = refused(&[]);
-        assert_eq!(answer.await.unwrap().headers()[CONNECTION], "close");
+        assert_eq!(answer.await.headers()[CONNECTION], "close");
         let (_chunks, _refusals, answer) = refused(&[("expect", "100-continue")]);
-        assert_eq!(answer.await.unwrap().headers()[CONNECTION], "close");
+        assert_eq!(answer.await.headers()[CONNECTION], "close");
     }
 }
