@@ -4,6 +4,8 @@ import java.nio.file.{Files, Path}
 
 import scala.tools.nsc.Settings
 
+import hearth.agent.repl.{Prelude, Preludes}
+
 /** What a line shows, told without compiling code that tells it, is what the REPL's own code tells. */
 object ReplChecks {
   /** Lines whose second program does more than name texts and values, or that are about value classes. */
@@ -17,7 +19,7 @@ object ReplChecks {
     "for (i <- 1 to 2000) yield i", "Array(1, 2)", "val fail: Int = sys.error(\"no\")", "throw new IllegalStateException(\"gone\")",
     "new A { override def toString: String = throw new RuntimeException(\"shy\") }", "x match { case 3 => \"three\" }", "@deprecated(\"\", \"\") def old = 1", "val r = 1 to 3\nr.sum",
     "class V(val a: Int) extends AnyVal; y = y + \"ran\"", "y", "case class W(a: Int) extends AnyVal", "val w = W(1)", "Seq(w)",
-    "val `a.b` = { y = y + 1; 3 }", "`a.b`", "y", "final val long = \"" + "x" * 20000 + "\"", "val longer: List[" + "Map[String, " * 400 + "Int" + "]" * 400 + "] = Nil",
+    "val `a.b` = { y = y + 1; 3 }", "`a.b`", "y", "final val long = \"" + "x" * 20000 + "\"", "val longer: List[" + "Map[String, " * 20 + "Int" + "]" * 20 + "] = Nil",
     "new { val in = 2 }", "val same: x.type = x",
     "type Id = W; val id: Id = w", "val any: Any = w", "val c = 'c'; val d = 2.5; val b = 7.toByte", "Some(()).get", "object P { override def toString = \"P\" }; P", "lazy val late = 3; late")
 
@@ -42,6 +44,13 @@ object ReplChecks {
       def showing(whose: String) = Files.walk(folder.resolve(whose)).filter(_.getFileName.toString == "$eval$.class").count
       if (showing("ours") > compiledTwice)
         throw new AssertionError(s"${showing("ours")} of ${showing("theirs")} lines are compiled twice")
+      // The last prelude that is there, and the first that is not.
+      Seq(Preludes.count, Preludes.count + 1).foreach { range =>
+        val lines = made(folder.resolve(s"prelude-$range"))
+        Prelude.compile(lines, range, range * 1000)
+        if (lines.compile("(spark, sc, sqlContext, hearth, lit(1), sql _)").isLeft)
+          throw new AssertionError(s"the prelude of session $range: ${lines.said().map(_.message)}")
+      }
       println("all checks of the REPL passed")
     } finally scala.reflect.io.Directory(folder.toFile).deleteRecursively()
   }
