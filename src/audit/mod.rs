@@ -27,6 +27,7 @@ use crate::id::GatewayId;
 use crate::identity::Principal;
 
 pub use event::Event;
+pub use store::Columns;
 
 /// The section `audit`.
 #[derive(Debug, Clone, Deserialize)]
@@ -102,15 +103,22 @@ impl Audit {
         Self { gateway, required: config.required }
     }
 
+    /// An entry as its row has it, for who writes both the action and the entry by one query.
+    #[must_use]
+    pub fn columns(&self, entry: Entry<'_>) -> Columns {
+        Columns::of(self.gateway, entry)
+    }
+
     /// Writes an entry in the transaction of the action that it tells of.
     ///
     /// # Errors
     /// The database's: then the action must not be done. Without `audit.required` a failure is told in the log alone.
     pub async fn record(&self, db: &mut PgConnection, entry: Entry<'_>) -> Result<(), sqlx::Error> {
+        let (event, row) = (entry.event.as_str(), self.columns(entry));
         if self.required {
-            return store::insert(db, self.gateway, &entry).await.map_err(|e| match crate::store::Error::from(e) {
+            return store::insert(db, &row).await.map_err(|e| match crate::store::Error::from(e) {
                 crate::store::Error::Failed(e) => {
-                    error!(error = %e, event = entry.event.as_str(), "The audit cannot be written: nothing is done");
+                    error!(error = %e, event, "The audit cannot be written: nothing is done");
                     crate::store::Error::Unaudited(e).into_sqlx()
                 }
                 other => other.into_sqlx(),
@@ -118,10 +126,10 @@ impl Audit {
         }
         // A failed statement would spoil the whole transaction but for the savepoint.
         let mut savepoint = sqlx::Connection::begin(db).await?;
-        match store::insert(&mut savepoint, self.gateway, &entry).await {
+        match store::insert(&mut savepoint, &row).await {
             Ok(()) => savepoint.commit().await,
             Err(e) => {
-                warn!(error = %e, event = entry.event.as_str(), "An event could not be recorded");
+                warn!(error = %e, event, "An event could not be recorded");
                 savepoint.rollback().await
             }
         }

@@ -11,31 +11,82 @@ use super::key::Signed;
 use crate::id::GatewayId;
 use crate::time::Timestamp;
 
+/// An entry as its row has it.
+#[derive(Debug)]
+pub struct Columns {
+    /// The incarnation of the gateway that writes it.
+    pub gateway: GatewayId,
+    /// The event's word.
+    pub event: &'static str,
+    /// `done` or `refused`.
+    pub outcome: &'static str,
+    /// In which tenant.
+    pub tenant: String,
+    /// Whose credential it was.
+    pub actor: String,
+    /// For whom they acted.
+    pub on_behalf_of: Option<String>,
+    /// By which scheme.
+    pub scheme: &'static str,
+    /// From where.
+    pub address: Option<String>,
+    /// By which request.
+    pub request: Option<String>,
+    /// To what it was done.
+    pub resource_kind: Option<&'static str>,
+    /// The id of that.
+    pub resource_id: Option<String>,
+    /// The policies that decided.
+    pub policies: Vec<String>,
+    /// What else is worth knowing.
+    pub detail: Option<String>,
+}
+
+impl Columns {
+    pub(super) fn of(gateway: GatewayId, entry: Entry<'_>) -> Self {
+        let who = entry.who;
+        let (actor, on_behalf_of) = match &who.via {
+            Some(proxy) => (proxy.to_string(), Some(who.user.to_string())),
+            None => (who.user.to_string(), None),
+        };
+        let (resource_kind, resource_id) = entry.on.unzip();
+        Self {
+            gateway,
+            event: entry.event.as_str(),
+            outcome: if entry.refused { "refused" } else { "done" },
+            tenant: who.tenant.to_string(),
+            actor,
+            on_behalf_of,
+            scheme: who.scheme.as_str(),
+            address: who.origin.address.map(|address| address.to_string()),
+            request: who.origin.request.as_deref().map(str::to_owned),
+            resource_kind,
+            resource_id,
+            policies: entry.policies.to_vec(),
+            detail: entry.detail,
+        }
+    }
+}
+
 /// Writes an event.
-pub async fn insert(db: &mut PgConnection, gateway: GatewayId, entry: &Entry<'_>) -> Result<(), sqlx::Error> {
-    let who = entry.who;
-    // The actor is whose credential it was; for whom they acted stands beside.
-    let (actor, on_behalf_of) = match &who.via {
-        Some(proxy) => (&**proxy, Some(&*who.user)),
-        None => (&*who.user, None),
-    };
+pub async fn insert(db: &mut PgConnection, row: &Columns) -> Result<(), sqlx::Error> {
     sqlx::query!(
         "insert into audit_event (gateway, event, outcome, tenant, actor, on_behalf_of, scheme, address, request,
                                   resource_kind, resource_id, policies, detail)
          values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
-        gateway.0,
-        entry.event.as_str(),
-        if entry.refused { "refused" } else { "done" },
-        &*who.tenant,
-        actor,
-        on_behalf_of,
-        who.scheme.as_str(),
-        who.origin.address.map(|address| address.to_string()),
-        who.origin.request.as_deref(),
-        entry.on.as_ref().map(|(kind, _)| *kind),
-        entry.on.as_ref().map(|(_, id)| id.as_str()),
-        entry.policies,
-        entry.detail
+        row.gateway.0,
+        row.event,
+        row.outcome,
+        row.tenant,
+        row.actor,
+        row.on_behalf_of,
+        row.scheme,
+        row.address,
+        row.request,
+        row.resource_kind,
+        row.resource_id,
+        &row.policies,
+        row.detail
     )
     .execute(db)
     .await?;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use serde_json::value::RawValue;
-use sqlx::PgConnection;
+use sqlx::{PgConnection, PgPool};
 use tracing::warn;
 
 use super::kept;
@@ -14,7 +14,7 @@ use super::said::concerns;
 use super::service::Service;
 use crate::context::driver::wire::handle::{Handles, Kept, Place};
 use crate::context::driver::wire::{Envelope, Outgoing};
-use crate::context::driver::{AfterCommit, Owed, Sink, Untaken};
+use crate::context::driver::{AfterCommit, AtOnce, Hold, Owed, Sink, Untaken};
 use crate::context::{self, Ending};
 use crate::id::{ContextId, GatewayId, SessionId};
 
@@ -130,6 +130,14 @@ impl Sink for Everything {
             Ok(after)
         }
         .boxed()
+    }
+
+    fn apply_at_once<'a>(&'a self, pool: &'a PgPool, hold: Hold, batch: &'a [Envelope]) -> BoxFuture<'a, Sql<AtOnce>> {
+        if batch.iter().any(concerns) {
+            std::future::ready(Ok(AtOnce::NotSo)).boxed()
+        } else {
+            self.rest.apply_at_once(pool, hold, batch)
+        }
     }
 
     fn refuse<'a>(

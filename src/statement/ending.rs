@@ -9,7 +9,7 @@ use super::service::Service;
 use super::store::{self, End};
 use super::{Raw, State, Statement};
 use crate::context::Ending;
-use crate::context::driver::AfterCommit;
+use crate::context::driver::{AfterCommit, Effect};
 use crate::id::{ContextId, SessionId};
 use crate::session::{self, Kind};
 
@@ -35,13 +35,18 @@ impl Service {
         number: i32,
         end: &End<'_>,
     ) -> Sql<AfterCommit> {
-        let Some(row) = store::end_statement(db, context, session, number, end).await? else { return Ok(Vec::new()) };
+        let ended = store::end_statement(db, context, session, number, end).await?;
+        Ok(ended.map(|row| self.show_end(session, number, end, row)).into_iter().collect())
+    }
+
+    /// What shows the end of a statement to those who wait, once it is committed.
+    pub(super) fn show_end(&self, session: SessionId, number: i32, end: &End<'_>, row: store::Ended) -> Effect {
         let raw = |text: Option<&str>| text.and_then(|t| RawValue::from_string(t.to_owned()).ok()).map(Raw::from);
         let (output, columns, truncated) = (raw(end.output), raw(end.columns), raw(end.truncated));
         let state = if end.cancelled { State::Cancelled } else { State::Available };
         let (ran_us, started, completed) = (end.ran_us, end.started, end.completed);
         let this = self.clone();
-        Ok(vec![Box::new(move || {
+        Box::new(move || {
             this.count_end(session, number, &row, state, output.as_deref(), ran_us);
             let Some(live) = this.sessions().live().get(session) else { return };
             let change = |s: &mut Statement| {
@@ -52,7 +57,7 @@ impl Service {
             if this.live().end(session, number, change, |unfinished| live.set_unfinished(unfinished)) {
                 live.statement_changed(number);
             }
-        })])
+        })
     }
 
     /// Counts a statement that has ended, and how long it took.

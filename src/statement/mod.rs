@@ -4,12 +4,14 @@
 //! [`sink`] writes what the agent says of it, [`service`] takes it in and gives it out. A statement that was waiting or running when
 //! its driver died ends `available` with an error output that says so, and is not run again.
 
+mod at_once;
 mod ending;
 pub mod live;
 mod said;
 pub mod service;
 pub mod sink;
 pub mod store;
+mod submit;
 
 use serde_json::value::RawValue;
 use std::sync::Arc;

@@ -4,13 +4,14 @@
 //! whose token opened the link.
 
 use serde_json::value::RawValue;
-use sqlx::PgConnection;
+use sqlx::{PgConnection, PgPool};
 
+use super::at_once;
 use super::service::Service;
 use super::store::{self, End};
 use crate::context::Ending;
 use crate::context::driver::wire::{self, Envelope};
-use crate::context::driver::{AfterCommit, Untaken, told};
+use crate::context::driver::{AfterCommit, AtOnce, Hold, Untaken, told};
 use crate::id::{ContextId, SessionId};
 use crate::session;
 use crate::session::live::Event;
@@ -62,16 +63,7 @@ impl Service {
                 store::set_running(db, self.session_of(context, session()?)?, number()?, at).await?;
             }
             "statement_done" => {
-                let body: wire::StatementDone = envelope.body()?;
-                let end = End {
-                    cancelled: body.cancelled,
-                    output: body.output.map(RawValue::get).filter(|o| *o != "null"),
-                    columns: body.columns.map(RawValue::get).filter(|c| *c != "null"),
-                    truncated: body.truncated.map(RawValue::get).filter(|t| *t != "null"),
-                    ran_us: body.ran_us,
-                    started: body.started.and_then(moment),
-                    completed: body.completed.and_then(moment).unwrap_or_else(crate::time::now),
-                };
+                let end = end_of(envelope.body()?);
                 after.append(&mut self.end(db, context, session()?, number()?, &end).await?);
             }
             "session_state" => {
@@ -107,6 +99,25 @@ impl Service {
             other => return Err(Untaken::Nonsense(format!("type {other:?} is not known"))),
         }
         Ok(())
+    }
+
+    /// As [`Service::apply_one`] for the end of a statement that comes alone.
+    pub(super) async fn end_at_once(
+        &self,
+        pool: &PgPool,
+        hold: Hold,
+        envelope: &Envelope,
+    ) -> Result<AtOnce, sqlx::Error> {
+        let (Some(session), Some(number)) = (envelope.session, envelope.statement) else { return Ok(AtOnce::NotSo) };
+        let Ok(body) = envelope.body() else { return Ok(AtOnce::NotSo) };
+        let end = end_of(body);
+        Ok(match at_once::end(pool, hold, session, number, &end).await? {
+            None => AtOnce::Fenced,
+            Some(ended) => {
+                let shown = ended.map(|row| self.show_end(session, number, &end, row));
+                AtOnce::Written(shown.into_iter().collect())
+            }
+        })
     }
 
     async fn session_idle(
@@ -156,6 +167,18 @@ impl Service {
             Some(live) if live.row().context_id == context => Ok(id),
             _ => Err(Untaken::Nonsense(format!("session {id} is not of this context"))),
         }
+    }
+}
+
+fn end_of(body: wire::StatementDone<'_>) -> End<'_> {
+    End {
+        cancelled: body.cancelled,
+        output: body.output.map(RawValue::get).filter(|o| *o != "null"),
+        columns: body.columns.map(RawValue::get).filter(|c| *c != "null"),
+        truncated: body.truncated.map(RawValue::get).filter(|t| *t != "null"),
+        ran_us: body.ran_us,
+        started: body.started.and_then(moment),
+        completed: body.completed.and_then(moment).unwrap_or_else(crate::time::now),
     }
 }
 

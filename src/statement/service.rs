@@ -3,22 +3,19 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::value::RawValue;
 use sqlx::Connection;
 use tokio::time::Instant;
 
 use super::live::Live;
-use super::sink::run_message;
-use super::{Chunk, Error, Raw, State, Statement, store};
+use super::{Chunk, Error, State, Statement, store};
 use crate::access::{self, Allowed, Attach};
 use crate::audit;
 use crate::context::{self, driver::Signal};
 use crate::id::{ContextId, SessionId};
-use crate::identity::Principal;
 use crate::life::Life;
 use crate::session::live::Event;
-use crate::session::{self, Kind, View};
-use crate::store::{Page, Range, idempotency};
+use crate::session::{self, View};
+use crate::store::{Page, Range};
 use crate::telemetry::metrics::Metrics;
 
 /// How often a wait looks at the row of a statement whose session another gateway answers for.
@@ -26,8 +23,6 @@ const LOOK: Duration = Duration::from_millis(200);
 
 /// A page of statements ends with the one that reaches this many bytes of code and results.
 pub const LARGEST_PAGE: i64 = 16 * 1024 * 1024;
-/// Code up to this size goes to the link with the signal, bytes.
-const LARGEST_SIGNAL: usize = 64 * 1024;
 
 /// Use cases of statements. Cheap to clone.
 #[derive(Clone)]
@@ -50,6 +45,11 @@ impl Service {
         &self.metrics
     }
 
+    /// The gateway's life.
+    pub(super) fn life(&self) -> &Life {
+        &self.life
+    }
+
     /// The sessions.
     #[must_use]
     pub fn sessions(&self) -> &session::service::Service {
@@ -62,95 +62,6 @@ impl Service {
         &self.live
     }
 
-    /// Takes a statement. Once this returns it is not lost.
-    ///
-    /// # Errors
-    /// A session that takes no code, a missing kind, a full line, the database.
-    pub async fn submit(
-        &self,
-        who: &Principal,
-        session: &Allowed<Attach, View>,
-        kind: Option<Kind>,
-        code: Box<RawValue>,
-        key: Option<&idempotency::Key>,
-    ) -> Result<Arc<Statement>, Error> {
-        let row = &session.session;
-        let mut tx = self.sessions.contexts().pool().begin().await?;
-        if let Some(key) = key
-            && let Some(made) = idempotency::claim(&mut tx, key, "").await?
-        {
-            drop(tx);
-            let number = made.parse().map_err(|_| Error::Inconsistent(-1))?;
-            // The first request may have gone away before its link was told.
-            self.sessions.contexts().signal(row.context_id, Signal::Look);
-            return self.load(row.id, number).await?.ok_or(Error::NotFound(number));
-        }
-        let turn = store::take_number(&mut tx, row.id).await?;
-        let takes =
-            |turn: &store::Turn| session::State::parse(&turn.state).is_some_and(|state| state.takes_statements());
-        let Some(turn) = turn.filter(takes) else {
-            let now = session::store::load_session(&mut tx, row.id).await?.ok_or(Error::Inconsistent(-1))?;
-            return Err(Error::NotAlive(now.refusal(now.state)));
-        };
-        let kind = match kind.unwrap_or(row.kind) {
-            Kind::Shared => return Err(Error::KindMissing),
-            Kind::Sparkr => return Err(Error::NotOffered(Kind::Sparkr)),
-            kind => kind,
-        };
-        if !code.get().starts_with('"') {
-            return Err(Error::BadCode);
-        }
-        let limits = self.sessions.limits();
-        if turn.waiting >= limits.waiting {
-            return Err(Error::LineFull(turn.waiting));
-        }
-        let size = i64::try_from(code.get().len()).unwrap_or(i64::MAX);
-        // One that is alone is bounded by the body that brought it.
-        if turn.waiting > 0 && turn.bytes.saturating_add(size) > limits.waiting_bytes {
-            return Err(Error::LineLarge { waiting: turn.bytes, limit: limits.waiting_bytes });
-        }
-        let via = who.via.as_deref();
-        let created_at = store::insert_statement(&mut tx, row.id, turn.number, kind, &code, &who.user, via).await?;
-        if let Some(key) = key {
-            idempotency::name(&mut tx, key, &turn.number.to_string()).await?;
-        }
-        let entry = session.entry(audit::Event::StatementSubmitted).with(format!("statement {}", turn.number));
-        self.sessions.contexts().access().audit().record(&mut tx, entry).await?;
-        let statement = Statement {
-            session_id: row.id,
-            number: turn.number,
-            kind,
-            code: Raw::from(code),
-            state: State::Waiting,
-            progress: 0.0,
-            output: None,
-            columns: None,
-            truncated: None,
-            ran_us: None,
-            created_at,
-            started_at: None,
-            completed_at: None,
-        };
-        let (this, context) = (self.clone(), row.context_id);
-        let taken = self.life.complete("submit", async move {
-            tx.commit().await?;
-            this.announce(context, &statement);
-            Ok(Arc::new(statement))
-        });
-        taken.await.ok_or(Error::Inconsistent(turn.number))?
-    }
-
-    /// Tells memory, waiters and the link of a committed statement.
-    fn announce(&self, context: ContextId, statement: &Statement) {
-        self.remember(statement);
-        let signal = match run_message(statement) {
-            // Signals wait in memory; the rows tell of large code in its turn.
-            _ if statement.code.get().len() > LARGEST_SIGNAL => Signal::Look,
-            (number, message) => Signal::Run { session: statement.session_id, number, message },
-        };
-        self.sessions.contexts().signal(context, signal);
-    }
-
     /// One statement.
     ///
     /// # Errors
@@ -160,7 +71,7 @@ impl Service {
         self.load(session.session.id, number).await?.ok_or(Error::NotFound(number))
     }
 
-    async fn load(&self, session: SessionId, number: i32) -> Result<Option<Arc<Statement>>, Error> {
+    pub(super) async fn load(&self, session: SessionId, number: i32) -> Result<Option<Arc<Statement>>, Error> {
         if let Some(kept) = self.live.get(session, number) {
             return Ok(Some(kept));
         }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use serde_json::value::RawValue;
-use sqlx::{Connection, PgConnection};
+use sqlx::{Connection, PgConnection, PgPool};
 use tracing::warn;
 
 use super::said::moment;
@@ -17,7 +17,7 @@ use super::service::Service;
 use super::store;
 use super::{State, Statement};
 use crate::context::driver::wire::{self, Envelope, Outgoing};
-use crate::context::driver::{AHEAD, AfterCommit, Owed, Sink, Untaken};
+use crate::context::driver::{AHEAD, AfterCommit, AtOnce, Hold, Owed, Sink, Untaken};
 use crate::context::{self, Ending};
 use crate::id::{ContextId, GatewayId, SessionId};
 use crate::session;
@@ -107,21 +107,9 @@ impl Sink for Service {
             let mut after = AfterCommit::new();
             for (place, envelope) in batch.iter().enumerate() {
                 // Of several reports of progress in one batch the last one is enough.
-                let newer = |later: &Envelope| {
-                    later.kind == "progress"
-                        && later.session == envelope.session
-                        && later.statement == envelope.statement
-                };
+                let newer = |later: &Envelope| later.kind == "progress" && tells_of(later, envelope);
                 // What has ended within the batch tells when it began.
-                let ends = |later: &Envelope| {
-                    later.kind == "statement_done"
-                        && later.session == envelope.session
-                        && later.statement == envelope.statement
-                        && later
-                            .body
-                            .as_deref()
-                            .is_some_and(|body| body.get().contains(STARTED) && !body.get().contains(NEVER_STARTED))
-                };
+                let ends = |later: &Envelope| tells_of(later, envelope) && is_end_of_run(later);
                 let rest = || batch.iter().skip(place + 1);
                 if (envelope.kind == "progress" && rest().any(newer))
                     || (envelope.kind == "statement_started" && rest().any(ends))
@@ -137,6 +125,16 @@ impl Sink for Service {
                 }
             }
             Ok(after)
+        }
+        .boxed()
+    }
+
+    fn apply_at_once<'a>(&'a self, pool: &'a PgPool, hold: Hold, batch: &'a [Envelope]) -> BoxFuture<'a, Sql<AtOnce>> {
+        async move {
+            match only_end(batch) {
+                Some(envelope) => self.end_at_once(pool, hold, envelope).await,
+                None => Ok(AtOnce::NotSo),
+            }
         }
         .boxed()
     }
@@ -232,6 +230,24 @@ impl Sink for Service {
         }
         .boxed()
     }
+}
+
+/// Whether both speak of one statement.
+fn tells_of(one: &Envelope, other: &Envelope) -> bool {
+    one.session == other.session && one.statement == other.statement
+}
+
+/// Whether it is the end of a statement, and tells when that began.
+fn is_end_of_run(envelope: &Envelope) -> bool {
+    let says = |text: &str| envelope.body.as_deref().is_some_and(|body| body.get().contains(text));
+    envelope.kind == "statement_done" && says(STARTED) && !says(NEVER_STARTED)
+}
+
+/// The end of a statement, when a batch says nothing else, or only what the end says too.
+fn only_end(batch: &[Envelope]) -> Option<&Envelope> {
+    let (end, before) = batch.split_last().filter(|(end, _)| is_end_of_run(end))?;
+    let is_told = |e: &Envelope| matches!(e.kind.as_str(), "statement_started" | "progress") && tells_of(e, end);
+    before.iter().all(is_told).then_some(end)
 }
 
 impl Service {

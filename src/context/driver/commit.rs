@@ -11,9 +11,9 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
-use super::AfterCommit;
 use super::door::Door;
 use super::wire::Envelope;
+use super::{AfterCommit, AtOnce, Hold};
 use crate::context::lease;
 use crate::id::{ApplicationId, ContextId, SessionId};
 
@@ -96,6 +96,16 @@ impl Committer {
 
     async fn write(&self, batch: &[Envelope], last: i64) -> Result<Result<(), Fenced>, sqlx::Error> {
         let began = Instant::now();
+        let hold = Hold { context: self.context, epoch: self.epoch, application: self.application, seq: last };
+        match self.door.sink.apply_at_once(&self.door.pool, hold, batch).await? {
+            AtOnce::NotSo => {}
+            AtOnce::Fenced => return Ok(Err(Fenced)),
+            AtOnce::Written(after) => {
+                self.door.metrics.committed(batch.len(), began.elapsed());
+                run(after);
+                return Ok(Ok(()));
+            }
+        }
         let mut tx = self.door.pool.begin().await?;
         if !lease::receive(&mut tx, self.context, self.epoch, self.application, last).await? {
             return Ok(Err(Fenced));

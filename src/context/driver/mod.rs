@@ -14,13 +14,13 @@ use std::time::Duration;
 
 use dashmap::DashMap;
 use futures_util::future::BoxFuture;
-use sqlx::PgConnection;
+use sqlx::{PgConnection, PgPool};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use super::Ending;
-use crate::id::{ContextId, GatewayId, SessionId};
+use crate::id::{ApplicationId, ContextId, GatewayId, SessionId};
 use wire::{Envelope, Outgoing};
 
 pub use door::{Credentials, Door, Rejected};
@@ -28,8 +28,11 @@ pub use door::{Credentials, Door, Rejected};
 /// Statements of one session that are sent ahead of the one that runs.
 pub const AHEAD: i32 = 16;
 
+/// Something to do once a transaction has committed.
+pub type Effect = Box<dyn FnOnce() + Send>;
+
 /// What to do once a transaction has committed.
-pub type AfterCommit = Vec<Box<dyn FnOnce() + Send>>;
+pub type AfterCommit = Vec<Effect>;
 
 /// What an agent is owed for one session, as the rows say.
 #[derive(Debug)]
@@ -73,6 +76,29 @@ pub fn told(text: &str, longest: usize) -> String {
     text.chars().filter(|c| *c != '\0').take(longest).collect()
 }
 
+/// What a link holds while it writes: the context at its epoch, and that the application's messages up to `seq` are taken.
+#[derive(Debug, Clone, Copy)]
+pub struct Hold {
+    /// The context.
+    pub context: ContextId,
+    /// The link's epoch.
+    pub epoch: i64,
+    /// Whose messages.
+    pub application: ApplicationId,
+    /// The number of the last one.
+    pub seq: i64,
+}
+
+/// What came of a write in one way to the database and back.
+pub enum AtOnce {
+    /// Nothing: it takes a transaction.
+    NotSo,
+    /// Nothing: another gateway has the context.
+    Fenced,
+    /// It is committed.
+    Written(AfterCommit),
+}
+
 /// Who understands the envelopes.
 pub trait Sink: Send + Sync + 'static {
     /// What the rows owe the agent of this context; `sent` tells the last statement number sent, by session.
@@ -103,6 +129,14 @@ pub trait Sink: Send + Sync + 'static {
         context: ContextId,
         batch: &'a [Envelope],
     ) -> BoxFuture<'a, Result<AfterCommit, sqlx::Error>>;
+
+    /// As [`Sink::apply`], with the hold of the link, in one way to the database and back, where what the envelopes say is that simple.
+    fn apply_at_once<'a>(
+        &'a self,
+        pool: &'a PgPool,
+        hold: Hold,
+        batch: &'a [Envelope],
+    ) -> BoxFuture<'a, Result<AtOnce, sqlx::Error>>;
 
     /// The database refuses this envelope for good: its statement ends with a clear error.
     fn refuse<'a>(

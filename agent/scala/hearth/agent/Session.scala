@@ -26,7 +26,6 @@ final class Session(val order: Session.Order, host: Session.Host) {
   @volatile private var workspace: Option[Workspace] = None
   @volatile private var current: Option[(Running, Option[Interpreter])] = None
   @volatile private var taken = -1
-  private var busy = false
 
   private val thread = new Thread(() => live(), s"hearth-session-${order.number}")
   thread.setDaemon(true)
@@ -101,10 +100,6 @@ final class Session(val order: Session.Order, host: Session.Host) {
           case Quiet(reached) => reached.countDown()
           case Close => going = false
         }
-        if (going && busy && !tasks.peekFirst.isInstanceOf[Run]) {
-          busy = false
-          state("idle")
-        }
       }
     } catch {
       case failure: Throwable if closing.get.isEmpty =>
@@ -159,10 +154,6 @@ final class Session(val order: Session.Order, host: Session.Host) {
     val statement = new Running(task.number, task.code, group, order.maxRows, order.maxOutput, output)
     val started = System.currentTimeMillis
     current = Some((statement, None))
-    if (!busy) {
-      busy = true
-      state("busy")
-    }
     host.link.send("statement_started", id, Some(task.number), Json.obj().put("at", started))
     val (outcome, micros) =
       try {
