@@ -92,6 +92,106 @@ def livy_uploads(url, folder):
     session.wait_done(LinearRetryPolicy(60, 0.5))
 
 
+def airflow(url, folder):
+    here = os.path.join(folder, "airflow")
+    os.mkdir(here)
+    os.environ.update(
+        AIRFLOW_HOME=here,
+        AIRFLOW_CONN_LIVY_DEFAULT=url.replace("http:", "livy:"),
+        AIRFLOW__CORE__DAGS_FOLDER=os.path.join(os.path.dirname(__file__), "dags"),
+        AIRFLOW__CORE__LOAD_EXAMPLES="False",
+        HEARTH_TEST_FOLDER=here,
+    )
+    programs = {
+        "good": "import sys\nfor n in range(250):\n    print('line', n)\nprint('arguments', sys.argv[1:])\n",
+        "bad": "print('before')\nraise SystemExit(3)\n",
+        "late": "import time\ntime.sleep(600)\n",
+    }
+    for name, code in programs.items():
+        with open(os.path.join(here, name + ".py"), "w") as file:
+            file.write(code)
+    sys.path.insert(0, os.environ["AIRFLOW__CORE__DAGS_FOLDER"])
+    import batches
+    from airflow.providers.apache.livy.hooks.livy import BatchState, LivyHook
+    from airflow.utils import db
+
+    db.initdb()
+    hook = LivyHook()
+    for dag, ends in [("good", "success"), ("deferred", "success"), ("bad", "failed"), ("late", "failed")]:
+        run = getattr(batches, dag).test()
+        assert run.state == ends, f"{dag}: {run.state}"
+        if ends == "success":
+            batch = run.get_task_instances()[0].xcom_pull(task_ids="batch")
+            assert hook.get_batch_state(batch) == BatchState.SUCCESS
+            # By pages, as its own operator reads them: the last one is short or empty.
+            lines, page = [], {"total": 0}
+            while len(lines) <= page["total"] and (page := hook.get_batch_logs(batch, len(lines), 100))["log"]:
+                lines += page["log"]
+            assert "arguments ['a', '1', 'b c']" in lines, lines
+            assert len(lines) == page["total"] > 250, page
+            hook.delete_batch(batch)
+    left = {each["name"]: each["state"] for each in hook.run_method("/batches").json()["sessions"]}
+    assert left == {"bad": "dead"}, f"the one that was too late is stopped, and gone: {left}"
+
+
+def emr_livy_mcp(url, folder):
+    import asyncio
+    import json
+    import threading
+    from http.server import BaseHTTPRequestHandler, HTTPServer
+
+    class Amazon(BaseHTTPRequestHandler):
+        """Gives a name and a password for a minute, as EMR does; Hearth asks for none here, and must not mind."""
+
+        def do_POST(self):
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b'{"Credentials": {"UsernamePassword": {"Username": "u", "Password": "p"}}}')
+
+        def log_message(self, *words):
+            pass
+
+    amazon = HTTPServer(("127.0.0.1", 0), Amazon)
+    threading.Thread(target=amazon.serve_forever, daemon=True).start()
+    os.environ.update(
+        AWS_ENDPOINT_URL_EMR=f"http://127.0.0.1:{amazon.server_port}",
+        AWS_ACCESS_KEY_ID="x",
+        AWS_SECRET_ACCESS_KEY="x",
+        EMR_CLUSTER_ID="j-1",
+        EMR_ROLE_ARN="arn:aws:iam::1:role/x",
+        LIVY_URL=url,
+        LIVY_POLL_INTERVAL_SECONDS="1",
+    )
+    from emr_livy_mcp.server import mcp
+
+    async def tool(name, **arguments):
+        content, _ = await mcp.call_tool(name, arguments)
+        return json.loads(content[0].text)
+
+    async def talk():
+        session = await tool("create_session", kind="pyspark")
+        assert session["state"] == "idle" and session["app_id"], session
+        here = {"reuse_session_id": session["session_id"], "poll_interval_seconds": 1}
+        assert (await tool("run_query", code="print('out')\n6 * 7", **here))["output"] == "out\n42"
+        failed = await tool("run_query", code="1/0", **here)
+        assert failed["code"] == "STATEMENT_FAILED" and "division by zero" in failed["error"], failed
+        assert (await tool("delete_session", session_id=session["session_id"]))["deleted"]
+        assert (await tool("get_session", session_id=session["session_id"]))["code"] == "NOT_FOUND"
+        refused = await tool("create_session", kind="sparkr")
+        assert "no R interpreter" in refused["error"], refused
+
+    asyncio.run(talk())
+
+
+CLIENTS = {
+    "pylivy": pylivy,
+    "sparkmagic": sparkmagic,
+    "livy-uploads": livy_uploads,
+    "airflow": airflow,
+    "emr-livy-mcp": emr_livy_mcp,
+}
+
 if __name__ == "__main__":
-    {"pylivy": pylivy, "sparkmagic": sparkmagic, "livy-uploads": livy_uploads}[sys.argv[1]](*sys.argv[2:])
+    CLIENTS[sys.argv[1]](*sys.argv[2:])
     print("well")

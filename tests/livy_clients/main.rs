@@ -31,17 +31,37 @@ const NEEDED: &[&str] = &[
     "requests-toolbelt==1.0.0",
 ];
 
+/// Needs more than all the others together, and other versions of it.
+const AIRFLOW: &[&str] =
+    &["apache-airflow==3.3.2", "apache-airflow-providers-apache-livy==4.6.4", "apache-airflow-providers-http==6.3.0"];
+const MCP: &[&str] = &["emr-livy-mcp==0.1.0", "mcp==1.30.0"];
+
 #[tokio::test]
 async fn real_clients_work() {
     let python = python("tests-clients", &[CLIENTS, NEEDED]).await;
+    work(&python, &["pylivy", "sparkmagic", "livy-uploads"]).await;
+}
+
+#[tokio::test]
+async fn airflow_works() {
+    work(&python("tests-airflow", &[AIRFLOW]).await, &["airflow"]).await;
+}
+
+#[tokio::test]
+async fn an_mcp_server_works() {
+    work(&python("tests-mcp", &[MCP]).await, &["emr-livy-mcp"]).await;
+}
+
+async fn work(python: &Path, clients: &[&str]) {
     let gateway = Setup::new().start().await;
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/livy_clients/clients.py");
-    for client in ["pylivy", "sparkmagic", "livy-uploads"] {
-        let run = tokio::process::Command::new(&python)
+    for client in clients {
+        let run = tokio::process::Command::new(python)
             .arg(&script)
-            .args([client, &gateway.url()])
+            .args([*client, &gateway.url()])
             .arg(gateway.home())
             .env("HOME", gateway.home())
+            .env("PYTHONDONTWRITEBYTECODE", "1")
             .kill_on_drop(true)
             .output();
         let done = tokio::time::timeout(harness::COLD * 2, run).await.expect("it ends").unwrap();
