@@ -14,7 +14,7 @@ mod harness;
 use harness::agent::{Agent, Application};
 use harness::api::API;
 use harness::livy::Livy;
-use harness::{Gateway, Setup};
+use harness::{BOUND, Gateway, Setup, until};
 use serde_json::{Value, json};
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -54,14 +54,28 @@ impl Home {
         self.agent.say("statement_done", Some(session), body).await;
     }
 
+    /// The text of its statement, as people see it.
     async fn shown(&self) -> Value {
-        self.api.get(&format!("{API}/sessions/{}/statements/0?wait=60", self.session)).await.expect(200)
+        let shown = self.api.get(&format!("{API}/sessions/{}/statements/0?wait=60", self.session)).await.expect(200);
+        shown["output"]["data"]["text/plain"].clone()
     }
 
-    /// As its row is, and the number up to which the agent's messages are taken.
-    async fn rows(&self, db: &mut PgConnection) -> (String, i64) {
-        let row = "select t.state, a.received from statement t, application a where t.session_id = $1 and a.application_id = $2";
-        sqlx::query_as(row).bind(self.session).bind(self.application.id).fetch_one(db).await.unwrap()
+    /// Waits until the agent's messages up to this one are taken; gives what its statement's row says then.
+    async fn taken(&self, db: &mut PgConnection, seq: i64) -> (String, String) {
+        until("it is taken", BOUND, async || {
+            let received = "select received from application where application_id = $1";
+            let received: i64 =
+                sqlx::query_scalar(received).bind(self.application.id).fetch_one(&mut *db).await.unwrap();
+            (received == seq).then_some(())
+        })
+        .await;
+        self.row(db).await
+    }
+
+    /// State and output of its statement, as the row says.
+    async fn row(&self, db: &mut PgConnection) -> (String, String) {
+        let row = "select state, coalesce(convert_from(output, 'UTF8'), '') from statement where session_id = $1";
+        sqlx::query_as(row).bind(self.session).fetch_one(db).await.unwrap()
     }
 }
 
@@ -73,16 +87,35 @@ async fn an_end_is_written_once_and_for_the_agents_own_statements() {
 
     // Of another context's statement it may say what it likes.
     home.ends(other.session, "forged").await;
-    home.ends(home.session, "2").await;
-    assert_eq!(home.shown().await["output"]["data"]["text/plain"], "2");
-    assert_eq!(other.rows(&mut db).await.0, "waiting");
-    assert_eq!(home.rows(&mut db).await, ("available".to_owned(), 4));
+    assert_eq!(home.taken(&mut db, 2).await.0, "waiting");
+    assert_eq!(other.row(&mut db).await.0, "waiting");
+    home.ends(home.session, "its own").await;
+    let (state, output) = home.taken(&mut db, 4).await;
+    assert!(state == "available" && output.contains("its own"), "{state}: {output}");
+    assert_eq!(home.shown().await, "its own");
 
     // What has ended stays as it ended.
-    home.ends(home.session, "3").await;
-    other.ends(other.session, "4").await;
-    assert_eq!(other.shown().await["output"]["data"]["text/plain"], "4");
-    assert_eq!(home.shown().await["output"]["data"]["text/plain"], "2");
+    home.ends(home.session, "another").await;
+    assert_eq!(home.taken(&mut db, 6).await, (state, output));
+    assert_eq!(home.shown().await, "its own");
+    other.ends(other.session, "the other's own").await;
+    assert_eq!(other.shown().await, "the other's own");
+    gateway.end().await;
+}
+
+#[tokio::test]
+async fn an_end_of_which_the_database_could_not_tell_is_shown() {
+    let gateway = Setup::new().start().await;
+    let mut db = gateway.database().connect().await;
+    let mut home = Home::new(&gateway, &mut db).await;
+    // As when the connection breaks between a commit and its answer: the row has it, and the agent says it again.
+    let written = "update statement set state = 'available', completed_at = now(), output = $2 where session_id = $1";
+    let output = json!({"status": "ok", "execution_count": 0, "data": {"text/plain": "written"}}).to_string();
+    sqlx::query(written).bind(home.session).bind(output.into_bytes()).execute(&mut db).await.unwrap();
+    home.ends(home.session, "said again").await;
+    assert_eq!(home.shown().await, "written");
+    let session = home.api.get(&format!("{API}/sessions/{}", home.session)).await.expect(200);
+    assert_eq!(session["state"], "idle");
     gateway.end().await;
 }
 
@@ -97,6 +130,6 @@ async fn a_link_of_an_earlier_epoch_writes_nothing() {
     taken_over.execute(&mut db).await.unwrap();
     home.ends(home.session, "too late").await;
     assert_eq!(home.agent.told("close").await, GO_ELSEWHERE);
-    assert_eq!(home.rows(&mut db).await, ("waiting".to_owned(), 0));
+    assert_eq!(home.taken(&mut db, 0).await.0, "waiting");
     gateway.end().await;
 }

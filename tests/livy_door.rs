@@ -100,12 +100,14 @@ async fn waiting_for_a_session_and_its_statements() {
     let quick = livy.post(&format!("{path}/statements?wait=30"), json!({"code": "print('a')\n1"})).await.expect(201);
     assert_eq!((&quick["state"], &quick["output"]["data"]), (&json!("available"), &json!({"text/plain": "a\n1"})));
     assert!(began.elapsed() < Duration::from_secs(25), "an end is told at once");
+    let named = livy.post(&format!("{path}/statements?wait=30"), json!({"code": "sc.appName"})).await.expect(201);
+    assert_eq!(named["output"]["data"], json!({"text/plain": "'waits'"}), "the application is called like its session");
     let slow = livy.post(&format!("{path}/statements?wait=0.5"), json!({"code": "import time; time.sleep(120)"})).await;
     assert_eq!(slow.expect(201)["state"], "running");
     assert_eq!(livy.get(&path).await.json()["state"], "busy");
     // A name in place of the id, everywhere.
-    livy.post("/sessions/waits/statements/2/cancel", json!({})).await.expect(200);
-    let cancelled = livy.get("/sessions/waits/statements/2?wait=60").await.expect(200);
+    livy.post("/sessions/waits/statements/3/cancel", json!({})).await.expect(200);
+    let cancelled = livy.get("/sessions/waits/statements/3?wait=60").await.expect(200);
     assert_eq!(cancelled["state"], "cancelled");
     assert_eq!(livy.idle(&path).await["state"], "idle");
 
@@ -137,7 +139,7 @@ async fn waiting_for_a_session_and_its_statements() {
     assert_eq!((late.status, late.json()), (500, json!("java.lang.IllegalStateException: Session is in state dead")));
     livy.post(&format!("{path}/completion"), json!({"code": "a"})).await.expect(409);
     let kept = livy.get(&format!("{path}/statements")).await.expect(200);
-    assert_eq!(kept["total_statements"], 3);
+    assert_eq!(kept["total_statements"], 4);
     assert_eq!(kept["statements"][0]["output"], ended["output"], "results outlive the session");
     livy.delete(&path).await.expect(200);
     livy.get(&format!("{path}/statements/0")).await.expect(404);

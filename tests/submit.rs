@@ -78,7 +78,8 @@ async fn run(profile: Profile) {
         folder: &folder,
         user: None,
         host: "localhost",
-        name: "a näme = \"x\"",
+        name: Some("a näme = \"x\""),
+        unnamed: "unnamed",
     };
     let args = ["an é argument".to_owned()];
     let submission =

@@ -103,7 +103,13 @@ impl Audit {
         Self { gateway, required: config.required }
     }
 
-    /// An entry as its row has it, for who writes both the action and the entry by one query.
+    /// Whether what cannot be recorded is not done.
+    #[must_use]
+    pub fn is_required(&self) -> bool {
+        self.required
+    }
+
+    /// An entry as its row has it, for who writes both the action and the entry by one query: only where the audit is required.
     #[must_use]
     pub fn columns(&self, entry: Entry<'_>) -> Columns {
         Columns::of(self.gateway, entry)

@@ -218,8 +218,9 @@ async fn start(starter: &Starter, batches: &Service, batch: &Batch) -> Result<()
     starter.remove(&Folder::at(&batch.launch_dir)).await?;
     let folder = starter.folder(batch.id.0, profile)?;
     let request = &batch.request;
-    let name = batch.name.clone().unwrap_or_else(|| format!("hearth-batch-{}", batch.livy_id));
-    let wanted = Wanted { profile, resources: &request.resources, run_as: &batch.run_as, name: &name };
+    let unnamed = format!("hearth-batch-{}", batch.livy_id);
+    let name = batch.name.as_deref();
+    let wanted = Wanted { profile, resources: &request.resources, run_as: &batch.run_as, name, unnamed: &unnamed };
     let setting = starter.setting(&installed, wanted, &folder, contexts.host());
     let job = Job { file: &request.file, class_name: request.class_name.as_deref(), args: &request.args };
     let submission = submit::batch(&setting, &job).map_err(context::Error::from)?;

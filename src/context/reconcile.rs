@@ -258,9 +258,9 @@ impl Reconciler {
             self.life.spawn_short("application start", async move {
                 let started = async {
                     let mut db = contexts.pool().acquire().await.map_err(super::Error::from)?;
-                    let warm = sink.warm(&mut db, context.id).await.map_err(super::Error::from)?;
+                    let first = sink.first(&mut db, context.id).await.map_err(super::Error::from)?;
                     drop(db);
-                    starter.start(&contexts, warm.as_deref(), &context).await
+                    starter.start(&contexts, &first, &context).await
                 };
                 if let Err(e) = started.await {
                     warn!(context.id = %context.id, error = %e, "Context {} could not be launched", context.id);

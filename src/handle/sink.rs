@@ -14,7 +14,7 @@ use super::said::concerns;
 use super::service::Service;
 use crate::context::driver::wire::handle::{Handles, Kept, Place};
 use crate::context::driver::wire::{Envelope, Outgoing};
-use crate::context::driver::{AfterCommit, AtOnce, Hold, Owed, Sink, Untaken};
+use crate::context::driver::{AfterCommit, AtOnce, First, Hold, Owed, Sink, Untaken};
 use crate::context::{self, Ending};
 use crate::id::{ContextId, GatewayId, SessionId};
 
@@ -133,11 +133,8 @@ impl Sink for Everything {
     }
 
     fn apply_at_once<'a>(&'a self, pool: &'a PgPool, hold: Hold, batch: &'a [Envelope]) -> BoxFuture<'a, Sql<AtOnce>> {
-        if batch.iter().any(concerns) {
-            std::future::ready(Ok(AtOnce::NotSo)).boxed()
-        } else {
-            self.rest.apply_at_once(pool, hold, batch)
-        }
+        // Nothing that concerns handles is as simple.
+        self.rest.apply_at_once(pool, hold, batch)
     }
 
     fn refuse<'a>(
@@ -171,8 +168,8 @@ impl Sink for Everything {
         self.rest.adopt(db, context)
     }
 
-    fn warm<'a>(&'a self, db: &'a mut PgConnection, context: ContextId) -> BoxFuture<'a, Sql<Option<String>>> {
-        self.rest.warm(db, context)
+    fn first<'a>(&'a self, db: &'a mut PgConnection, context: ContextId) -> BoxFuture<'a, Sql<First>> {
+        self.rest.first(db, context)
     }
 
     fn context_ended<'a>(

@@ -236,11 +236,13 @@ pub async fn lock_living(db: &mut PgConnection, context: ContextId) -> Result<()
     Ok(())
 }
 
-/// The kind of the first session of a context: what its driver warms up.
-pub async fn first_kind(db: &mut PgConnection, context: ContextId) -> Result<Option<String>, sqlx::Error> {
-    sqlx::query_scalar!("select kind from session where context_id = $1 order by number limit 1", context.0)
-        .fetch_optional(db)
-        .await
+/// Kind and name of the first session of a context.
+pub async fn first_of(
+    db: &mut PgConnection,
+    context: ContextId,
+) -> Result<Option<(String, Option<String>)>, sqlx::Error> {
+    let row = sqlx::query!("select kind, name from session where context_id = $1 order by number limit 1", context.0);
+    Ok(row.fetch_optional(db).await?.map(|row| (row.kind, row.name)))
 }
 
 /// Moves a living session of a context to another state; false when it is over or not of this context.

@@ -4,7 +4,7 @@
 //! statement. Both write only where all is as usual. Where it is not they write nothing, and the transaction does it, or says why it
 //! cannot be done.
 
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgPool};
 
 use super::Raw;
 use super::store::{End, Ended};
@@ -31,8 +31,9 @@ pub(super) struct Taken {
     pub created_at: Timestamp,
 }
 
-/// Takes a statement, and records that; none: the session takes no code, its line is full, or it is not there.
-pub(super) async fn submit(pool: &PgPool, new: &New, limits: &Limits) -> Result<Option<Taken>, sqlx::Error> {
+/// Takes a statement, and records that; none: the session takes no code, its line is full, or it is not there. As in the transaction, several
+/// that come together do not see each other in the line, so that it may grow beyond its limit by as many as there are connections.
+pub(super) async fn submit(db: &mut PgConnection, new: &New, limits: &Limits) -> Result<Option<Taken>, sqlx::Error> {
     let row = &new.entry;
     let size = i64::try_from(new.code.get().len()).unwrap_or(i64::MAX);
     let taking: Vec<&str> = State::ALL.into_iter().filter(|s| s.takes_statements()).map(State::as_str).collect();
@@ -79,7 +80,7 @@ pub(super) async fn submit(pool: &PgPool, new: &New, limits: &Limits) -> Result<
         row.resource_id,
         &row.policies
     )
-    .fetch_optional(pool)
+    .fetch_optional(db)
     .await
 }
 

@@ -36,11 +36,39 @@ impl Service {
         end: &End<'_>,
     ) -> Sql<AfterCommit> {
         let ended = store::end_statement(db, context, session, number, end).await?;
-        Ok(ended.map(|row| self.show_end(session, number, end, row)).into_iter().collect())
+        Ok(self.show(context, session, number, end, ended))
+    }
+
+    /// What shows what came of an end, once it is committed.
+    pub(super) fn show(
+        &self,
+        context: ContextId,
+        session: SessionId,
+        number: i32,
+        end: &End<'_>,
+        ended: Option<store::Ended>,
+    ) -> AfterCommit {
+        let shown = match ended {
+            Some(row) => Some(self.show_end(session, number, end, row)),
+            // It had ended: perhaps by a commit of which the answer was lost, so that memory has not heard of it.
+            None => self.session_of(context, session).is_ok().then(|| self.catch_up(session, number)),
+        };
+        shown.into_iter().collect()
+    }
+
+    fn catch_up(&self, session: SessionId, number: i32) -> Effect {
+        let this = self.clone();
+        Box::new(move || {
+            if let Some(live) = this.sessions().live().get(session)
+                && this.live().let_go(session, number, |unfinished| live.set_unfinished(unfinished))
+            {
+                live.statement_changed(number);
+            }
+        })
     }
 
     /// What shows the end of a statement to those who wait, once it is committed.
-    pub(super) fn show_end(&self, session: SessionId, number: i32, end: &End<'_>, row: store::Ended) -> Effect {
+    fn show_end(&self, session: SessionId, number: i32, end: &End<'_>, row: store::Ended) -> Effect {
         let raw = |text: Option<&str>| text.and_then(|t| RawValue::from_string(t.to_owned()).ok()).map(Raw::from);
         let (output, columns, truncated) = (raw(end.output), raw(end.columns), raw(end.truncated));
         let state = if end.cancelled { State::Cancelled } else { State::Available };

@@ -101,6 +101,18 @@ impl Live {
         true
     }
 
+    /// Forgets a statement that has ended in its row and not here, so that it is read from there; true when it was kept.
+    pub fn let_go(&self, session: SessionId, number: i32, count: impl FnOnce(usize)) -> bool {
+        let Some(shelf) = self.shelf(session) else { return false };
+        let mut shelf = shelf.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_behind = shelf.0.get(&number).is_some_and(|kept| !kept.statement.state.is_over());
+        if is_behind {
+            shelf.0.remove(&number);
+            count(shelf.unfinished());
+        }
+        is_behind
+    }
+
     fn shelf(&self, session: SessionId) -> Option<Arc<Mutex<Shelf>>> {
         self.0.get(&session).map(|s| s.clone())
     }
@@ -185,6 +197,18 @@ mod tests {
         let [ended, running, waiting] = [State::Available, State::Running, State::Waiting].map(Some);
         assert_eq!(states, [ended, running, waiting, None, waiting]);
         assert!(!live.end(id, 3, over, drop), "what is not kept does not end here");
+    }
+
+    #[test]
+    fn what_its_row_knows_better_is_let_go() {
+        let (live, id) = (Live::default(), SessionId::generate());
+        live.add(statement(id, 0, State::Running, 1), drop);
+        live.add(statement(id, 1, State::Waiting, 1), drop);
+        assert!(live.let_go(id, 0, |unfinished| assert_eq!(unfinished, 1)));
+        assert!(live.get(id, 0).is_none(), "its row is read");
+        live.end(id, 1, over, drop);
+        assert!(!live.let_go(id, 1, drop), "what has ended stays");
+        assert!(live.get(id, 1).is_some());
     }
 
     #[test]

@@ -111,12 +111,12 @@ impl Service {
         let (Some(session), Some(number)) = (envelope.session, envelope.statement) else { return Ok(AtOnce::NotSo) };
         let Ok(body) = envelope.body() else { return Ok(AtOnce::NotSo) };
         let end = end_of(body);
+        if end.started.is_none() {
+            return Ok(AtOnce::NotSo);
+        }
         Ok(match at_once::end(pool, hold, session, number, &end).await? {
             None => AtOnce::Fenced,
-            Some(ended) => {
-                let shown = ended.map(|row| self.show_end(session, number, &end, row));
-                AtOnce::Written(shown.into_iter().collect())
-            }
+            Some(ended) => AtOnce::Written(self.show(hold.context, session, number, &end, ended)),
         })
     }
 
@@ -126,7 +126,7 @@ impl Service {
         context: ContextId,
         id: SessionId,
     ) -> Result<AfterCommit, sqlx::Error> {
-        // Each statement ends with one more, which is no news to the row.
+        // Agents of before said it after each statement too, which is no news to the row.
         let is_news = self.sessions().live().get(id).is_none_or(|live| live.row().state != session::State::Idle);
         if is_news && !session::store::set_state(db, context, id, session::State::Idle).await? {
             return Ok(Vec::new());

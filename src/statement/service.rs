@@ -1,4 +1,4 @@
-//! Use cases of statements: submit, find, list, wait, cancel, read output as it comes.
+//! Use cases of statements: find, list, wait, cancel, read output as it comes.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -10,14 +10,14 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use serde_json::value::RawValue;
 use sqlx::{Connection, PgConnection, PgPool};
-use tracing::warn;
+use tracing::{debug, warn};
 
 use super::said::moment;
 use super::service::Service;
 use super::store;
 use super::{State, Statement};
 use crate::context::driver::wire::{self, Envelope, Outgoing};
-use crate::context::driver::{AHEAD, AfterCommit, AtOnce, Hold, Owed, Sink, Untaken};
+use crate::context::driver::{AHEAD, AfterCommit, AtOnce, First, Hold, Owed, Sink, Untaken};
 use crate::context::{self, Ending};
 use crate::id::{ContextId, GatewayId, SessionId};
 use crate::session;
@@ -119,6 +119,10 @@ impl Sink for Service {
                 match self.apply_one(db, context, envelope, &mut after).await {
                     Ok(()) => {}
                     Err(Untaken::Sql(e)) => return Err(e),
+                    // Told to close, it says that it has closed when its row is over.
+                    Err(Untaken::Nonsense(why)) if envelope.kind == "session_state" => {
+                        debug!(context.id = %context, why, "A session's state is passed over");
+                    }
                     Err(Untaken::Nonsense(why)) => {
                         warn!(context.id = %context, kind = envelope.kind, why, "An agent's message is passed over");
                     }
@@ -207,10 +211,10 @@ impl Sink for Service {
         .boxed()
     }
 
-    fn warm<'a>(&'a self, db: &'a mut PgConnection, context: ContextId) -> BoxFuture<'a, Sql<Option<String>>> {
+    fn first<'a>(&'a self, db: &'a mut PgConnection, context: ContextId) -> BoxFuture<'a, Sql<First>> {
         async move {
-            let kind = session::store::first_kind(db, context).await?;
-            Ok(kind.filter(|k| k != session::Kind::Shared.as_str()))
+            let (kind, name) = session::store::first_of(db, context).await?.unzip();
+            Ok(First { kind: kind.filter(|k| k != session::Kind::Shared.as_str()), name: name.flatten() })
         }
         .boxed()
     }

@@ -106,25 +106,30 @@ impl Service {
         let row = session.session.clone();
         let Some(kind) = kind_of(row.kind, kind).ok().filter(|_| code.get().starts_with('"')) else { return Ok(None) };
         let contexts = self.sessions().contexts();
+        let audit = contexts.access().audit();
+        // What may fail for the entry alone needs a savepoint.
+        if !audit.is_required() {
+            return Ok(None);
+        }
         let new = at_once::New {
             session: row.id,
             kind,
             code: code.clone(),
             owner: who.user.to_string(),
             via: who.via.as_deref().map(str::to_owned),
-            entry: contexts.access().audit().columns(session.entry(audit::Event::StatementSubmitted)),
+            entry: audit.columns(session.entry(audit::Event::StatementSubmitted)),
         };
-        let (this, pool) = (self.clone(), contexts.pool().clone());
+        // A client that goes away while there is no connection has sent nothing.
+        let (this, mut db) = (self.clone(), contexts.pool().acquire().await?);
         let taken = self.life().complete("submit", async move {
-            let taken = match at_once::submit(&pool, &new, this.sessions().limits()).await {
+            let taken = match at_once::submit(&mut db, &new, this.sessions().limits()).await {
                 Ok(Some(taken)) => taken,
                 Ok(None) => return Ok(None),
-                Err(e) => match crate::store::Error::from(e) {
-                    // Whether it was written is not known.
-                    away @ crate::store::Error::Away(_) => return Err(away.into()),
-                    _ => return Ok(None),
-                },
+                Err(e) if is_refusal(&e) => return Ok(None),
+                // It may have been written.
+                Err(e) => return Err(e.into()),
             };
+            drop(db);
             let statement = waiting(&row, taken, new.kind, new.code);
             this.announce(row.context_id, &statement);
             Ok(Some(Arc::new(statement)))
@@ -142,6 +147,14 @@ impl Service {
         };
         self.sessions().contexts().signal(context, signal);
     }
+}
+
+/// Whether the database has refused something for what it was, and so has written nothing.
+fn is_refusal(e: &sqlx::Error) -> bool {
+    let sqlx::Error::Database(refusal) = e else { return matches!(e, sqlx::Error::Encode(_)) };
+    // Connections that break (class 08), servers that stop (57), and what says of itself that it does not know.
+    let is_vague = |code: &str| code.starts_with("08") || code.starts_with("57") || code == "40003";
+    refusal.code().is_some_and(|code| !is_vague(&code))
 }
 
 /// A statement that was just taken.

@@ -1,5 +1,7 @@
 //! Clients of Livy as people install them, unmodified, each from its creation of a session to its end.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
+
 #[path = "../harness/mod.rs"]
 mod harness;
 

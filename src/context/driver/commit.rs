@@ -3,7 +3,6 @@
 //! Chunks of output are joined for some tens of milliseconds; what somebody waits for (a statement's end) is written at once,
 //! together with all that came before it. While the database is away nothing is acknowledged and nothing is lost: the agent keeps it.
 
-use std::collections::HashSet;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -15,7 +14,7 @@ use super::door::Door;
 use super::wire::Envelope;
 use super::{AfterCommit, AtOnce, Hold};
 use crate::context::lease;
-use crate::id::{ApplicationId, ContextId, SessionId};
+use crate::id::{ApplicationId, ContextId};
 
 /// How long output may wait for company.
 const JOIN: Duration = Duration::from_millis(20);
@@ -41,9 +40,8 @@ pub(super) struct Fenced;
 impl Committer {
     /// Commits what arrives until the link closes; sends the last committed number after each transaction.
     pub async fn run(self, mut arriving: mpsc::Receiver<Envelope>, committed: mpsc::Sender<i64>) {
-        let mut urgency = Urgency::default();
         while let Some(first) = arriving.recv().await {
-            let batch = gather(first, &mut arriving, &mut urgency).await;
+            let batch = gather(first, &mut arriving).await;
             let Some(last) = batch.last().map(|e| e.seq) else { continue };
             if self.commit(&batch, last).await.is_err() {
                 return;
@@ -161,30 +159,18 @@ pub(in crate::context) fn run(after: AfterCommit) {
     }
 }
 
-/// Tells what somebody may be waiting for.
-#[derive(Default)]
-struct Urgency {
-    /// Sessions that are known to be open. Each statement ends with one more `idle`, which is nobody's news: it is written with what
-    /// comes next, so that it does not stand in the way of the next statement.
-    open: HashSet<SessionId>,
-}
-
-impl Urgency {
-    fn of(&mut self, envelope: &Envelope) -> bool {
-        let says = |state: &str| envelope.body.as_deref().is_some_and(|b| b.get().contains(state));
-        match (envelope.kind.as_str(), envelope.session) {
-            ("statement_done" | "context_state" | "completion", _) => true,
-            ("session_state", _) if says("\"busy\"") => false,
-            ("session_state", Some(session)) if says("\"idle\"") => self.open.insert(session),
-            ("session_state", _) => true,
-            _ => false,
-        }
+/// Whether somebody may be waiting for it. That a session is busy its statements tell; only agents of before say it.
+fn is_urgent(envelope: &Envelope) -> bool {
+    match envelope.kind.as_str() {
+        "statement_done" | "context_state" | "completion" => true,
+        "session_state" => !envelope.body.as_deref().is_some_and(|body| body.get().contains("\"busy\"")),
+        _ => false,
     }
 }
 
-async fn gather(first: Envelope, arriving: &mut mpsc::Receiver<Envelope>, urgency: &mut Urgency) -> Vec<Envelope> {
+async fn gather(first: Envelope, arriving: &mut mpsc::Receiver<Envelope>) -> Vec<Envelope> {
     let until = Instant::now() + JOIN;
-    let mut urgent = urgency.of(&first);
+    let mut urgent = is_urgent(&first);
     let mut batch = vec![first];
     while batch.len() < BATCH {
         let next = if urgent {
@@ -193,7 +179,7 @@ async fn gather(first: Envelope, arriving: &mut mpsc::Receiver<Envelope>, urgenc
             tokio::time::timeout_at(until, arriving.recv()).await.ok().flatten()
         };
         let Some(next) = next else { break };
-        urgent |= urgency.of(&next);
+        urgent |= is_urgent(&next);
         batch.push(next);
     }
     batch

@@ -89,6 +89,15 @@ pub struct Hold {
     pub seq: i64,
 }
 
+/// What the first session of a context says of the driver to be started.
+#[derive(Debug, Default)]
+pub struct First {
+    /// The interpreter to be started beside Spark.
+    pub kind: Option<String>,
+    /// The session's name.
+    pub name: Option<String>,
+}
+
 /// What came of a write in one way to the database and back.
 pub enum AtOnce {
     /// Nothing: it takes a transaction.
@@ -166,12 +175,8 @@ pub trait Sink: Send + Sync + 'static {
     /// context (not merely shared), so that nothing an agent says comes between the rows and the memory of them.
     fn adopt<'a>(&'a self, db: &'a mut PgConnection, context: ContextId) -> BoxFuture<'a, Result<(), sqlx::Error>>;
 
-    /// The kind of interpreter that the context's driver should start beside Spark.
-    fn warm<'a>(
-        &'a self,
-        db: &'a mut PgConnection,
-        context: ContextId,
-    ) -> BoxFuture<'a, Result<Option<String>, sqlx::Error>>;
+    /// What the context's first session says of its driver.
+    fn first<'a>(&'a self, db: &'a mut PgConnection, context: ContextId) -> BoxFuture<'a, Result<First, sqlx::Error>>;
 
     /// The context, or this application of it, has ended like this: its sessions and statements end with it.
     fn context_ended<'a>(

@@ -130,7 +130,8 @@ async fn train(
         folder: &folder,
         user: None,
         host: "localhost",
-        name: "class data archive",
+        name: None,
+        unnamed: "class data archive",
     };
     let job = Job { file: "spark-shell", class_name: Some("org.apache.spark.repl.Main"), args: &[] };
     let submission = submit::batch(&setting, &job).map_err(io::Error::other)?;

@@ -18,6 +18,7 @@ pub(super) fn of(setting: &Setting<'_>) -> Result<BTreeMap<String, String>, Inva
     let work = folder.work();
     let mut conf = BTreeMap::new();
     let mut set = |key: &str, value: &str| drop(conf.insert(key.to_owned(), value.to_owned()));
+    set("spark.app.name", setting.unnamed);
     set("spark.local.dir", &work.join("local").to_string_lossy());
     set("spark.sql.warehouse.dir", &work.join("warehouse").to_string_lossy());
     set("spark.ui.port", "0");
@@ -44,8 +45,9 @@ pub(super) fn of(setting: &Setting<'_>) -> Result<BTreeMap<String, String>, Inva
         ("spark.driver.memory", format!("{mib}m")),
         ("spark.master", profile.master.clone()),
         ("spark.submit.deployMode", "client".to_owned()),
-        ("spark.app.name", setting.name.to_owned()),
     ];
+    // As in Livy (InteractiveSession.scala): the name of the request, else its conf's.
+    conf.extend(setting.name.map(|name| ("spark.app.name".to_owned(), name.to_owned())));
     conf.extend(decided.map(|(key, value)| (key.to_owned(), value)));
     let extra = conf.remove("spark.driver.extraJavaOptions").unwrap_or_default();
     let own = quote_option(&format!("-Djava.io.tmpdir={}", folder.temporary().display()));

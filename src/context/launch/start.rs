@@ -25,6 +25,7 @@ use super::run_as::{self, RunAs};
 use super::spark_home::{self, SparkHome};
 use super::submit::{self, Driver, Setting, Submission};
 use super::{Config, Profile, process};
+use crate::context::driver::First;
 use crate::context::service::Service;
 use crate::context::{Context, application};
 use crate::id::ApplicationId;
@@ -81,8 +82,10 @@ pub struct Wanted<'a> {
     pub resources: &'a Resources,
     /// The identity of the row.
     pub run_as: &'a str,
-    /// Name of the application.
-    pub name: &'a str,
+    /// The application's name, when it was asked for by more than the conf.
+    pub name: Option<&'a str>,
+    /// Its name when nobody has asked for any.
+    pub unnamed: &'a str,
 }
 
 /// Why a program could not be started.
@@ -216,17 +219,19 @@ impl Starter {
     ///
     /// # Errors
     /// What keeps it from starting, for its owner.
-    pub async fn start(&self, contexts: &Service, warm: Option<&str>, context: &Context) -> Result<(), Error> {
+    pub async fn start(&self, contexts: &Service, first: &First, context: &Context) -> Result<(), Error> {
         let profile = contexts.profile(&context.profile)?;
         let installed = self.installed(&context.profile, profile).await?;
         let agent = self.agent(&installed.spark).await?;
         let id = ApplicationId::generate();
         let token = SecretString::from(random()?);
         let folder = self.folder(id.0, profile)?;
-        let name = context.name.clone().unwrap_or_else(|| format!("hearth-{}", context.id));
-        let wanted = Wanted { profile, resources: &context.request, run_as: &context.run_as, name: &name };
+        // A context of a session's own is called like the session, as in Livy.
+        let own = first.name.as_deref().filter(|_| !context.outlives_sessions);
+        let (name, unnamed) = (context.name.as_deref().or(own), format!("hearth-{}", context.id));
+        let wanted = Wanted { profile, resources: &context.request, run_as: &context.run_as, name, unnamed: &unnamed };
         let setting = self.setting(&installed, wanted, &folder, contexts.host());
-        let warm: Vec<&str> = warm.into_iter().collect();
+        let warm: Vec<&str> = first.kind.as_deref().into_iter().collect();
         let gateways = [self.0.gateways.clone()];
         let driver = Driver {
             agent: &agent,
@@ -256,7 +261,7 @@ impl Starter {
     pub fn setting<'a>(
         &'a self,
         installed: &'a Installed,
-        Wanted { profile, resources, run_as, name }: Wanted<'a>,
+        Wanted { profile, resources, run_as, name, unnamed }: Wanted<'a>,
         folder: &'a Folder,
         host: &'a str,
     ) -> Setting<'a> {
@@ -272,6 +277,7 @@ impl Starter {
             user: Some(run_as).filter(|_| profile.run_as != RunAs::Gateway),
             host,
             name,
+            unnamed,
         }
     }
 

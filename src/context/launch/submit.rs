@@ -49,8 +49,10 @@ pub struct Setting<'a> {
     pub user: Option<&'a str>,
     /// This machine's name, by which executors elsewhere find the driver.
     pub host: &'a str,
-    /// Name of the application.
-    pub name: &'a str,
+    /// The application's name, when it was asked for by more than the conf.
+    pub name: Option<&'a str>,
+    /// Its name when nobody has asked for any.
+    pub unnamed: &'a str,
 }
 
 /// The application of a context: the agent.
@@ -244,7 +246,8 @@ mod tests {
                 folder,
                 user: None,
                 host: "node1",
-                name: "n",
+                name: None,
+                unnamed: "n",
             }
         }
 
@@ -301,6 +304,20 @@ mod tests {
         assert_eq!(conf["spark.io.encryption.enabled"], "false");
         assert!(argv.contains(&"-Xmx2048m".to_owned()) && argv.contains(&"-Dx=y z".to_owned()), "{argv:?}");
         assert_eq!(argv[argv.len() - 5..], ["--class", "A", "a.jar", "--master", "a b"]);
+    }
+
+    #[test]
+    fn an_application_has_the_name_that_was_asked_for() {
+        let mut parts = Parts::new("local[2]");
+        let name = |parts: &Parts, name| {
+            let setting = Setting { name, ..parts.setting() };
+            let made = batch(&setting, &Job { file: "a.jar", class_name: None, args: &[] }).unwrap();
+            properties::read(made.properties.expose_secret())["spark.app.name"].clone()
+        };
+        assert_eq!(name(&parts, None), "n");
+        parts.resources.conf.insert("spark.app.name".into(), "by conf".into());
+        assert_eq!(name(&parts, None), "by conf");
+        assert_eq!(name(&parts, Some("by name")), "by name");
     }
 
     #[test]

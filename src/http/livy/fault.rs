@@ -32,6 +32,7 @@ pub struct Fault {
 #[serde(untagged)]
 enum Said {
     Message { msg: Cow<'static, str> },
+    Job { msg: &'static str, id: i32, state: &'static str, result: Option<()>, error: &'static str },
     Bare(Cow<'static, str>),
 }
 
@@ -44,6 +45,13 @@ impl Fault {
     /// The text as a JSON string.
     pub fn bare(status: StatusCode, text: impl Into<Cow<'static, str>>) -> Self {
         Self { status, said: Said::Bare(text.into()), retry_after: None }
+    }
+
+    /// A job that is not run. Livy's Python client looks at no status (python-api's job_handle.py): it waits for ever for an answer
+    /// without an id, and then for a state that is an end.
+    pub fn job(status: StatusCode, why: &'static str) -> Self {
+        let said = Said::Job { msg: why, id: 0, state: "FAILED", result: None, error: why };
+        Self { status, said, retry_after: None }
     }
 
     /// A request that says something wrong, as `{"msg": text}`.
