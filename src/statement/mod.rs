@@ -1,7 +1,7 @@
 //! One piece of code sent to a session, and its output.
 //!
 //! The promise: once a submit has answered, the statement is not lost whatever dies, and it never runs twice. Its row is the truth;
-//! [`submit`] takes it in, [`sink`] writes what the agent says of it, [`service`] gives it out. A statement that was waiting or running when
+//! `submit` takes it in, [`sink`] writes what the agent says of it, [`service`] gives it out. A statement that was waiting or running when
 //! its driver died ends `available` with an error output that says so, and is not run again.
 
 mod at_once;
