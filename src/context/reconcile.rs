@@ -258,7 +258,7 @@ impl Reconciler {
             self.life.spawn_short("application start", async move {
                 let started = async {
                     let mut db = contexts.pool().acquire().await.map_err(super::Error::from)?;
-                    let first = sink.first(&mut db, context.id).await.map_err(super::Error::from)?;
+                    let first = sink.first_session(&mut db, context.id).await.map_err(super::Error::from)?;
                     drop(db);
                     starter.start(&contexts, &first, &context).await
                 };

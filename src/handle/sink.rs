@@ -14,7 +14,7 @@ use super::said::concerns;
 use super::service::Service;
 use crate::context::driver::wire::handle::{Handles, Kept, Place};
 use crate::context::driver::wire::{Envelope, Outgoing};
-use crate::context::driver::{AfterCommit, AtOnce, First, Hold, Owed, Sink, Untaken};
+use crate::context::driver::{AfterCommit, AtOnce, FirstSession, Hold, Owed, Sink, Untaken};
 use crate::context::{self, Ending};
 use crate::id::{ContextId, GatewayId, SessionId};
 
@@ -168,8 +168,8 @@ impl Sink for Everything {
         self.rest.adopt(db, context)
     }
 
-    fn first<'a>(&'a self, db: &'a mut PgConnection, context: ContextId) -> BoxFuture<'a, Sql<First>> {
-        self.rest.first(db, context)
+    fn first_session<'a>(&'a self, db: &'a mut PgConnection, context: ContextId) -> BoxFuture<'a, Sql<FirstSession>> {
+        self.rest.first_session(db, context)
     }
 
     fn context_ended<'a>(

@@ -34,7 +34,7 @@ pub(super) struct Taken {
 /// Takes a statement, and records that; none: the session takes no code, its line is full, or it is not there. As in the transaction, several
 /// that come together do not see each other in the line, so that it may grow beyond its limit by as many as there are connections.
 pub(super) async fn submit(db: &mut PgConnection, new: &New, limits: &Limits) -> Result<Option<Taken>, sqlx::Error> {
-    let row = &new.entry;
+    let entry = &new.entry;
     let size = i64::try_from(new.code.get().len()).unwrap_or(i64::MAX);
     let taking: Vec<&str> = State::ALL.into_iter().filter(|s| s.takes_statements()).map(State::as_str).collect();
     sqlx::query_as!(
@@ -67,18 +67,18 @@ pub(super) async fn submit(db: &mut PgConnection, new: &New, limits: &Limits) ->
         limits.waiting,
         size,
         limits.waiting_bytes,
-        row.gateway.0,
-        row.event,
-        row.outcome,
-        row.tenant,
-        row.actor,
-        row.on_behalf_of,
-        row.scheme,
-        row.address,
-        row.request,
-        row.resource_kind,
-        row.resource_id,
-        &row.policies
+        entry.gateway.0,
+        entry.event,
+        entry.outcome,
+        entry.tenant,
+        entry.actor,
+        entry.on_behalf_of,
+        entry.scheme,
+        entry.address,
+        entry.request,
+        entry.resource_kind,
+        entry.resource_id,
+        &entry.policies
     )
     .fetch_optional(db)
     .await

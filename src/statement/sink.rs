@@ -17,7 +17,7 @@ use super::service::Service;
 use super::store;
 use super::{State, Statement};
 use crate::context::driver::wire::{self, Envelope, Outgoing};
-use crate::context::driver::{AHEAD, AfterCommit, AtOnce, First, Hold, Owed, Sink, Untaken};
+use crate::context::driver::{AHEAD, AfterCommit, AtOnce, FirstSession, Hold, Owed, Sink, Untaken};
 use crate::context::{self, Ending};
 use crate::id::{ContextId, GatewayId, SessionId};
 use crate::session;
@@ -211,10 +211,10 @@ impl Sink for Service {
         .boxed()
     }
 
-    fn first<'a>(&'a self, db: &'a mut PgConnection, context: ContextId) -> BoxFuture<'a, Sql<First>> {
+    fn first_session<'a>(&'a self, db: &'a mut PgConnection, context: ContextId) -> BoxFuture<'a, Sql<FirstSession>> {
         async move {
             let (kind, name) = session::store::first_of(db, context).await?.unzip();
-            Ok(First { kind: kind.filter(|k| k != session::Kind::Shared.as_str()), name: name.flatten() })
+            Ok(FirstSession { kind: kind.filter(|k| k != session::Kind::Shared.as_str()), name: name.flatten() })
         }
         .boxed()
     }

@@ -91,7 +91,7 @@ pub struct Hold {
 
 /// What the first session of a context says of the driver to be started.
 #[derive(Debug, Default)]
-pub struct First {
+pub struct FirstSession {
     /// The interpreter to be started beside Spark.
     pub kind: Option<String>,
     /// The session's name.
@@ -176,7 +176,11 @@ pub trait Sink: Send + Sync + 'static {
     fn adopt<'a>(&'a self, db: &'a mut PgConnection, context: ContextId) -> BoxFuture<'a, Result<(), sqlx::Error>>;
 
     /// What the context's first session says of its driver.
-    fn first<'a>(&'a self, db: &'a mut PgConnection, context: ContextId) -> BoxFuture<'a, Result<First, sqlx::Error>>;
+    fn first_session<'a>(
+        &'a self,
+        db: &'a mut PgConnection,
+        context: ContextId,
+    ) -> BoxFuture<'a, Result<FirstSession, sqlx::Error>>;
 
     /// The context, or this application of it, has ended like this: its sessions and statements end with it.
     fn context_ended<'a>(

@@ -25,7 +25,7 @@ use super::run_as::{self, RunAs};
 use super::spark_home::{self, SparkHome};
 use super::submit::{self, Driver, Setting, Submission};
 use super::{Config, Profile, process};
-use crate::context::driver::First;
+use crate::context::driver::FirstSession;
 use crate::context::service::Service;
 use crate::context::{Context, application};
 use crate::id::ApplicationId;
@@ -219,7 +219,7 @@ impl Starter {
     ///
     /// # Errors
     /// What keeps it from starting, for its owner.
-    pub async fn start(&self, contexts: &Service, first: &First, context: &Context) -> Result<(), Error> {
+    pub async fn start(&self, contexts: &Service, first: &FirstSession, context: &Context) -> Result<(), Error> {
         let profile = contexts.profile(&context.profile)?;
         let installed = self.installed(&context.profile, profile).await?;
         let agent = self.agent(&installed.spark).await?;
